@@ -1,0 +1,51 @@
+# The jobs of this project. `make help` lists them.
+SHELL := /bin/bash
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/thriftloom
+BIN := $(CACHE)/bin
+LINT := $(BIN)/golangci-lint-2.15.0
+FUZZTIME ?= 20s
+
+.PHONY: help build test race fuzz bench lint golden check cross peers demo
+
+help: ## list the jobs
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+build: ## build bin/thriftloom
+	go build -trimpath -o bin/thriftloom ./cmd/thriftloom
+
+peers: ## install the real peers that the tests need, where they are missing
+	@test/peers/setup.sh
+
+test: peers ## all tests with the race detector, real ThriftPy peers included
+	THRIFTLOOM_REQUIRE_PEERS=1 go test -race -timeout 20m ./...
+
+race: ## all tests with the race detector, real peers where they are installed
+	go test -race ./...
+
+fuzz: ## run every fuzz target for FUZZTIME each
+	@for p in $$(go list ./...); do \
+	  for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz); do echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
+
+bench: ## run the Go benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+golden: ## rewrite the golden files; review the diff
+	go test ./... -update 2>/dev/null || true
+
+lint: $(LINT) ## formatting, vet and linters
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "not formatted: gofmt -w ."; exit 1; }
+	go vet ./...
+	$(LINT) run ./...
+
+$(LINT):
+	@mkdir -p $(BIN)
+	cd tools && go build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+cross: ## build and vet the library and the command for other systems
+	GOOS=darwin go build ./... && GOOS=darwin go vet . ./client ./netio ./cmd/thriftloom
+	GOOS=windows go build . ./client ./netio ./cmd/thriftloom && GOOS=windows go vet . ./client ./netio
+
+demo: ## the whole thing with nothing but the binary
+	go run ./cmd/thriftloom demo
+
+check: lint cross test ## all that CI runs

@@ -1,0 +1,314 @@
+// Package client is one connection to a peer as a Handler.
+//
+// The peer is serial: it answers one call at a time, in order, as every ThriftPy server does. A Conn therefore has one call in flight;
+// the cluster above holds as many as an endpoint has slots.
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/thriftloom/thriftloom/netio"
+	"github.com/thriftloom/thriftloom/rpc"
+	"github.com/thriftloom/thriftloom/transport"
+	"github.com/thriftloom/thriftloom/wire"
+)
+
+// FenceMethod is the method that no service has. Its UNKNOWN_METHOD reply proves that the handlers before it on the connection ended.
+const FenceMethod = "__thriftloom_fence"
+
+// Dialer makes a socket to an address.
+type Dialer func(ctx context.Context, address string) (net.Conn, error)
+
+// Config says how to speak to a peer.
+type Config struct {
+	Wire   transport.Wire
+	Limits wire.Limits
+	// Dialer is nil for the operating system's network.
+	Dialer Dialer
+	// Linger returns how long a connection whose call has timed out is kept for its late reply. nil: one second.
+	Linger func() time.Duration
+	// FenceTimeout bounds the wait for the handler of a oneway call that has no deadline. Zero: 60s.
+	FenceTimeout time.Duration
+	// Owner may be nil.
+	Owner Owner
+}
+
+// Owner is told what becomes of a connection. Its methods may be called from any goroutine; they must not call the Conn's methods
+// other than Close.
+type Owner interface {
+	// Freed is called exactly once for each Handle that began, when the peer is done with the call: before Handle returns, or later
+	// where the call has timed out (the peer still works) or was oneway. reusable says whether the connection can take another call.
+	Freed(c *Conn, reusable bool)
+	// Gone is called when the connection closes while no call is in flight.
+	Gone(c *Conn)
+}
+
+// state is what a Conn is doing.
+type state uint8
+
+const (
+	idle    state = iota
+	calling       // a Handle waits for the reply
+	fencing       // a oneway was sent; the fence's reply is awaited, nobody waits
+	retired       // the Handle has given up; the late reply is awaited, nobody waits
+	closed
+)
+
+// Conn is one connection with at most one call in flight. Make one with Dial. Handle may be called by one goroutine at a time.
+type Conn struct {
+	cfg     Config
+	net     netio.Conn
+	split   transport.Splitter
+	created time.Time
+
+	mu      sync.Mutex
+	state   state
+	seq     int32  // of the call or fence that is awaited
+	name    string // of the method that is awaited
+	calls   int64  // that were begun
+	start   int64  // bytes written before the call's first
+	size    int64  // bytes of the call
+	partial bool   // some bytes of a reply have come
+
+	done  chan result // holds the result for Handle; capacity 1
+	timer *time.Timer // Handle's deadline, reused; nil until the first
+	late  *time.Timer // ends fencing and retired
+}
+
+type result struct {
+	reply *rpc.Reply
+	err   *rpc.Error
+}
+
+// Dial connects to address ("host:port" or "unix:/path"). The error is an *rpc.Error with Reach NotSent and no endpoint name.
+func Dial(ctx context.Context, engine netio.Engine, address string, cfg Config) (*Conn, error) {
+	split, err := transport.NewSplitter(cfg.Wire, cfg.Limits)
+	if err != nil {
+		return nil, &rpc.Error{Code: rpc.Internal, Op: "client", Err: err}
+	}
+	if cfg.FenceTimeout == 0 {
+		cfg.FenceTimeout = time.Minute
+	}
+	c := &Conn{cfg: cfg, split: split, done: make(chan result, 1), created: time.Now()}
+	limit := cfg.Limits.WithDefaults().MessageBytes
+	opts := netio.Options{MaxBufferBytes: limit + 64<<10, MaxQueuedBytes: limit + 64<<10}
+	if cfg.Dialer == nil {
+		cfg.Dialer = dial
+	}
+	socket, err := cfg.Dialer(ctx, address)
+	if err != nil {
+		return nil, dialError(err)
+	}
+	engine.Start(socket, opts, func(nc netio.Conn) netio.Receiver {
+		c.net = nc
+		return (*receiver)(c)
+	})
+	return c, nil
+}
+
+// dial uses the operating system's network.
+func dial(ctx context.Context, address string) (net.Conn, error) {
+	network, addr, err := netio.ParseAddress(address)
+	if err != nil {
+		return nil, err
+	}
+	return new(net.Dialer).DialContext(ctx, network, addr)
+}
+
+func dialError(err error) *rpc.Error {
+	e := &rpc.Error{Code: rpc.Unavailable, Reach: rpc.NotSent, Op: "client", Text: "connection refused", Err: err, Outcome: rpc.Refused}
+	var ne net.Error
+	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &ne) && ne.Timeout() {
+		e.Text, e.Outcome = "no connection in time", rpc.ConnectTimeout
+	}
+	if errors.Is(err, context.Canceled) {
+		e.Code, e.Text, e.Outcome = rpc.Cancelled, "", rpc.Abandoned
+	}
+	return e
+}
+
+// Handle sends the call and waits for its reply, until the call's deadline or the end of ctx.
+func (c *Conn) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
+	if err := c.begin(call); err != nil {
+		return nil, err
+	}
+	if call.Oneway {
+		return &rpc.Reply{Protocol: call.Protocol}, nil
+	}
+	timeout, stop := c.deadline(call)
+	defer stop()
+	select {
+	case r := <-c.done:
+		return c.end(r)
+	case <-timeout:
+		return c.giveUp(&rpc.Error{Code: rpc.DeadlineExceeded, Text: "no reply in time", Outcome: rpc.ReplyTimeout})
+	case <-ctx.Done():
+		return c.giveUp(&rpc.Error{Code: rpc.Cancelled, Text: "the caller has gone", Outcome: rpc.Abandoned, Err: context.Cause(ctx)})
+	}
+}
+
+// begin writes the request, for a oneway with its fence behind it.
+func (c *Conn) begin(call *rpc.Call) error {
+	c.mu.Lock()
+	if c.state != idle {
+		c.mu.Unlock()
+		c.freed(false)
+		return &rpc.Error{Code: rpc.Unavailable, Reach: rpc.NotSent, Op: "client", Text: "connection closed", Outcome: rpc.WriteCut}
+	}
+	c.seq++
+	c.calls++
+	head := wire.Head{Name: call.Name, Seq: c.seq, Type: wire.Call}
+	c.state, c.name, c.partial = calling, call.Name, false
+	if call.Oneway {
+		head.Type = wire.Oneway
+		c.seq++
+		c.state, c.name = fencing, FenceMethod
+		c.late = c.expireAfter(c.fenceTime(call))
+	}
+	seq := c.seq
+	before := transport.AppendHead(nil, c.cfg.Wire, head, len(call.Body), nil)
+	c.start, c.size = c.net.Written(), int64(len(before)+len(call.Body))
+	c.mu.Unlock()
+
+	// A failure of Send closes the connection, and Closed tells what became of the call.
+	_ = c.net.Send(before, call.Body)
+	if call.Oneway {
+		fence := wire.Head{Name: FenceMethod, Seq: seq, Type: wire.Call}
+		_ = c.net.Send(transport.AppendHead(nil, c.cfg.Wire, fence, len(emptyStruct), nil), emptyStruct)
+	}
+	return nil
+}
+
+// emptyStruct is a struct without fields in binary.
+var emptyStruct = []byte{0}
+
+func (c *Conn) fenceTime(call *rpc.Call) time.Duration {
+	if d, ok := call.Remaining(time.Now()); ok {
+		return max(d, time.Second)
+	}
+	return c.cfg.FenceTimeout
+}
+
+// deadline returns a channel that delivers at the call's deadline; nil where it has none.
+func (c *Conn) deadline(call *rpc.Call) (<-chan time.Time, func()) {
+	d, ok := call.Remaining(time.Now())
+	if !ok {
+		return nil, func() {}
+	}
+	if c.timer == nil {
+		c.timer = time.NewTimer(d)
+	} else {
+		c.timer.Reset(d)
+	}
+	return c.timer.C, func() { c.timer.Stop() }
+}
+
+// end hands the result out and the connection back.
+func (c *Conn) end(r result) (*rpc.Reply, error) {
+	c.mu.Lock()
+	reusable := c.state == calling
+	if reusable {
+		c.state = idle
+	}
+	c.mu.Unlock()
+	c.freed(reusable)
+	if r.err != nil {
+		return nil, r.err
+	}
+	return r.reply, nil
+}
+
+// giveUp retires the connection: the peer is still at work, so its slot stays taken until the late reply, a close, or Linger.
+func (c *Conn) giveUp(e *rpc.Error) (*rpc.Reply, error) {
+	c.mu.Lock()
+	select {
+	case r := <-c.done: // the result came at the same moment
+		c.mu.Unlock()
+		return c.end(r)
+	default:
+	}
+	e.Op, e.Reach = "client", rpc.Unknown
+	if c.net.Written() <= c.start {
+		e.Reach = rpc.NotSent
+	}
+	c.state = retired
+	linger := time.Second
+	if c.cfg.Linger != nil {
+		linger = c.cfg.Linger()
+	}
+	c.late = c.expireAfter(linger)
+	c.mu.Unlock()
+	return nil, e
+}
+
+// expireAfter closes the connection after d, unless what it waits for now has come. c.mu is held.
+func (c *Conn) expireAfter(d time.Duration) *time.Timer {
+	seq := c.seq
+	return time.AfterFunc(d, func() {
+		c.mu.Lock()
+		still := c.seq == seq && (c.state == fencing || c.state == retired)
+		c.mu.Unlock()
+		if still {
+			c.net.Close(errLate)
+		}
+	})
+}
+
+var errLate = errors.New("the peer did not come back in time")
+
+func (c *Conn) freed(reusable bool) {
+	if c.cfg.Owner != nil {
+		c.cfg.Owner.Freed(c, reusable)
+	}
+}
+
+// Close closes the connection. A call in flight fails with Unavailable.
+func (c *Conn) Close() { c.net.Close(nil) }
+
+// Created returns when the connection was made.
+func (c *Conn) Created() time.Time { return c.created }
+
+// Calls returns how many calls the connection has begun.
+func (c *Conn) Calls() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.calls
+}
+
+// Waiting reports whether the connection waits for a peer that nobody waits for any more: a late reply or a fence.
+func (c *Conn) Waiting() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state == retired || c.state == fencing
+}
+
+// closedError says what became of a call whose connection closed.
+func (c *Conn) closedError(cause error) *rpc.Error {
+	if cause == nil {
+		cause = io.EOF
+	}
+	e := &rpc.Error{Code: rpc.Unavailable, Reach: rpc.Unknown, Op: "client", Err: cause}
+	switch written := c.net.Written(); {
+	case written <= c.start:
+		e.Reach, e.Outcome, e.Text = rpc.NotSent, rpc.WriteCut, "connection closed before the request was sent"
+	case written < c.start+c.size:
+		e.Outcome, e.Text = rpc.WriteCut, "connection closed while the request was sent"
+	case c.partial:
+		e.Outcome, e.Text = rpc.BadReply, "connection closed inside the reply"
+	default:
+		// An undeclared exception and a crash look the same: ThriftPy closes, and says nothing.
+		e.Code, e.Outcome, e.Text = rpc.HandlerFailed, rpc.ClosedNoReply, "the handler ended without a reply"
+	}
+	var bad *transport.Malformed
+	if errors.As(cause, &bad) || errors.Is(cause, errBadReply) {
+		e.Code, e.Outcome, e.Text = rpc.Unavailable, rpc.BadReply, "what came back is no reply to the call"
+	}
+	return e
+}
+
+var errBadReply = errors.New("wrong sequence id, method or message type")

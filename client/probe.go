@@ -1,0 +1,36 @@
+package client
+
+import (
+	"context"
+	"time"
+
+	"github.com/thriftloom/thriftloom/netio"
+	"github.com/thriftloom/thriftloom/rpc"
+)
+
+// ProbeMethod is what a probe calls where no method is named. No service has it; that the peer says so is a sign of life.
+const ProbeMethod = "__thriftloom_probe"
+
+// Probe asks the peer at address, on a connection of its own, for a sign of life: a reply, an exception or "unknown method". method is
+// called without arguments; "" calls ProbeMethod.
+func Probe(ctx context.Context, engine netio.Engine, address string, cfg Config, method string) error {
+	cfg.Owner = nil
+	if method == "" {
+		method = ProbeMethod
+	}
+	c, err := Dial(ctx, engine, address, cfg)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	now := time.Now()
+	call := &rpc.Call{ID: rpc.NewID(), Name: method, Protocol: cfg.Wire.Protocol, Body: emptyStruct, Start: now}
+	if at, ok := ctx.Deadline(); ok {
+		call.Deadline = at
+	}
+	_, err = c.Handle(ctx, call)
+	if e := rpc.AsError(err, "client"); e != nil && e.Reach != rpc.Answered {
+		return e
+	}
+	return nil
+}

@@ -1,0 +1,114 @@
+package client
+
+import (
+	"io"
+
+	"github.com/thriftloom/thriftloom/rpc"
+	"github.com/thriftloom/thriftloom/transport"
+	"github.com/thriftloom/thriftloom/wire"
+	"github.com/thriftloom/thriftloom/wire/binary"
+)
+
+// receiver is a Conn as the engine sees it.
+type receiver Conn
+
+// Receive takes replies out of what came.
+func (r *receiver) Receive(buf []byte) (used, need int) {
+	c := (*Conn)(r)
+	for used < len(buf) {
+		m, n, want, err := c.split.Split(buf[used:])
+		if err != nil {
+			c.net.Close(err)
+			return len(buf), 0
+		}
+		if n == 0 {
+			c.mu.Lock()
+			c.partial = true
+			c.mu.Unlock()
+			return used, want
+		}
+		used += n
+		if !c.take(m) {
+			c.net.Close(errBadReply)
+			return len(buf), 0
+		}
+	}
+	return used, 0
+}
+
+// take gives one message to whoever waits for it, and reports whether the stream can still be trusted.
+func (c *Conn) take(m transport.Message) bool {
+	c.mu.Lock()
+	switch c.state {
+	case calling:
+		defer c.mu.Unlock()
+		if m.Head.Seq != c.seq || m.Head.Name != c.name {
+			return false
+		}
+		reply, err, ok := parse(m, c.cfg.Wire.Protocol, c.cfg.Limits)
+		if ok {
+			c.done <- result{reply, err}
+		}
+		return ok
+	case fencing:
+		if m.Head.Seq != c.seq { // a stray answer to the oneway: some servers send one
+			stray := m.Head.Seq == c.seq-1
+			c.mu.Unlock()
+			return stray
+		}
+		c.late.Stop()
+		c.state = idle
+		c.mu.Unlock()
+		c.freed(true)
+		return true
+	case retired: // the late reply: the peer is free again, the connection is not used any more
+		c.mu.Unlock()
+		c.net.Close(nil)
+		return true
+	}
+	c.mu.Unlock()
+	return false // nobody asked
+}
+
+// parse makes a reply or an error of a message; ok is false where it is neither.
+func parse(m transport.Message, p wire.Protocol, limits wire.Limits) (reply *rpc.Reply, e *rpc.Error, ok bool) {
+	switch m.Head.Type {
+	case wire.Reply:
+		id, _, _ := binary.ResultField(m.Body)
+		return &rpc.Reply{Protocol: p, Body: m.Body, Headers: m.Headers, Exception: id}, nil, true
+	case wire.Exception:
+		typ, text, err := binary.ParseApplication(m.Body, limits)
+		if err != nil {
+			return nil, nil, false
+		}
+		peer := &rpc.Application{Type: typ, Message: text}
+		return nil, &rpc.Error{Code: rpc.CodeOfException(typ), Reach: rpc.Answered, Op: "client", Peer: peer, Outcome: rpc.AppException}, true
+	}
+	return nil, nil, false
+}
+
+// Ended closes: a peer that sends no more bytes answers no more calls.
+func (r *receiver) Ended() { r.net.Close(io.EOF) }
+
+// Closed settles what was in flight.
+func (r *receiver) Closed(err error) {
+	c := (*Conn)(r)
+	c.mu.Lock()
+	was := c.state
+	c.state = closed
+	if c.late != nil {
+		c.late.Stop()
+	}
+	if was == calling && len(c.done) == 0 {
+		c.done <- result{err: c.closedError(err)}
+	}
+	c.mu.Unlock()
+	switch was {
+	case fencing, retired:
+		c.freed(false)
+	case idle:
+		if c.cfg.Owner != nil {
+			c.cfg.Owner.Gone(c)
+		}
+	}
+}

@@ -1,0 +1,266 @@
+// Package cluster is many endpoints as one Handler: slots, one shared queue, and the connections.
+//
+// A slot is one call in flight at one endpoint. A call waits in the cluster's one queue until any endpoint has a free slot, never behind
+// a busy endpoint while another is idle. An endpoint never has more connections than slots.
+package cluster
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/thriftloom/thriftloom/client"
+	"github.com/thriftloom/thriftloom/cluster/balance"
+	"github.com/thriftloom/thriftloom/internal/quantile"
+	"github.com/thriftloom/thriftloom/netio"
+	"github.com/thriftloom/thriftloom/rpc"
+	"github.com/thriftloom/thriftloom/transport"
+	"github.com/thriftloom/thriftloom/wire"
+)
+
+// Options say how a cluster's endpoints serve. Zero values are the defaults named.
+type Options struct {
+	Name        string // of the upstream, for errors and logs
+	Engine      netio.Engine
+	Wire        transport.Wire
+	Limits      wire.Limits
+	Dialer      client.Dialer // nil: the operating system's network
+	Slots       int           // per endpoint that names none, in calls; default 1
+	IdleExpiry  time.Duration // after which a free connection is closed; default 1.5s
+	MaxAge      time.Duration // after which a connection takes no new call; zero: none
+	DialTimeout time.Duration // default 1s
+	Queue       QueueConfig
+}
+
+func (o Options) withDefaults() Options {
+	if o.Slots == 0 {
+		o.Slots = 1
+	}
+	if o.IdleExpiry == 0 {
+		o.IdleExpiry = 1500 * time.Millisecond
+	}
+	if o.DialTimeout == 0 {
+		o.DialTimeout = time.Second
+	}
+	return o
+}
+
+// Cluster is a named set of endpoints. Safe for concurrent use.
+type Cluster struct {
+	opts atomic.Pointer[Options] // what it points to is not changed
+
+	mu        sync.Mutex
+	picker    *balance.Slots
+	nodes     map[*balance.Node]*node
+	leaving   map[*node]bool // removed, and still at work
+	waiting   list.List      // of *waiter, the oldest first
+	reaper    *time.Timer    // closes connections that are free for too long; nil while there are none
+	closed    bool
+	endpoints []rpc.Endpoint // as Update was given them
+	latency   quantile.Sketch
+	refused   int64 // calls that found the queue full
+}
+
+// New returns a cluster without endpoints.
+func New(opts Options) *Cluster {
+	c := &Cluster{
+		picker:  balance.NewSlots(rand.IntN),
+		nodes:   map[*balance.Node]*node{},
+		leaving: map[*node]bool{},
+	}
+	opts = opts.withDefaults()
+	c.opts.Store(&opts)
+	return c
+}
+
+// Configure changes how the endpoints are used from now on. Name, Engine, Wire, Limits and Dialer stay as they were: connections that
+// speak otherwise belong to another cluster.
+func (c *Cluster) Configure(opts Options) {
+	next, was := opts.withDefaults(), c.opts.Load()
+	next.Name, next.Engine, next.Wire, next.Limits, next.Dialer = was.Name, was.Engine, was.Wire, was.Limits, was.Dialer
+	c.opts.Store(&next)
+	c.mu.Lock()
+	stale := c.update(c.endpoints)
+	c.dispatch(time.Now())
+	c.mu.Unlock()
+	closeAll(stale)
+}
+
+// Update sets the endpoints. One that stays, by address and name, keeps its connections and counts; one that is gone takes no new call
+// and its calls in flight go on.
+func (c *Cluster) Update(endpoints []rpc.Endpoint) {
+	c.mu.Lock()
+	stale := c.update(endpoints)
+	c.dispatch(time.Now())
+	c.mu.Unlock()
+	closeAll(stale)
+}
+
+// update makes the picker's nodes those of endpoints, and returns the connections to be closed without the lock. c.mu is held.
+func (c *Cluster) update(endpoints []rpc.Endpoint) (stale []*link) {
+	if c.closed {
+		endpoints = nil
+	}
+	c.endpoints = endpoints
+	type key struct{ address, name string }
+	old := map[key]*node{}
+	for _, n := range c.nodes {
+		old[key{n.Endpoint.Address, n.Endpoint.Name}] = n
+	}
+	seen := map[key]bool{}
+	for _, e := range endpoints {
+		if e.Slots == 0 {
+			e.Slots = c.opts.Load().Slots
+		}
+		if e.Name == "" {
+			e.Name = e.Address
+		}
+		k := key{e.Address, e.Name}
+		if n := old[k]; n != nil {
+			n.Endpoint, n.Slots = e, e.Slots
+		} else if !seen[k] {
+			bn := c.picker.Add(e)
+			c.nodes[bn] = &node{Node: bn, cluster: c}
+		}
+		seen[k] = true
+	}
+	for k, n := range old {
+		if !seen[k] {
+			stale = append(stale, c.remove(n)...)
+		}
+	}
+	return stale
+}
+
+// remove takes a node out of the picker and returns its free connections, to be closed without the lock.
+func (c *Cluster) remove(n *node) []*link {
+	c.picker.Remove(n.Node)
+	delete(c.nodes, n.Node)
+	if n.InFlight > 0 {
+		n.quiet = make(chan struct{})
+		c.leaving[n] = true
+	}
+	free := n.free
+	n.free = nil
+	return free
+}
+
+// Drained waits until an endpoint that Update has taken out has no call in flight.
+func (c *Cluster) Drained(ctx context.Context, endpoint string) error {
+	c.mu.Lock()
+	var quiet chan struct{}
+	for n := range c.leaving {
+		if n.Endpoint.Name == endpoint {
+			quiet = n.quiet
+		}
+	}
+	c.mu.Unlock()
+	if quiet == nil {
+		return nil
+	}
+	select {
+	case <-quiet:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close takes all endpoints out for good. Calls that wait are refused; those in flight go on.
+func (c *Cluster) Close() {
+	c.mu.Lock()
+	c.closed = true
+	stale := c.update(nil)
+	if c.reaper != nil {
+		c.reaper.Stop()
+	}
+	c.dispatch(time.Now())
+	c.mu.Unlock()
+	closeAll(stale)
+}
+
+// Handle makes one attempt: it waits for a slot, then calls the endpoint that has one.
+func (c *Cluster) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
+	start := time.Now()
+	n, e := c.acquire(ctx, call, start)
+	if e != nil {
+		return nil, e
+	}
+	began := time.Now()
+	l, e := c.connect(ctx, call, n)
+	var reply *rpc.Reply
+	reused := false
+	if e == nil {
+		reused = l.conn.Calls() > 0
+		var err error
+		reply, err = l.conn.Handle(ctx, call)
+		e = rpc.AsError(err, "upstream "+c.Name())
+	}
+	took := time.Since(began)
+	outcome := rpc.OutcomeOf(reply, e)
+	if e != nil {
+		c.blame(e, n, call)
+	}
+	call.Record.Add(rpc.Attempt{
+		Cluster: c.Name(), Endpoint: n.Endpoint.Name, Start: began, Waited: began.Sub(start), Took: took,
+		Reused: reused, Outcome: outcome, Err: e,
+	})
+	c.settle(n, l, outcome, took)
+	if e != nil {
+		return nil, e
+	}
+	return reply, nil
+}
+
+// blame names who failed, as the config knows them.
+func (c *Cluster) blame(e *rpc.Error, n *node, call *rpc.Call) {
+	e.Op, e.Endpoint = "upstream "+c.Name(), n.Endpoint.Name
+	if e.Code == rpc.HandlerFailed {
+		e.Op = call.Service + "." + call.Name
+	}
+}
+
+// settle ends an attempt: its slot is given back now, or when the peer is done with the call.
+func (c *Cluster) settle(n *node, l *link, o rpc.Outcome, took time.Duration) {
+	now := time.Now()
+	c.mu.Lock()
+	n.count(o)
+	if o == rpc.Success || o == rpc.DeclaredException {
+		c.latency.Add(took)
+	}
+	if l == nil {
+		c.release(n, o, now)
+	} else if l.outcome = o; l.freed {
+		c.put(l, now)
+	} else { // the peer is still at work: after a timeout, or behind a oneway
+		l.zombie = true
+		n.zombies++
+	}
+	c.mu.Unlock()
+}
+
+// Name returns the upstream's configured name.
+func (c *Cluster) Name() string { return c.opts.Load().Name }
+
+// linger returns how long a connection whose call timed out is kept: twice the 99th percentile, one second at least, a minute at most.
+func (c *Cluster) linger() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return min(max(2*c.latency.Quantile(0.99), time.Second), time.Minute)
+}
+
+func errorAt(code rpc.Code, c *Cluster, text string) *rpc.Error {
+	return &rpc.Error{Code: code, Reach: rpc.NotSent, Op: "upstream " + c.Name(), Text: text}
+}
+
+// refusal is the error of a call that gets no slot.
+func (c *Cluster) refusal(err error) *rpc.Error {
+	if errors.Is(err, balance.ErrNoEndpoint) {
+		return errorAt(rpc.Unavailable, c, "no endpoint is up")
+	}
+	return errorAt(rpc.ResourceExhausted, c, "every slot is taken and the queue is full")
+}

@@ -1,0 +1,174 @@
+package cluster
+
+import (
+	"context"
+	"time"
+
+	"github.com/thriftloom/thriftloom/client"
+	"github.com/thriftloom/thriftloom/cluster/balance"
+	"github.com/thriftloom/thriftloom/rpc"
+)
+
+// node is an endpoint with its connections. The cluster's lock guards it.
+type node struct {
+	*balance.Node
+	cluster  *Cluster
+	free     []*link       // connections without a call, the last used at the end
+	quiet    chan struct{} // once removed: closed when no call is in flight
+	calls    int64
+	failures int64
+	zombies  int // slots whose caller has its answer, or has gone, while the peer is still at work
+	lastErr  rpc.Outcome
+}
+
+func (n *node) count(o rpc.Outcome) {
+	n.calls++
+	switch o {
+	case rpc.Success, rpc.DeclaredException, rpc.AppException, rpc.Abandoned:
+	default:
+		n.failures++
+		n.lastErr = o
+	}
+}
+
+// link is a connection with the slot that it serves. It is the connection's Owner.
+type link struct {
+	node    *node
+	conn    *client.Conn
+	since   time.Time   // when it became free
+	outcome rpc.Outcome // of the attempt; zero until Handle has returned
+	freed   bool        // the peer is done with the call
+	usable  bool        // … and the connection can take another one
+	zombie  bool        // counted in node.zombies
+}
+
+// connect returns a connection for a slot that is held: a free one, else a new one.
+func (c *Cluster) connect(ctx context.Context, call *rpc.Call, n *node) (*link, *rpc.Error) {
+	now := time.Now()
+	l, stale := c.takeFree(n, now)
+	closeAll(stale)
+	if l != nil {
+		return l, nil
+	}
+	opts := c.opts.Load()
+	timeout := opts.DialTimeout
+	if left, ok := call.Remaining(now); ok {
+		timeout = min(timeout, left)
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	l = &link{node: n}
+	conn, err := client.Dial(ctx, opts.Engine, n.Endpoint.Address, client.Config{
+		Wire: opts.Wire, Limits: opts.Limits, Dialer: opts.Dialer, Linger: c.linger, Owner: l,
+	})
+	if err != nil {
+		e := rpc.AsError(err, "upstream "+c.Name())
+		if left, ok := call.Remaining(time.Now()); ok && left <= 0 {
+			e.Code, e.Text = rpc.DeadlineExceeded, "no connection in time"
+		}
+		return nil, e
+	}
+	l.conn = conn
+	return l, nil
+}
+
+// takeFree returns the free connection that was used last, nil if there is none, and those that are too old to be used.
+func (c *Cluster) takeFree(n *node, now time.Time) (l *link, stale []*link) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(n.free) > 0 {
+		l := n.free[len(n.free)-1]
+		n.free = n.free[:len(n.free)-1]
+		if c.fresh(l, now) {
+			l.freed, l.usable, l.outcome = false, false, 0
+			return l, stale
+		}
+		stale = append(stale, l)
+	}
+	return nil, stale
+}
+
+func (c *Cluster) fresh(l *link, now time.Time) bool {
+	opts := c.opts.Load()
+	return now.Sub(l.since) < opts.IdleExpiry && (opts.MaxAge == 0 || now.Sub(l.conn.Created()) < opts.MaxAge)
+}
+
+// Freed implements client.Owner.
+func (l *link) Freed(_ *client.Conn, reusable bool) {
+	c := l.node.cluster
+	c.mu.Lock()
+	l.freed, l.usable = true, reusable
+	if l.outcome != 0 { // Handle has returned before: nobody else puts it back
+		c.put(l, time.Now())
+	}
+	c.mu.Unlock()
+}
+
+// Gone implements client.Owner.
+func (l *link) Gone(*client.Conn) {
+	c, n := l.node.cluster, l.node
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, x := range n.free {
+		if x == l {
+			n.free = append(n.free[:i:i], n.free[i+1:]...)
+			return
+		}
+	}
+}
+
+// put ends an attempt whose peer is done: the connection becomes free, then its slot. c.mu is held.
+func (c *Cluster) put(l *link, now time.Time) {
+	n := l.node
+	if l.zombie {
+		l.zombie = false
+		n.zombies--
+	}
+	if l.usable && c.nodes[n.Node] == n && len(n.free)+n.InFlight <= n.Slots {
+		l.since = now
+		n.free = append(n.free, l)
+		c.reapAfter(c.opts.Load().IdleExpiry)
+	} else if l.usable {
+		go l.conn.Close() // of a removed endpoint, or beyond fewer slots; not under the lock
+	}
+	c.release(n, l.outcome, now)
+}
+
+// reapAfter sees to it that connections which stay free are closed before the peer does it. c.mu is held.
+func (c *Cluster) reapAfter(d time.Duration) {
+	if c.reaper == nil {
+		c.reaper = time.AfterFunc(d, c.reap)
+	}
+}
+
+func (c *Cluster) reap() {
+	now := time.Now()
+	var stale []*link
+	c.mu.Lock()
+	c.reaper = nil
+	var next time.Duration
+	for _, n := range c.nodes {
+		keep := n.free[:0:0]
+		for _, l := range n.free {
+			if c.fresh(l, now) {
+				keep = append(keep, l)
+				next = max(next, c.opts.Load().IdleExpiry/4)
+			} else {
+				stale = append(stale, l)
+			}
+		}
+		n.free = keep
+	}
+	if next > 0 && !c.closed {
+		c.reapAfter(next)
+	}
+	c.mu.Unlock()
+	closeAll(stale)
+}
+
+// closeAll closes connections. The cluster's lock is not held: closing calls back.
+func closeAll(links []*link) {
+	for _, l := range links {
+		l.conn.Close()
+	}
+}

@@ -1,0 +1,108 @@
+package cluster
+
+import (
+	"context"
+	"time"
+
+	"github.com/thriftloom/thriftloom/cluster/balance"
+	"github.com/thriftloom/thriftloom/rpc"
+)
+
+// waiter is a call that waits for a slot.
+type waiter struct {
+	call *rpc.Call
+	got  chan grant // capacity 1: the dispatcher never waits
+}
+
+// grant is a slot, or the reason why there will be none.
+type grant struct {
+	node *node
+	err  *rpc.Error
+}
+
+// acquire takes a slot, or waits for one until the call's deadline, the queue's longest wait, or the end of ctx.
+func (c *Cluster) acquire(ctx context.Context, call *rpc.Call, now time.Time) (*node, *rpc.Error) {
+	c.mu.Lock()
+	if c.waiting.Len() == 0 { // nobody is passed by
+		bn, err := c.picker.Pick(call, now)
+		if err == nil {
+			n := c.nodes[bn]
+			c.mu.Unlock()
+			return n, nil
+		}
+		if err == balance.ErrNoEndpoint {
+			c.mu.Unlock()
+			return nil, c.refusal(err)
+		}
+	}
+	if c.waiting.Len() >= c.opts.Load().Queue.MaxCalls {
+		c.refused++
+		c.mu.Unlock()
+		return nil, c.refusal(balance.ErrBusy)
+	}
+	w := &waiter{call: call, got: make(chan grant, 1)}
+	at := c.waiting.PushBack(w)
+	c.mu.Unlock()
+
+	wait, late := c.opts.Load().Queue.MaxWait, errorAt(rpc.ResourceExhausted, c, "no free slot within the queue's longest wait")
+	if left, ok := call.Remaining(now); ok && left < wait {
+		wait, late = left, errorAt(rpc.DeadlineExceeded, c, "no free slot in time")
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	var refused *rpc.Error
+	select {
+	case g := <-w.got:
+		return g.node, g.err
+	case <-timer.C:
+		refused = late
+	case <-ctx.Done():
+		refused = errorAt(rpc.Cancelled, c, "the caller has gone")
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case g := <-w.got: // a slot came at the same moment: for somebody else
+		if g.node != nil {
+			c.release(g.node, 0, time.Now())
+		}
+	default:
+		c.waiting.Remove(at)
+	}
+	return nil, refused
+}
+
+// release gives a slot back and hands it to who waits longest. c.mu is held.
+func (c *Cluster) release(n *node, o rpc.Outcome, now time.Time) {
+	c.picker.Done(n.Node, o, now)
+	if n.Failures > 0 && !n.Up(now) {
+		// Calls that wait for other endpoints are to notice when this one may be tried again.
+		time.AfterFunc(n.DownTill.Sub(now), func() {
+			c.mu.Lock()
+			c.dispatch(time.Now())
+			c.mu.Unlock()
+		})
+	}
+	if n.InFlight == 0 && c.leaving[n] {
+		delete(c.leaving, n)
+		close(n.quiet)
+	}
+	c.dispatch(now)
+}
+
+// dispatch hands free slots to waiting calls, the oldest first. Without an endpoint that is up it refuses them. c.mu is held.
+func (c *Cluster) dispatch(now time.Time) {
+	for front := c.waiting.Front(); front != nil; front = c.waiting.Front() {
+		w := front.Value.(*waiter)
+		bn, err := c.picker.Pick(w.call, now)
+		if err == balance.ErrBusy {
+			return
+		}
+		c.waiting.Remove(front)
+		if err != nil {
+			w.got <- grant{err: c.refusal(err)}
+			continue
+		}
+		w.got <- grant{node: c.nodes[bn]}
+	}
+}

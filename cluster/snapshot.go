@@ -1,0 +1,86 @@
+package cluster
+
+import (
+	"time"
+
+	"github.com/thriftloom/thriftloom/rpc"
+)
+
+// Snapshot is a cluster at one moment.
+type Snapshot struct {
+	Name      string
+	Waiting   int // calls in the queue
+	Refused   int64
+	Endpoints []EndpointSnapshot
+}
+
+// EndpointSnapshot is an endpoint at one moment.
+type EndpointSnapshot struct {
+	Name        string
+	Address     string
+	State       string // up, down or draining
+	Slots       int
+	InFlight    int
+	Zombies     int // of InFlight: the caller has its answer or has gone, the peer is still at work
+	Connections int
+	Calls       int64
+	Failures    int64
+	LastFailure string // outcome class, "" if there was none
+}
+
+// Snapshot returns the cluster as it is now.
+func (c *Cluster) Snapshot() Snapshot {
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := Snapshot{Name: c.Name(), Waiting: c.waiting.Len(), Refused: c.refused}
+	for _, bn := range c.picker.Nodes() {
+		state := "up"
+		if !bn.Up(now) || bn.Failures > 0 {
+			state = "down"
+		}
+		s.Endpoints = append(s.Endpoints, c.nodes[bn].snapshot(state))
+	}
+	for n := range c.leaving {
+		s.Endpoints = append(s.Endpoints, n.snapshot("draining"))
+	}
+	return s
+}
+
+func (n *node) snapshot(state string) EndpointSnapshot {
+	e := EndpointSnapshot{
+		Name: n.Endpoint.Name, Address: n.Endpoint.Address, State: state, Slots: n.Slots, InFlight: n.InFlight, Zombies: n.zombies,
+		Connections: len(n.free) + n.InFlight, Calls: n.calls, Failures: n.failures,
+	}
+	if n.lastErr != 0 {
+		e.LastFailure = n.lastErr.String()
+	}
+	return e
+}
+
+// Answering reports whether at least one endpoint is there and was not found unreachable.
+func (c *Cluster) Answering() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, n := range c.picker.Nodes() {
+		if n.Failures == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// InFlight returns how many slots are taken and how many calls wait.
+func (c *Cluster) InFlight() (taken, waiting int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for n := range c.nodes {
+		taken += n.InFlight
+	}
+	for n := range c.leaving {
+		taken += n.InFlight
+	}
+	return taken, c.waiting.Len()
+}
+
+var _ rpc.Handler = (*Cluster)(nil)

@@ -1,0 +1,313 @@
+package gateway
+
+import (
+	"time"
+
+	"github.com/thriftloom/thriftloom/cluster"
+	"github.com/thriftloom/thriftloom/internal/strictyaml"
+	"github.com/thriftloom/thriftloom/layer/deadline"
+	"github.com/thriftloom/thriftloom/layer/observe"
+	"github.com/thriftloom/thriftloom/layer/retry"
+)
+
+// Config is thriftloom.yaml as it is written. Load fills Resolved with what it comes to.
+//
+// docs/config.md is printed from these structs: a field's comment is what the manual says of its key.
+type Config struct {
+	// Listen is where calls of all services come in. Each entry is an address (host:port, or unix:/path), or a block.
+	Listen Listeners `yaml:"listen"`
+	// HTTP is the address of JSON over HTTP and Thrift over HTTP.
+	HTTP any `yaml:"http" built:"no"`
+	// Health is the address of /livez, /readyz and /metrics, read-only. Not opened by default.
+	Health string `yaml:"health"`
+	// Admin is the address of the dashboard, the API and what Health has, or a block. Not opened by default. Beyond loopback it needs
+	// a token.
+	Admin Admin `yaml:"admin"`
+	// State is the folder of what outlives a restart. Default .thriftloom beside the file, or $STATE_DIRECTORY.
+	State string `yaml:"state"`
+	// Include names further files whose services are added.
+	Include []string `yaml:"include" built:"no"`
+	// Defaults hold for every service that does not say otherwise.
+	Defaults Defaults `yaml:"defaults"`
+	// Upstreams are places that calls go to which several services and methods share, with their slots.
+	Upstreams strictyaml.Blocks[Upstream] `yaml:"upstreams"`
+	// Services are the services, by a label of your choice.
+	Services strictyaml.Blocks[Service] `yaml:"services"`
+	// Stores are the memory behind caches and global limits.
+	Stores Stores `yaml:"stores" built:"no"`
+	// Durable is where durable calls are kept.
+	Durable Durable `yaml:"durable" built:"no"`
+	// Metrics says where metrics go besides /metrics. It has no keys yet.
+	Metrics Metrics `yaml:"metrics"`
+	// Logs says what is logged. Logs go to standard error, as JSON.
+	Logs Logs `yaml:"logs"`
+	// Traces says where traces go.
+	Traces any `yaml:"traces" built:"no"`
+	// Drain says how the gateway ends on SIGTERM and SIGINT.
+	Drain Drain `yaml:"drain"`
+	// MaxBufferedBytes bounds the messages that the whole process holds at one time, in bytes. Default 512MiB; at least
+	// max_message_bytes.
+	MaxBufferedBytes strictyaml.Bytes `yaml:"max_buffered_bytes" min:"1"`
+	// MaxMessageBytes bounds one message, in bytes. Default 16384000, which is Apache Thrift's; 1KiB to 1GiB.
+	MaxMessageBytes strictyaml.Bytes `yaml:"max_message_bytes" min:"1KiB" max:"1GiB"`
+
+	// Resolved is what the file comes to.
+	Resolved Resolved `yaml:"-"`
+}
+
+// Listener is one address where calls come in.
+type Listener struct {
+	// Address is host:port, :port for every interface, or unix:/path.
+	Address string `yaml:"address"`
+	// TLS ends TLS at this listener.
+	TLS ServerTLS `yaml:"tls" built:"no"`
+	// MaxConnections bounds the callers' connections.
+	MaxConnections int `yaml:"max_connections" built:"no"`
+	// Services are the labels of the services that are served here. Default all.
+	Services []string `yaml:"services" built:"no"`
+	// Default is the label of the service that gets a bare method name which fits two.
+	Default string `yaml:"default" built:"no"`
+
+	at place
+}
+
+// ServerTLS is what a listener needs for TLS.
+type ServerTLS struct {
+	// CertFile is the certificate and its chain, in PEM.
+	CertFile string `yaml:"cert_file"`
+	// KeyFile is the certificate's key, in PEM.
+	KeyFile string `yaml:"key_file"`
+	// ClientCAFile is who may sign callers' certificates; with it each caller needs one.
+	ClientCAFile string `yaml:"client_ca_file"`
+}
+
+// Admin is the admin listener.
+type Admin struct {
+	// Address is host:port or unix:/path.
+	Address string `yaml:"address"`
+	// Token is what a request has to carry to change anything. Default none, which is for loopback only.
+	Token string `yaml:"token"`
+	// TokenFile is a file that holds the token.
+	TokenFile string `yaml:"token_file"`
+	// TLS ends TLS at this listener.
+	TLS ServerTLS `yaml:"tls" built:"no"`
+
+	at place
+}
+
+// Defaults hold for every service that does not say otherwise.
+type Defaults struct {
+	Cluster  cluster.Config `yaml:",inline"`
+	Policies Policies       `yaml:",inline"`
+}
+
+// Policies may stand in `defaults`, in a service and in a method; the more specific place wins, key by key.
+type Policies struct {
+	Deadline deadline.Config `yaml:",inline"`
+	// Retry says how calls are tried again.
+	Retry retry.Config `yaml:"retry"`
+	// Hedge starts a second attempt before the first has failed.
+	Hedge any `yaml:"hedge" built:"no"`
+	// Limit bounds how many calls are taken.
+	Limit any `yaml:"limit" built:"no"`
+	// Cache keeps replies.
+	Cache Cache `yaml:"cache" built:"no"`
+	// Mirror copies calls to another upstream.
+	Mirror any `yaml:"mirror" built:"no"`
+	// Canary sends a share of the calls to another upstream.
+	Canary any `yaml:"canary" built:"no"`
+	// Faults makes calls fail or wait on purpose.
+	Faults any `yaml:"faults" built:"no"`
+}
+
+// Cache keeps replies of a method.
+type Cache struct {
+	// TTL is how long a reply is kept.
+	TTL time.Duration `yaml:"ttl"`
+	// Key is the arguments that tell calls apart. Default all.
+	Key []string `yaml:"key"`
+	// Scope says who shares a reply.
+	Scope string `yaml:"scope"`
+}
+
+// Service is one service: its IDL, where it is served, where its calls go, and its policies.
+type Service struct {
+	// Service is the service's name in the IDL. Default the label.
+	Service string `yaml:"service"`
+	// IDL is the path of the .thrift file, or a block.
+	IDL IDL `yaml:"idl"`
+	// Listen is the service's own address or addresses, besides the shared ones; the form is that of `listen`.
+	Listen Listeners `yaml:"listen"`
+	// Upstream is where calls go: a name out of `upstreams`, or a block.
+	Upstream UpstreamRef `yaml:"upstream"`
+	// UnknownMethods says what becomes of a call to a method that the IDL does not have, where the listener leads to this service alone.
+	// Default forward.
+	UnknownMethods string `yaml:"unknown_methods" oneof:"forward,refuse"`
+	// OnCrash says what a caller gets when a handler ends without a reply: an INTERNAL_ERROR, or, as ThriftPy does it, a closed
+	// connection. Default exception.
+	OnCrash string `yaml:"on_crash" oneof:"exception,close"`
+	// Required makes readiness ask for this service for ever.
+	Required bool `yaml:"required" built:"no"`
+	// Allow is who may call: TLS identities and address groups.
+	Allow   []string       `yaml:"allow" built:"no"`
+	Cluster cluster.Config `yaml:",inline"`
+	// Balance says how an endpoint is chosen. slots: among those with a free slot, the one with the fewest calls. Default slots.
+	Balance string `yaml:"balance" oneof:"slots" later:"*"`
+	// Health says how endpoints without traffic are looked after.
+	Health Health `yaml:"health"`
+	// Scale says when replicas are added and taken away.
+	Scale any `yaml:"scale" built:"no"`
+	// Annotations says which policies are taken from annotations of the IDL.
+	Annotations string   `yaml:"annotations" built:"no" oneof:"all"`
+	Policies    Policies `yaml:",inline"`
+	// Methods are policies of single methods, by the method's name in the IDL.
+	Methods strictyaml.Blocks[Method] `yaml:"methods"`
+}
+
+// IDL names a .thrift file.
+type IDL struct {
+	// Path is the .thrift file.
+	Path string `yaml:"path"`
+	// Include is folders in which its includes are looked up, after its own.
+	Include []string `yaml:"include"`
+}
+
+// Health is the health check of a service's endpoints.
+type Health struct {
+	// Method is called to see whether an endpoint lives; any answer proves it. Default a name that no service has.
+	Method string `yaml:"method"`
+}
+
+// Upstream is where calls go. Exactly one of run, endpoints, dns, file, docker, kubernetes, consul and etcd has to stand in it.
+type Upstream struct {
+	// Run starts the servers and keeps them running.
+	Run Run `yaml:"run"`
+	// Endpoints are the servers. Each entry is an address (host:port, or unix:/path), or a block.
+	Endpoints []Endpoint `yaml:"endpoints"`
+	// DNS is a name and a port whose addresses are the servers.
+	DNS any `yaml:"dns" built:"no"`
+	// File is a file of endpoints.
+	File any `yaml:"file" built:"no"`
+	// Docker finds the servers by label.
+	Docker any `yaml:"docker" built:"no"`
+	// Kubernetes finds the servers as pods.
+	Kubernetes any `yaml:"kubernetes" built:"no"`
+	// Consul finds the servers in Consul.
+	Consul any `yaml:"consul" built:"no"`
+	// Etcd finds the servers in etcd.
+	Etcd any `yaml:"etcd" built:"no"`
+	// Server names how the servers serve; the table below says what follows. Default the strictest: one connection, idle for 1.5s.
+	Server string `yaml:"server" oneof:"threaded,simple,gunicorn-sync,gunicorn-gevent,gunicorn-async,aio,tornado" later:"http,concurrent"`
+	// Slots is how many calls one endpoint works at, at one time, or auto. Default by server; 1 to 65536.
+	Slots Slots `yaml:"slots"`
+	// Transport is how the servers lay messages on a connection. Default buffered, ThriftPy's own; framed for server: tornado.
+	Transport string `yaml:"transport" oneof:"buffered,framed" later:"header,http"`
+	// Protocol is the encoding that the servers speak. Default binary.
+	Protocol string `yaml:"protocol" oneof:"binary" later:"compact,json,apachejson"`
+	// Multiplexed puts the service's name before each method's. Default false.
+	Multiplexed bool `yaml:"multiplexed" later:"true"`
+	// TLS speaks TLS to the servers.
+	TLS ClientTLS `yaml:"tls" built:"no"`
+}
+
+// UpstreamRef is a name out of `upstreams`, or an upstream of the service's own.
+type UpstreamRef struct {
+	Name     string // "" for its own
+	Upstream `yaml:",inline"`
+}
+
+// ClientTLS is what TLS to a server needs.
+type ClientTLS struct {
+	// CAFile is who may sign the servers' certificates.
+	CAFile string `yaml:"ca_file"`
+}
+
+// Run starts servers as processes.
+type Run struct {
+	// Command is the program and its arguments. {socket} in them stands for the path of a unix socket to listen on, {port} for a port
+	// of the loopback interface; exactly one of the two has to be there.
+	Command []string `yaml:"command"`
+	// Replicas is how many are started, or a block. Default 1; 0 to 1000.
+	Replicas Replicas `yaml:"replicas"`
+	// Dir is the folder in which they run. Default the file's.
+	Dir string `yaml:"dir"`
+	// Env is variables of their environment, on top of the gateway's own.
+	Env map[string]string `yaml:"env"`
+	// User is the user as whom they run, which only root may set. Default the gateway's.
+	User string `yaml:"user"`
+	// StopTimeout is how long one may take to end after SIGTERM before it is killed. Default 10s; 0 to 10m.
+	StopTimeout time.Duration `yaml:"stop_timeout" max:"10m"`
+	// StartTimeout is how long one may take until it accepts connections before it is started anew. Default 10s; 100ms to 10m.
+	StartTimeout time.Duration `yaml:"start_timeout" min:"100ms" max:"10m"`
+}
+
+// Replicas is a number, or the bounds of one.
+type Replicas struct {
+	N int
+	// Min is the fewest that run. A block of bounds is not built yet.
+	Min int `yaml:"min" max:"1000"`
+	// Max is the most that run. A block of bounds is not built yet.
+	Max int `yaml:"max" max:"1000"`
+}
+
+// Endpoint is one server.
+type Endpoint struct {
+	// Address is host:port or unix:/path.
+	Address string `yaml:"address"`
+	// Slots is how many calls it works at, at one time. Default the upstream's; 1 to 65536.
+	Slots int `yaml:"slots" min:"1" max:"65536"`
+	// Weight is its share of the calls beside the others'. Default 1; 1 to 1000.
+	Weight int `yaml:"weight" min:"1" max:"1000"`
+	// Zone is where it stands.
+	Zone string `yaml:"zone"`
+
+	at place
+}
+
+// Method is the policies of one method.
+type Method struct {
+	// Idempotent says that calling twice does no harm, so that a call whose fate is unknown may be tried again. Default false, or what
+	// the annotation (idempotent = "true") of the method says.
+	Idempotent bool `yaml:"idempotent"`
+	// Upstream is a name out of `upstreams`: this method is served elsewhere, its callers unchanged. Default the service's.
+	Upstream string `yaml:"upstream"`
+	// MaxInFlight bounds the calls of this method that are worked at, at one time.
+	MaxInFlight int `yaml:"max_in_flight" built:"no"`
+	// Async keeps calls and answers them later.
+	Async    string   `yaml:"async" built:"no"`
+	Policies Policies `yaml:",inline"`
+}
+
+// Stores are the memory behind caches and global limits.
+type Stores struct {
+	// Near is how much of this process's own memory is used.
+	Near strictyaml.Bytes `yaml:"near"`
+	// Redis is a Redis that gateways share.
+	Redis any `yaml:"redis"`
+	// Memcached is a Memcached that gateways share.
+	Memcached any `yaml:"memcached"`
+}
+
+// Durable is where durable calls are kept.
+type Durable struct {
+	// URL is a NATS server. Default one that is embedded, in `state`.
+	URL string `yaml:"url"`
+}
+
+// Metrics has no keys yet.
+type Metrics struct{}
+
+// Logs says what is logged.
+type Logs struct {
+	observe.Config `yaml:",inline"`
+	// Level is the least that is logged. Default info.
+	Level string `yaml:"level" oneof:"debug,info,warn,error"`
+}
+
+// Drain says how the gateway ends.
+type Drain struct {
+	// Delay is how long new connections are still taken after readiness has gone. Default 0s; 0 to 10m.
+	Delay time.Duration `yaml:"delay" max:"10m"`
+	// Timeout bounds the whole end, delay included. Default 10s; 0 to 1h.
+	Timeout time.Duration `yaml:"timeout" max:"1h"`
+}

@@ -1,0 +1,106 @@
+package gateway
+
+import (
+	"fmt"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/thriftloom/thriftloom/cluster"
+	"github.com/thriftloom/thriftloom/internal/strictyaml"
+	"github.com/thriftloom/thriftloom/layer/deadline"
+	"github.com/thriftloom/thriftloom/layer/observe"
+	"github.com/thriftloom/thriftloom/layer/retry"
+	"github.com/thriftloom/thriftloom/wire"
+)
+
+// place is where a value stands in the file, and under which key.
+type place struct {
+	node *yaml.Node
+	key  string
+}
+
+// short decodes a union whose short form is one text: into text, or else into long.
+func short(d *strictyaml.Decoder, node *yaml.Node, path string, text *string, long any) {
+	if node.Kind == yaml.MappingNode {
+		d.Decode(node, path, long)
+		return
+	}
+	if s, ok := d.Text(node, path); ok {
+		*text = s
+	}
+}
+
+// Listeners is one listener or a list of them.
+type Listeners []Listener
+
+// DecodeYAML takes an address, a block, or a list of these.
+func (l *Listeners) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
+	if node.Kind == yaml.SequenceNode || node.ShortTag() == "!!null" {
+		d.Decode(node, path, (*[]Listener)(l))
+		return
+	}
+	*l = make(Listeners, 1)
+	d.Decode(node, path, &(*l)[0])
+}
+
+// DecodeYAML takes an address or a block.
+func (l *Listener) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
+	type plain Listener
+	l.at = place{node, path}
+	short(d, node, path, &l.Address, (*plain)(l))
+}
+
+// DecodeYAML takes an address or a block.
+func (a *Admin) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
+	type plain Admin
+	a.at = place{node, path}
+	short(d, node, path, &a.Address, (*plain)(a))
+}
+
+// DecodeYAML takes an address or a block.
+func (e *Endpoint) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
+	type plain Endpoint
+	e.at = place{node, path}
+	short(d, node, path, &e.Address, (*plain)(e))
+}
+
+// DecodeYAML takes a path or a block.
+func (i *IDL) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
+	type plain IDL
+	short(d, node, path, &i.Path, (*plain)(i))
+}
+
+// DecodeYAML takes the name of a shared upstream or a block.
+func (u *UpstreamRef) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
+	short(d, node, path, &u.Name, &u.Upstream)
+}
+
+// Slots is a number of calls; 0 means that the file does not say.
+type Slots struct {
+	N int `yaml:"n" min:"1" max:"65536"`
+}
+
+// DecodeYAML takes a number, or the word auto, which is not built yet.
+func (s *Slots) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
+	if node.Value == "auto" {
+		d.Addf(node, path, "auto is not built yet")
+		return
+	}
+	number(d, node, path, s, &s.N)
+}
+
+// DecodeYAML takes a number, or a block of bounds, which is not built yet.
+func (r *Replicas) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
+	if node.Kind == yaml.MappingNode {
+		type plain Replicas
+		d.Addf(node, path, "a block of bounds is not built yet")
+		d.Decode(node, path, (*plain)(r))
+		return
+	}
+	d.DecodeTagged(node, path, &r.N, `max:"1000"`)
+}
+
+// ServerKinds is the table behind the key `server`, the strictest last: what is taken where the key is left out.
+//
+// The times stand below what the servers close at: 3 s after the last byte (make_server), 2 s (gunicorn), 1 s (tornado), and 3 s after
+// accept, busy or not (make_aio_server).

@@ -1,0 +1,76 @@
+// Package retry tries a call again where that is safe.
+package retry
+
+import (
+	"context"
+	"time"
+
+	"github.com/thriftloom/thriftloom/rpc"
+)
+
+// maxUnsent bounds tries of a call of which no byte was sent: each finds another endpoint that cannot be reached.
+const maxUnsent = 10
+
+// Policy is what one method allows.
+type Policy struct {
+	Attempts   int  // tries, the first included; 1 or less: none again
+	Idempotent bool // trying again is harmless though the call may have been processed
+}
+
+// Layer tries a call again by how far its request got: one that was not sent always, one that may have been processed if its method is
+// idempotent, one that was answered never. The next attempt avoids the endpoint that failed. Nothing is tried after the call's deadline
+// or when its caller has gone.
+func Layer(policies rpc.PerMethod[Policy]) rpc.Layer {
+	return rpc.Layer{
+		Name: "retry",
+		Why:  "above the cluster: each attempt picks an endpoint anew",
+		Wrap: func(next rpc.Handler) rpc.Handler {
+			return &handler{next: next, policies: policies}
+		},
+	}
+}
+
+type handler struct {
+	next     rpc.Handler
+	policies rpc.PerMethod[Policy]
+}
+
+// Handle tries until a try succeeds or may not be repeated.
+func (h *handler) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
+	p := h.policies.For(call)
+	for try, unsent := 1, 0; ; try++ {
+		reply, err := h.next.Handle(ctx, call)
+		if err == nil {
+			return reply, nil
+		}
+		e := rpc.AsError(err, call.Service)
+		if e.Reach == rpc.NotSent {
+			unsent++
+			try--
+		}
+		if ctx.Err() != nil || !p.again(e, try, unsent) {
+			return nil, e
+		}
+		if left, ok := call.Remaining(time.Now()); ok && left <= 0 {
+			return nil, e
+		}
+		other := *call
+		other.Avoid = e.Endpoint
+		call = &other
+	}
+}
+
+// again reports whether a call that failed with e may be tried once more, after so many tries that sent something and so many that did
+// not.
+func (p *Policy) again(e *rpc.Error, sent, unsent int) bool {
+	if e.Outcome == 0 || sent >= p.Attempts || p.Attempts <= 1 {
+		return false // no attempt was made (the queue is full, no endpoint is up), or enough were
+	}
+	switch e.Reach {
+	case rpc.NotSent:
+		return unsent < maxUnsent && e.Code != rpc.Cancelled && e.Code != rpc.DeadlineExceeded
+	case rpc.Unknown:
+		return p.Idempotent && e.Code != rpc.Cancelled && e.Code != rpc.DeadlineExceeded
+	}
+	return false
+}

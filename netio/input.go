@@ -1,0 +1,67 @@
+package netio
+
+// The sizes of a chunk: of a new or idle connection, and at most, unless one message needs more.
+const (
+	minChunkBytes = 2 << 10
+	maxChunkBytes = 64 << 10
+)
+
+// minRoomBytes is the least room that is worth a read.
+const minRoomBytes = 512
+
+// input holds the bytes that came and were not used, always contiguous.
+//
+// chunk is filled from its front and never rewound: bytes below len(chunk) may be kept by anyone and are never written again.
+type input struct {
+	chunk []byte
+	used  int // of chunk, by the receiver
+	need  int // the least length of unused that is worth a callback
+	next  int // the size of the next chunk
+	fresh bool
+}
+
+// unused returns what came and was not used. Its capacity ends with it, so that an append cannot reach into the chunk.
+func (in *input) unused() []byte { return in.chunk[in.used:len(in.chunk):len(in.chunk)] }
+
+// worth reports whether what is unused is worth a callback.
+func (in *input) worth() bool { return len(in.unused()) > 0 && len(in.unused()) >= in.need }
+
+// use takes the receiver's answer.
+func (in *input) use(used, need int) {
+	in.used += used
+	in.need = need
+	if in.used == cap(in.chunk) {
+		in.chunk, in.used = nil, 0
+	}
+}
+
+// came counts n bytes that were read into room.
+func (in *input) came(n int) {
+	in.chunk = in.chunk[:len(in.chunk)+n]
+	in.fresh = true
+}
+
+// room returns where the next bytes are read to. In mid-message a full chunk is followed by one of twice what really came, so that a
+// length which a peer only claims allocates nothing; limit is past which the connection is closed anyway.
+func (in *input) room(limit int) []byte {
+	if cap(in.chunk)-len(in.chunk) < minRoomBytes {
+		tail := in.unused()
+		in.next = min(max(4*in.next, minChunkBytes), maxChunkBytes)
+		size := max(in.next, min(2*len(tail), limit+1), len(tail)+minRoomBytes)
+		chunk := make([]byte, len(tail), size)
+		copy(chunk, tail)
+		in.chunk, in.used = chunk, 0
+	}
+	return in.chunk[len(in.chunk):cap(in.chunk)]
+}
+
+// small reports whether there is nothing to win by letting go of the chunk.
+func (in *input) small() bool { return cap(in.chunk) <= minChunkBytes }
+
+// rest is called from time to time. A chunk that nothing came into since the last call, and that is used up, is let go of.
+func (in *input) rest() {
+	if !in.fresh && len(in.unused()) == 0 {
+		in.chunk, in.used, in.next = nil, 0, 0
+	}
+	in.fresh = false
+}

@@ -1,0 +1,114 @@
+package rpc
+
+import (
+	"sync"
+	"time"
+)
+
+// Outcome is the class of what became of one attempt. Retry safety, health, metrics and what the caller sees follow from it.
+type Outcome uint8
+
+// The classes.
+const (
+	_                 Outcome = iota
+	Success                   // a result
+	DeclaredException         // a reply with an exception of the IDL: a business result
+	AppException              // a TApplicationException
+	Refused                   // the connection was refused
+	ConnectTimeout            // the connection did not come about in time
+	WriteCut                  // the connection broke before the whole request was written
+	ClosedNoReply             // closed after the whole request, with no byte back
+	ReplyTimeout              // no reply by the deadline
+	BadReply                  // bytes that are no reply to this call
+	Abandoned                 // the caller has gone
+)
+
+var outcomeNames = [...]string{
+	Success: "success", DeclaredException: "declared_exception", AppException: "application_exception", Refused: "refused",
+	ConnectTimeout: "connect_timeout", WriteCut: "write_cut", ClosedNoReply: "closed_no_reply", ReplyTimeout: "reply_timeout",
+	BadReply: "bad_reply", Abandoned: "abandoned",
+}
+
+// String returns the class as metrics label it: closed_no_reply.
+func (o Outcome) String() string { return outcomeNames[o] }
+
+// OutcomeOf returns the class of what an attempt returned.
+func OutcomeOf(reply *Reply, err *Error) Outcome {
+	switch {
+	case err != nil && err.Outcome != 0:
+		return err.Outcome
+	case err != nil && err.Reach == Answered:
+		return AppException
+	case err != nil:
+		return ClosedNoReply
+	case reply != nil && reply.Exception != 0:
+		return DeclaredException
+	}
+	return Success
+}
+
+// Attempt is one try of a call at one endpoint.
+type Attempt struct {
+	Cluster  string
+	Endpoint string // its name
+	Start    time.Time
+	Waited   time.Duration // for a slot
+	Took     time.Duration // from the slot to the outcome
+	Reused   bool          // on a connection that had served a call before
+	Outcome  Outcome
+	Err      *Error // nil for Success and DeclaredException
+}
+
+// Record is what is known of one call. The observe layer makes it, adds what it sees and hands it, finished, to the sinks; the parts
+// below hand their attempts up with Add. A finished record is not changed any more.
+type Record struct {
+	Call  *Call
+	Took  time.Duration
+	Reply *Reply // nil where Err is set, and for a oneway
+	Err   *Error
+
+	mu       sync.Mutex
+	attempts []Attempt
+	finished bool
+	late     func(*Call, Attempt)
+}
+
+// NewRecord returns the record of call. late, which may be nil, is handed attempts that end after the record is finished (a hedge that
+// lost, a call that timed out).
+func NewRecord(call *Call, late func(*Call, Attempt)) *Record { return &Record{Call: call, late: late} }
+
+// Add hands an attempt up. Safe for concurrent use and on a nil record.
+func (r *Record) Add(a Attempt) {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	if !r.finished {
+		r.attempts = append(r.attempts, a)
+		r.mu.Unlock()
+		return
+	}
+	r.mu.Unlock()
+	if r.late != nil {
+		r.late(r.Call, a)
+	}
+}
+
+// Finish closes the record with what became of the call.
+func (r *Record) Finish(took time.Duration, reply *Reply, err *Error) {
+	r.mu.Lock()
+	r.finished = true
+	r.mu.Unlock()
+	r.Took, r.Reply, r.Err = took, reply, err
+}
+
+// Attempts returns the attempts in the order in which they ended. Call it on a finished record.
+func (r *Record) Attempts() []Attempt { return r.attempts }
+
+// Code returns the status that metrics and logs show: OK for a result and for a declared exception, else the error's code.
+func (r *Record) Code() string {
+	if r.Err != nil {
+		return r.Err.Code.String()
+	}
+	return "OK"
+}

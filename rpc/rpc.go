@@ -1,0 +1,118 @@
+// Package rpc is the vocabulary of calls: Handler, Call, Reply, Layer, Stack, Record, Error, Endpoint.
+//
+// Everything that answers calls is a Handler: a connection, a pool, a cluster, a route, a user's service, a test double. The parts of
+// Thriftloom know this package and not each other.
+package rpc
+
+import (
+	"context"
+	"time"
+
+	"github.com/thriftloom/thriftloom/schema"
+	"github.com/thriftloom/thriftloom/transport"
+	"github.com/thriftloom/thriftloom/wire"
+)
+
+// A Handler answers one call.
+//
+// Handle returns a reply or an error, never both; a oneway call gets an empty reply once its bytes are written. An exception declared in
+// the IDL is a reply; an error means that there is no reply, and is always an *Error. ctx carries cancellation only: the deadline is
+// call.Deadline. call.Body and the reply's are immutable from birth: whoever holds them may keep them for ever. A handler that must
+// change a call changes a copy. Safe for concurrent use.
+type Handler interface {
+	Handle(ctx context.Context, call *Call) (*Reply, error)
+}
+
+// HandlerFunc is a function as a Handler.
+type HandlerFunc func(ctx context.Context, call *Call) (*Reply, error)
+
+// Handle calls f.
+func (f HandlerFunc) Handle(ctx context.Context, call *Call) (*Reply, error) { return f(ctx, call) }
+
+// Call is one request.
+type Call struct {
+	ID       ID
+	Service  string         // the service's configured name, by which policies, logs and errors know it
+	Name     string         // the method as the caller wrote it, without a multiplexed prefix
+	Method   *schema.Method // nil: not in the IDL
+	Oneway   bool           // no reply is written; by the IDL where the method is known, else by the message's type
+	Protocol wire.Protocol  // of Body
+	Body     []byte         // the args struct alone
+	Headers  []transport.KV // transport headers, where the caller's transport has them
+	Caller   Caller
+	Start    time.Time // when the whole request had come
+	Deadline time.Time // zero: none
+	Avoid    string    // name of the endpoint that failed the attempt before; another one is taken where one is free
+	Record   *Record   // of this call; nil where nobody observes
+}
+
+// MethodName returns "Users/getUser", or "Users/_OTHER" for a method that the IDL does not have: a label of bounded cardinality.
+func (c *Call) MethodName() string {
+	if c.Method == nil {
+		return c.Service + "/_OTHER"
+	}
+	return c.Service + "/" + c.Method.Name
+}
+
+// Remaining returns how long the call may still take; ok is false where it has no deadline.
+func (c *Call) Remaining(now time.Time) (d time.Duration, ok bool) {
+	if c.Deadline.IsZero() {
+		return 0, false
+	}
+	return c.Deadline.Sub(now), true
+}
+
+// Caller says who calls: the name under which limits, logs and metrics know the peer, and its address.
+type Caller struct {
+	Name    string // TLS identity, header or tracking app id; "" if the caller did not say
+	Address string // of the peer's socket
+}
+
+// Reply is an answer: a result, or an exception that the IDL declares.
+type Reply struct {
+	Protocol wire.Protocol
+	Body     []byte // the result struct alone
+	Headers  []transport.KV
+	// Exception is the id of the declared exception's field in the result struct; zero for a result.
+	Exception int16
+}
+
+// ExceptionType returns the name of the declared exception that the reply carries, "" for a result.
+func (r *Reply) ExceptionType(m *schema.Method) string {
+	if r.Exception == 0 {
+		return ""
+	}
+	if m != nil {
+		if f := m.Result.Field(r.Exception); f != nil && f.Type.Struct != nil {
+			return f.Type.Struct.Name
+		}
+	}
+	return "unknown"
+}
+
+// Layer is a behaviour around a Handler.
+type Layer struct {
+	Name string // of its folder: "retry"
+	Why  string // why it stands where it stands; the admin API shows it
+	Wrap func(Handler) Handler
+}
+
+// Stack is layers, outermost first.
+type Stack []Layer
+
+// Over returns h with the stack around it.
+func (s Stack) Over(h Handler) Handler {
+	for i := len(s) - 1; i >= 0; i-- {
+		h = s[i].Wrap(h)
+	}
+	return h
+}
+
+// Endpoint is one address of a cluster.
+type Endpoint struct {
+	Address string // "host:port" or "unix:/path"
+	Name    string // under which people know it: "users-2"; the address where nothing better is known
+	Slots   int    // calls in flight at most; zero: the cluster's
+	Weight  int    // zero: 1
+	Zone    string
+}

@@ -1,0 +1,94 @@
+// Package service is one service: its policies merged, its layers in their order over its clusters, one Handler.
+package service
+
+import (
+	"context"
+	"time"
+
+	"github.com/thriftloom/thriftloom/layer/deadline"
+	"github.com/thriftloom/thriftloom/layer/observe"
+	"github.com/thriftloom/thriftloom/layer/retry"
+	"github.com/thriftloom/thriftloom/rpc"
+	"github.com/thriftloom/thriftloom/schema"
+)
+
+// Policy is what holds for one method.
+type Policy struct {
+	Timeout    time.Duration
+	Retry      retry.Config
+	Idempotent bool
+	Upstream   rpc.Handler // the cluster that answers the method
+}
+
+// Config says what a service is made of. Nothing of it is changed after New.
+type Config struct {
+	Name     string                // by which the config, errors and metrics know it
+	Schema   *schema.Service       // nil: any method is forwarded
+	Policies rpc.PerMethod[Policy] // Other holds for methods that the IDL does not have
+	Sinks    []observe.Sink
+}
+
+// Service is one service as a Handler. Immutable; safe for concurrent use.
+type Service struct {
+	cfg     Config
+	layers  rpc.Stack
+	handler rpc.Handler
+}
+
+// New puts a service together.
+func New(cfg Config) *Service {
+	s := &Service{cfg: cfg}
+	s.layers = s.stack()
+	s.handler = s.layers.Over(rpc.HandlerFunc(s.upstream))
+	return s
+}
+
+// stack is the one place where the order of the layers stands, outermost first.
+func (s *Service) stack() rpc.Stack {
+	return rpc.Stack{
+		observe.Layer(s.cfg.Sinks...), // outermost: refused calls are counted too
+		deadline.Layer(s.timeouts()),  // above retry: one budget of time for all attempts
+		retry.Layer(s.retries()),      // above the cluster: each attempt picks an endpoint anew
+	}
+}
+
+// upstream hands the call to the cluster that answers its method.
+func (s *Service) upstream(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
+	return s.cfg.Policies.For(call).Upstream.Handle(ctx, call)
+}
+
+// Handle answers a call of the service.
+func (s *Service) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
+	return s.handler.Handle(ctx, call)
+}
+
+// Stack returns the layers, outermost first, for people to read.
+func (s *Service) Stack() rpc.Stack { return s.layers }
+
+// Name returns the configured name.
+func (s *Service) Name() string { return s.cfg.Name }
+
+// Schema returns the IDL's service, nil if there is none.
+func (s *Service) Schema() *schema.Service { return s.cfg.Schema }
+
+// Policy returns what holds for the method of that index.
+func (s *Service) Policy(index int) Policy { return s.cfg.Policies.Methods[index] }
+
+func (s *Service) timeouts() rpc.PerMethod[time.Duration] {
+	return each(s.cfg.Policies, func(p Policy) time.Duration { return p.Timeout })
+}
+
+func (s *Service) retries() rpc.PerMethod[retry.Policy] {
+	return each(s.cfg.Policies, func(p Policy) retry.Policy {
+		return retry.Policy{Attempts: p.Retry.Attempts, Idempotent: p.Idempotent}
+	})
+}
+
+// each applies f to the value of every method.
+func each[T, U any](p rpc.PerMethod[T], f func(T) U) rpc.PerMethod[U] {
+	out := rpc.PerMethod[U]{Other: f(p.Other), Methods: make([]U, len(p.Methods))}
+	for i, v := range p.Methods {
+		out.Methods[i] = f(v)
+	}
+	return out
+}

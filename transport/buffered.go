@@ -1,0 +1,55 @@
+package transport
+
+import (
+	"github.com/thriftloom/thriftloom/wire"
+	"github.com/thriftloom/thriftloom/wire/binary"
+)
+
+// buffered splits a stream without frames: a message ends where its struct ends.
+type buffered struct {
+	limits wire.Limits
+	head   wire.Head // of the message that is on its way, once body > 0
+	body   int       // where its struct begins; 0 until the head is there in full
+	scan   binary.Scanner
+	name   string // of the last message: callers mostly call one method again and again
+}
+
+func (s *buffered) Split(buf []byte) (m Message, used, need int, err error) {
+	if s.body == 0 {
+		if need, err = s.readHead(buf); need > 0 || err != nil {
+			return m, 0, need, err
+		}
+	}
+	end, need, err := s.scan.Scan(buf[s.body:])
+	if err != nil {
+		return m, 0, 0, s.fail(err, s.body)
+	}
+	if end == 0 {
+		return m, 0, s.body + need, nil
+	}
+	used = s.body + end
+	m = Message{Head: s.head, Body: buf[s.body:used:used]}
+	s.body = 0
+	return m, used, 0, nil
+}
+
+func (s *buffered) readHead(buf []byte) (need int, err error) {
+	s.head, s.body, need, err = binary.ReadHead(buf, s.limits, s.name)
+	if err != nil {
+		return 0, s.fail(err, 0)
+	}
+	if need > 0 {
+		s.body = 0
+		return need, nil
+	}
+	s.name = s.head.Name
+	s.scan.Reset(s.limits, s.body)
+	return 0, nil
+}
+
+// fail says what is wrong in the part of the message that begins at offset. Nothing tells where the next message begins.
+func (s *buffered) fail(err error, offset int) error {
+	m := malformed(err, offset, s.head, s.body > 0, 0)
+	s.body = 0
+	return m
+}

@@ -1,0 +1,72 @@
+package transport
+
+import (
+	"encoding/binary"
+
+	"github.com/thriftloom/thriftloom/wire"
+	thrift "github.com/thriftloom/thriftloom/wire/binary"
+)
+
+const frameHead = 4 // bytes of length before a frame
+
+// framed splits a stream of frames that hold one message each. A frame is looked into once it is there in full.
+//
+//	frame:  n:4  message:n
+type framed struct {
+	limits wire.Limits
+	name   string // of the last message: callers mostly call one method again and again
+}
+
+func (s *framed) Split(buf []byte) (m Message, used, need int, err error) {
+	if len(buf) < frameHead {
+		return m, 0, frameHead, nil
+	}
+	n, err := frameLength(binary.BigEndian.Uint32(buf), s.limits)
+	if err != nil {
+		return m, 0, 0, malformed(err, 0, wire.Head{}, false, 0)
+	}
+	end := frameHead + n
+	if len(buf) < end {
+		return m, 0, end, nil
+	}
+	if m, err = s.message(buf[frameHead:end:end]); err != nil {
+		return Message{}, 0, 0, err
+	}
+	return m, end, 0, nil
+}
+
+func frameLength(word uint32, limits wire.Limits) (int, error) {
+	n := int32(word)
+	switch {
+	case word>>16 == 0x8001:
+		return 0, wire.Errorf(wire.NegativeSize, 0, "an unframed message where a frame should begin")
+	case n < 0:
+		return 0, wire.Errorf(wire.NegativeSize, 0, "a frame has a length of %d", n)
+	case n == 0:
+		return 0, wire.Errorf(wire.BadValue, 0, "a frame has no bytes")
+	case int64(n) > int64(limits.MessageBytes):
+		return 0, wire.Errorf(wire.SizeLimit, 0, "a frame has %d bytes, the limit is %d", n, limits.MessageBytes)
+	}
+	return int(n), nil
+}
+
+// message reads the one message of a frame. What is wrong in it leaves the stream sound: the next frame can be read.
+func (s *framed) message(frame []byte) (m Message, err error) {
+	h, used, need, err := thrift.ReadHead(frame, s.limits, s.name)
+	if need > 0 {
+		err = wire.Errorf(wire.Truncated, len(frame), "the frame ends inside the message's head")
+	}
+	if err != nil {
+		return m, malformed(err, frameHead, h, used > 0 && need == 0, frameHead+len(frame))
+	}
+	s.name = h.Name
+	body := frame[used:]
+	n, err := thrift.Skip(body, wire.Struct, s.limits)
+	if err == nil && n < len(body) {
+		err = wire.Errorf(wire.Trailing, n, "%d bytes follow the message in its frame", len(body)-n)
+	}
+	if err != nil {
+		return m, malformed(err, frameHead+used, h, true, frameHead+len(frame))
+	}
+	return Message{Head: h, Body: body}, nil
+}

@@ -1,0 +1,112 @@
+package transport_test
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/thriftloom/thriftloom/transport"
+	"github.com/thriftloom/thriftloom/wire"
+	"github.com/thriftloom/thriftloom/wire/wiretest"
+)
+
+// addStreams seeds f with good messages of every wire and with the hostile streams.
+func addStreams(f *testing.F, add func(buf []byte)) {
+	for _, w := range []transport.Wire{bufferedBinary, framedBinary} {
+		messages := corpus(w)
+		for i, m := range messages {
+			if len(m) < 200 {
+				add(append(bytes.Clone(m), messages[(i+1)%len(messages)]...))
+			}
+		}
+	}
+	for _, c := range hostile {
+		if buf := unhex(f, c.bytes); len(buf) < 1000 {
+			add(buf)
+		}
+	}
+}
+
+// More bytes never change what detection has found, and it never asks for bytes that are there.
+func FuzzDetect(f *testing.F) {
+	addStreams(f, func(buf []byte) { f.Add(buf[:min(len(buf), 40)]) })
+	f.Fuzz(func(t *testing.T, buf []byte) {
+		w, nonStrict, need, err := transport.Detect(buf)
+		if need != 0 && (need <= len(buf) || err != nil || w != transport.Wire{}) {
+			t.Fatalf("%v, need %d of %d, %v", w, need, len(buf), err)
+		}
+		for cut := range buf {
+			w2, nonStrict2, need2, err2 := transport.Detect(buf[:cut])
+			decided := need2 == 0 || err2 != nil
+			if decided && (w2 != w || nonStrict2 != nonStrict || need != 0 || (err2 == nil) != (err == nil)) {
+				t.Fatalf("of %d bytes %v, %v; of %d %v, %v", cut, w2, err2, len(buf), w, err)
+			}
+			if !decided && need2 <= cut {
+				t.Fatalf("%d bytes are there and %d are wanted", cut, need2)
+			}
+		}
+		if err == nil && need == 0 {
+			if _, err := transport.NewSplitter(w, wire.Limits{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// A stream in any pieces comes apart as it does at once, mistakes included.
+func FuzzSplit(f *testing.F) {
+	addStreams(f, func(buf []byte) {
+		for mode := range uint8(3) {
+			f.Add(buf, uint64(len(buf)), mode)
+		}
+	})
+	f.Fuzz(func(t *testing.T, buf []byte, seed uint64, mode uint8) {
+		limits := wire.Limits{MessageBytes: 1000, Depth: 8, NameBytes: 100}
+		fresh := func() transport.Splitter {
+			switch mode % 3 {
+			case 0:
+				return newSplitter(t, bufferedBinary, limits)
+			case 1:
+				return newSplitter(t, framedBinary, limits)
+			}
+			return transport.NewDetector(limits, nil)
+		}
+		rng := rand.New(rand.NewPCG(seed, 0))
+		var pieces [][]byte
+		for rest := buf; len(rest) > 0; {
+			n := min(len(rest), 1+rng.IntN(1<<rng.IntN(8)))
+			pieces, rest = append(pieces, rest[:n]), rest[n:]
+		}
+		want, got := feed(t, fresh(), buf), feed(t, fresh(), pieces...)
+		if !slices.Equal(got, want) {
+			t.Fatalf("in %d pieces:\n%q\nat once:\n%q", len(pieces), got, want)
+		}
+	})
+}
+
+func BenchmarkSplit(b *testing.B) {
+	user := wiretest.Struct(1, wiretest.I64(7), 2, wiretest.String("Ada Lovelace"), 3, wiretest.Bool(true),
+		4, wiretest.List(wire.String, wiretest.Repeat(3, wiretest.String("tag"))...))
+	shapes := []wiretest.Case{
+		{Name: "id", Body: wiretest.Struct(1, wiretest.I64(7))},
+		{Name: "user", Body: wiretest.Struct(0, user)},
+		{Name: "users100", Body: wiretest.Struct(0, wiretest.List(wire.Struct, wiretest.Repeat(100, user)...))},
+	}
+	for _, w := range []transport.Wire{bufferedBinary, framedBinary} {
+		for _, c := range shapes {
+			body := wiretest.AppendBinary(nil, c.Body)
+			m := append(transport.AppendHead(nil, w, wire.Head{Name: "getUser", Type: wire.Call}, len(body), nil), body...)
+			b.Run("transport="+w.Kind.String()+"/shape="+c.Name, func(b *testing.B) {
+				b.ReportAllocs()
+				b.SetBytes(int64(len(m)))
+				s := newSplitter(b, w, wire.Limits{})
+				for b.Loop() {
+					if _, used, _, err := s.Split(m); used != len(m) {
+						b.Fatal(used, err)
+					}
+				}
+			})
+		}
+	}
+}

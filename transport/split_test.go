@@ -1,0 +1,231 @@
+package transport_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/thriftloom/thriftloom/transport"
+	"github.com/thriftloom/thriftloom/wire"
+	"github.com/thriftloom/thriftloom/wire/wiretest"
+)
+
+var (
+	bufferedBinary = transport.Wire{Kind: transport.Buffered, Protocol: wire.Binary}
+	framedBinary   = transport.Wire{Kind: transport.Framed, Protocol: wire.Binary}
+)
+
+// eachWire runs f with every wire that is built.
+func eachWire(t *testing.T, f func(t *testing.T, w transport.Wire)) {
+	for _, w := range []transport.Wire{bufferedBinary, framedBinary} {
+		t.Run(w.Kind.String()+" "+w.Protocol.String(), func(t *testing.T) { f(t, w) })
+	}
+}
+
+func newSplitter(t testing.TB, w transport.Wire, limits wire.Limits) transport.Splitter {
+	t.Helper()
+	s, err := transport.NewSplitter(w, limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// onWire returns a message as w lays it on the stream.
+func onWire(w transport.Wire, message []byte) []byte {
+	if w.Kind != transport.Framed {
+		return message
+	}
+	return append(binary.BigEndian.AppendUint32(nil, uint32(len(message))), message...)
+}
+
+// corpus returns ThriftPy's messages, and every shape of struct behind heads of both kinds, as w lays them on the stream.
+func corpus(w transport.Wire) [][]byte {
+	var all [][]byte
+	for _, v := range wiretest.BinaryVectors() {
+		all = append(all, onWire(w, v.Bytes))
+	}
+	for i, c := range wiretest.Structs() {
+		body := wiretest.AppendBinary(nil, c.Body)
+		h := wire.Head{Name: "Users:getUser", Seq: int32(i), Type: wire.Call, NonStrict: i%2 == 1}
+		all = append(all, append(transport.AppendHead(nil, w, h, len(body), nil), body...))
+	}
+	return all
+}
+
+// feed hands s the stream as connections do: each piece behind what was not used yet. It returns all that came out, one line each, and
+// stops where the stream cannot be trusted any more.
+func feed(t *testing.T, s transport.Splitter, pieces ...[]byte) (out []string) {
+	t.Helper()
+	var buf []byte
+	for _, piece := range pieces {
+		buf = append(buf, piece...)
+		for len(buf) > 0 {
+			m, used, need, err := s.Split(buf[:len(buf):len(buf)])
+			bad, isBad := errors.AsType[*transport.Malformed](err)
+			switch {
+			case err != nil && (!isBad || used != 0 || bad.Skip > len(buf)):
+				t.Fatalf("error %#v with %d used of %d", err, used, len(buf))
+			case isBad:
+				out = append(out, fmt.Sprintf("%s %+v %v skip %d: %v", bad.Err.Reason, bad.Head, bad.HeadOK, bad.Skip, bad))
+				if used = bad.Skip; used == 0 {
+					return out
+				}
+			case used > 0:
+				if used > len(buf) || need != 0 || cap(m.Body) != len(m.Body) {
+					t.Fatalf("%d used of %d, need %d, body %d/%d", used, len(buf), need, len(m.Body), cap(m.Body))
+				}
+				out = append(out, fmt.Sprintf("%+v %x", m.Head, m.Body))
+			case need <= len(buf):
+				t.Fatalf("%d bytes are there and %d are wanted", len(buf), need)
+			}
+			if used == 0 {
+				break
+			}
+			buf = buf[used:]
+		}
+	}
+	return out
+}
+
+func eachByte(buf []byte) (pieces [][]byte) {
+	for i := range buf {
+		pieces = append(pieces, buf[i:i+1])
+	}
+	return pieces
+}
+
+// A stream comes apart into the same messages however it is cut up: at once, byte by byte, in two pieces at every offset.
+func TestSplitAnywhere(t *testing.T) {
+	eachWire(t, func(t *testing.T, w transport.Wire) {
+		for _, fresh := range []func() transport.Splitter{
+			func() transport.Splitter { return newSplitter(t, w, wire.Limits{}) },
+			func() transport.Splitter { return transport.NewDetector(wire.Limits{}, nil) },
+		} {
+			messages := corpus(w)
+			stream := bytes.Join(messages, nil)
+			want := feed(t, fresh(), stream)
+			if len(want) != len(messages) {
+				t.Fatalf("%d messages of %d", len(want), len(messages))
+			}
+			if got := feed(t, fresh(), eachByte(stream)...); strings.Join(got, "\n") != strings.Join(want, "\n") {
+				t.Errorf("byte by byte: %d messages of %d, or others", len(got), len(want))
+			}
+			s := newSplitter(t, w, wire.Limits{})
+			for i, m := range messages {
+				for cut := range m {
+					if got := feed(t, s, m[:cut], m[cut:]); len(got) != 1 || got[0] != want[i] {
+						t.Fatalf("message %d cut at %d of %d: %q, want %q", i, cut, len(m), got, want[i])
+					}
+				}
+			}
+		}
+	})
+}
+
+// A message that is cut off at any byte asks for bytes that it has, and is never a mistake.
+func TestSplitCut(t *testing.T) {
+	eachWire(t, func(t *testing.T, w transport.Wire) {
+		for i, m := range corpus(w) {
+			for cut := range m {
+				_, used, need, err := newSplitter(t, w, wire.Limits{}).Split(m[:cut:cut])
+				if used != 0 || need <= cut || need > len(m) || err != nil {
+					t.Fatalf("message %d, %d of %d bytes: used %d, need %d, %v", i, cut, len(m), used, need, err)
+				}
+			}
+		}
+	})
+}
+
+// What AppendHead writes before a body is what a splitter reads, and the frame's length counts the body.
+func TestAppendHead(t *testing.T) {
+	eachWire(t, func(t *testing.T, w transport.Wire) {
+		for _, h := range []wire.Head{
+			{Name: "echo", Seq: -5, Type: wire.Oneway}, {Name: "", Type: wire.Call}, {Name: "Users:x", Seq: 1, Type: wire.Reply, NonStrict: true},
+		} {
+			body := wiretest.AppendBinary(nil, wiretest.Struct(1, wiretest.I32(7)))
+			buf := append(transport.AppendHead([]byte("before"), w, h, len(body), nil), body...)[len("before"):]
+			m, used, _, err := newSplitter(t, w, wire.Limits{}).Split(buf)
+			if m.Head != h || !bytes.Equal(m.Body, body) || used != len(buf) || err != nil {
+				t.Errorf("%+v came back as %+v, %x, %d of %d, %v", h, m.Head, m.Body, used, len(buf), err)
+			}
+		}
+	})
+}
+
+// An exception answers a call under the call's name, sequence id and kind of head, in the bytes that ThriftPy writes.
+func TestAppendException(t *testing.T) {
+	vectors := map[string][]byte{}
+	for _, v := range wiretest.BinaryVectors() {
+		vectors[v.Name] = v.Bytes
+	}
+	eachWire(t, func(t *testing.T, w transport.Wire) {
+		for _, c := range []struct {
+			vector string
+			call   wire.Head
+			code   int32
+			text   string
+		}{
+			{"strict/exception/unknown-method", wire.Head{Name: "zzz", Seq: 7, Type: wire.Call}, 1, ""},
+			{"old/exception/text", wire.Head{Name: "echo", Seq: 9, Type: wire.Oneway, NonStrict: true}, 6, "Internal error"},
+		} {
+			got := transport.AppendException(nil, w, c.call, c.code, c.text)
+			if want := onWire(w, vectors[c.vector]); !bytes.Equal(got, want) {
+				t.Errorf("%s: %x, want %x", c.vector, got, want)
+			}
+		}
+	})
+}
+
+// A transport or protocol that is not built is refused by name.
+func TestNewSplitterUnbuilt(t *testing.T) {
+	for _, w := range []transport.Wire{
+		{}, {Kind: transport.Framed, Protocol: wire.Compact}, {Kind: transport.Header, Protocol: wire.Binary}, {Kind: transport.HTTP, Protocol: wire.JSON},
+	} {
+		_, err := transport.NewSplitter(w, wire.Limits{})
+		if err == nil || !strings.Contains(err.Error(), w.Kind.String()) || !strings.Contains(err.Error(), w.Protocol.String()) ||
+			!strings.Contains(err.Error(), "not built yet") {
+			t.Errorf("%v: %v", w, err)
+		}
+	}
+}
+
+// A multiplexed name has exactly one colon.
+func TestSplitName(t *testing.T) {
+	for _, c := range []struct {
+		name, service, method string
+		ok                    bool
+	}{
+		{"getUser", "", "getUser", false},
+		{"Users:getUser", "Users", "getUser", true},
+		{"Users:", "Users", "", true},
+		{":getUser", "", "getUser", true},
+		{"a:b:c", "", "a:b:c", false},
+		{"", "", "", false},
+	} {
+		if s, m, ok := transport.SplitName(c.name); s != c.service || m != c.method || ok != c.ok {
+			t.Errorf("SplitName(%q) = %q, %q, %v", c.name, s, m, ok)
+		}
+	}
+}
+
+// Once a splitter has seen a message, one like it costs no allocation, in pieces or whole.
+func TestSplitAllocs(t *testing.T) {
+	eachWire(t, func(t *testing.T, w transport.Wire) {
+		for i, m := range corpus(w) {
+			s := newSplitter(t, w, wire.Limits{})
+			allocs := testing.AllocsPerRun(5, func() {
+				s.Split(m[:len(m)/2])
+				if _, used, _, err := s.Split(m); used != len(m) || err != nil {
+					t.Fatal(used, err)
+				}
+			})
+			if allocs != 0 {
+				t.Errorf("message %d: %v allocations", i, allocs)
+			}
+		}
+	})
+}
