@@ -121,7 +121,8 @@ func (c *Cluster) update(endpoints []rpc.Endpoint) (stale []*link) {
 		}
 		k := key{e.Address, e.Name}
 		if n := old[k]; n != nil {
-			n.Endpoint, n.Slots = e, e.Slots
+			// Address and Name are read without the lock; they are the key and stay.
+			n.Slots, n.Endpoint.Slots, n.Endpoint.Weight, n.Endpoint.Zone = e.Slots, e.Slots, e.Weight, e.Zone
 		} else if !seen[k] {
 			bn := c.picker.Add(e)
 			c.nodes[bn] = &node{Node: bn, cluster: c}
@@ -186,16 +187,17 @@ func (c *Cluster) Close() {
 // Handle makes one attempt: it waits for a slot, then calls the endpoint that has one.
 func (c *Cluster) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
 	start := time.Now()
-	n, e := c.acquire(ctx, call, start)
+	g, e := c.acquire(ctx, call, start)
 	if e != nil {
 		return nil, e
 	}
 	began := time.Now()
-	l, e := c.connect(ctx, call, n)
+	n, l, reused := g.node, g.link, g.link != nil
+	if l == nil {
+		l, e = c.connect(ctx, call, n)
+	}
 	var reply *rpc.Reply
-	reused := false
 	if e == nil {
-		reused = l.conn.Calls() > 0
 		var err error
 		reply, err = l.conn.Handle(ctx, call)
 		e = rpc.AsError(err, "upstream "+c.Name())

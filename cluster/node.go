@@ -42,22 +42,16 @@ type link struct {
 	zombie  bool        // counted in node.zombies
 }
 
-// connect returns a connection for a slot that is held: a free one, else a new one.
+// connect makes a connection for a slot that is held.
 func (c *Cluster) connect(ctx context.Context, call *rpc.Call, n *node) (*link, *rpc.Error) {
-	now := time.Now()
-	l, stale := c.takeFree(n, now)
-	closeAll(stale)
-	if l != nil {
-		return l, nil
-	}
 	opts := c.opts.Load()
 	timeout := opts.DialTimeout
-	if left, ok := call.Remaining(now); ok {
+	if left, ok := call.Remaining(time.Now()); ok {
 		timeout = min(timeout, left)
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	l = &link{node: n}
+	l := &link{node: n}
 	conn, err := client.Dial(ctx, opts.Engine, n.Endpoint.Address, client.Config{
 		Wire: opts.Wire, Limits: opts.Limits, Dialer: opts.Dialer, Linger: c.linger, Owner: l,
 	})
@@ -72,20 +66,23 @@ func (c *Cluster) connect(ctx context.Context, call *rpc.Call, n *node) (*link, 
 	return l, nil
 }
 
-// takeFree returns the free connection that was used last, nil if there is none, and those that are too old to be used.
-func (c *Cluster) takeFree(n *node, now time.Time) (l *link, stale []*link) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// pick takes a slot, and with it the free connection of its endpoint that was used last, if there is one. c.mu is held.
+func (c *Cluster) pick(call *rpc.Call, now time.Time) (g grant, err error) {
+	bn, err := c.picker.Pick(call, now)
+	if err != nil {
+		return grant{}, err
+	}
+	n := c.nodes[bn]
 	for len(n.free) > 0 {
 		l := n.free[len(n.free)-1]
 		n.free = n.free[:len(n.free)-1]
 		if c.fresh(l, now) {
 			l.freed, l.usable, l.outcome = false, false, 0
-			return l, stale
+			return grant{node: n, link: l}, nil
 		}
-		stale = append(stale, l)
+		go l.conn.Close() // too old; not under the lock
 	}
-	return nil, stale
+	return grant{node: n}, nil
 }
 
 func (c *Cluster) fresh(l *link, now time.Time) bool {

@@ -17,28 +17,28 @@ type waiter struct {
 // grant is a slot, or the reason why there will be none.
 type grant struct {
 	node *node
+	link *link // a free connection; nil: one has to be made
 	err  *rpc.Error
 }
 
 // acquire takes a slot, or waits for one until the call's deadline, the queue's longest wait, or the end of ctx.
-func (c *Cluster) acquire(ctx context.Context, call *rpc.Call, now time.Time) (*node, *rpc.Error) {
+func (c *Cluster) acquire(ctx context.Context, call *rpc.Call, now time.Time) (grant, *rpc.Error) {
 	c.mu.Lock()
 	if c.waiting.Len() == 0 { // nobody is passed by
-		bn, err := c.picker.Pick(call, now)
+		g, err := c.pick(call, now)
 		if err == nil {
-			n := c.nodes[bn]
 			c.mu.Unlock()
-			return n, nil
+			return g, nil
 		}
 		if err == balance.ErrNoEndpoint {
 			c.mu.Unlock()
-			return nil, c.refusal(err)
+			return grant{}, c.refusal(err)
 		}
 	}
 	if c.waiting.Len() >= c.opts.Load().Queue.MaxCalls {
 		c.refused++
 		c.mu.Unlock()
-		return nil, c.refusal(balance.ErrBusy)
+		return grant{}, c.refusal(balance.ErrBusy)
 	}
 	w := &waiter{call: call, got: make(chan grant, 1)}
 	at := c.waiting.PushBack(w)
@@ -53,7 +53,7 @@ func (c *Cluster) acquire(ctx context.Context, call *rpc.Call, now time.Time) (*
 	var refused *rpc.Error
 	select {
 	case g := <-w.got:
-		return g.node, g.err
+		return g, g.err
 	case <-timer.C:
 		refused = late
 	case <-ctx.Done():
@@ -63,13 +63,22 @@ func (c *Cluster) acquire(ctx context.Context, call *rpc.Call, now time.Time) (*
 	defer c.mu.Unlock()
 	select {
 	case g := <-w.got: // a slot came at the same moment: for somebody else
-		if g.node != nil {
-			c.release(g.node, 0, time.Now())
-		}
+		c.giveBack(g, time.Now())
 	default:
 		c.waiting.Remove(at)
 	}
-	return nil, refused
+	return grant{}, refused
+}
+
+// giveBack undoes a grant that nobody uses. c.mu is held.
+func (c *Cluster) giveBack(g grant, now time.Time) {
+	switch {
+	case g.link != nil:
+		g.link.usable = true
+		c.put(g.link, now)
+	case g.node != nil:
+		c.release(g.node, 0, now)
+	}
 }
 
 // release gives a slot back and hands it to who waits longest. c.mu is held.
@@ -94,15 +103,14 @@ func (c *Cluster) release(n *node, o rpc.Outcome, now time.Time) {
 func (c *Cluster) dispatch(now time.Time) {
 	for front := c.waiting.Front(); front != nil; front = c.waiting.Front() {
 		w := front.Value.(*waiter)
-		bn, err := c.picker.Pick(w.call, now)
+		g, err := c.pick(w.call, now)
 		if err == balance.ErrBusy {
 			return
 		}
 		c.waiting.Remove(front)
 		if err != nil {
-			w.got <- grant{err: c.refusal(err)}
-			continue
+			g.err = c.refusal(err)
 		}
-		w.got <- grant{node: c.nodes[bn]}
+		w.got <- g
 	}
 }

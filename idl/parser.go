@@ -9,6 +9,7 @@ import (
 const (
 	MaxSourceBytes = 16 << 20  // of a file
 	MaxDepth       = 64        // levels of nested types, or of nested values
+	maxNameBytes   = 1024      // of what the file defines; a method's name on the wire is no longer either
 	maxParts       = 1_000_000 // definitions, fields, types, values, annotations
 )
 
@@ -170,6 +171,9 @@ func (p *parser) name(of string) (string, Pos, bool) {
 	}
 	name, pos := p.tok.text, p.at()
 	switch {
+	case len(name) > maxNameBytes:
+		p.mistake(pos, "the name of %s is longer than %d bytes", of, maxNameBytes)
+		return "", pos, false
 	case strings.IndexByte(name, '.') >= 0:
 		p.mistake(pos, "the name of %s has a dot: %s", of, quote(name))
 	case name == "true" || name == "false":

@@ -5,8 +5,16 @@ import (
 	"strings"
 )
 
-// Mistake returns a mistake at a place of the file, with its source line.
+// maxTextBytes bounds a string that a mistake's text shows: names, paths, a chain of them.
+const maxTextBytes = 1000
+
+// Mistake returns a mistake at a place of the file, with its source line. Long strings among args are cut.
 func (f *File) Mistake(pos Pos, format string, args ...any) Mistake {
+	for i, a := range args {
+		if s, ok := a.(string); ok && len(s) > maxTextBytes {
+			args[i] = s[:runeStart(s, maxTextBytes)] + "…"
+		}
+	}
 	return Mistake{Pos: pos, Text: fmt.Sprintf(format, args...), Source: f.line(pos.Line)}
 }
 

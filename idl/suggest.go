@@ -10,6 +10,7 @@ import (
 const (
 	maxSuggestBytes = 64     // longer words have no suggestion
 	maxCandidates   = 20_000 // names looked at, at most
+	maxEdits        = 3      // from the word to what was meant; fewer in a short word: one in three letters
 )
 
 // Nearest returns the candidate that word was most likely meant to be, or "" if none is near. Letter case counts for nothing; a swap of
@@ -18,12 +19,12 @@ func Nearest(word string, candidates iter.Seq[string]) string {
 	if len(word) > maxSuggestBytes {
 		return ""
 	}
-	low, best, found, seen := strings.ToLower(word), max(1, len(word)/3)+1, "", 0
+	low, best, found, seen := strings.ToLower(word), min((len(word)+1)/3, maxEdits)+1, "", 0
 	for c := range candidates {
 		if seen++; seen > maxCandidates {
 			break
 		}
-		if c == word || len(c) > len(word)+best || len(word) > len(c)+best {
+		if len(c) > len(word)+best || len(word) > len(c)+best {
 			continue
 		}
 		if d := distance(low, strings.ToLower(c)); d < best {

@@ -24,7 +24,7 @@ func (d *Document) Fingerprint() string {
 	if len(d.Services) == 0 {
 		for _, s := range sortedBy(d.Structs, func(s *StructType) string { return s.Name }) {
 			p.text(s.Name)
-			p.structure(s)
+			p.meet(s)
 		}
 	}
 	return p.sum()
@@ -37,16 +37,25 @@ func (m *Method) Fingerprint() string {
 	return p.sum()
 }
 
-// printer writes a canonical form. A struct or enum is written where it is first met, and is a number from then on: so recursive types
-// end.
+// printer writes a canonical form. A struct or enum is a number where it is met; what it consists of is written once, in the order of the
+// numbers. So recursive types end, and long chains of types take no stack.
 type printer struct {
 	out   []byte
 	known map[any]int
+	queue []any // *StructType and *EnumType, met and not written yet
 }
 
 func newPrinter() *printer { return &printer{known: map[any]int{}} }
 
 func (p *printer) sum() string {
+	for i := 0; i < len(p.queue); i++ {
+		switch x := p.queue[i].(type) {
+		case *StructType:
+			p.structure(x)
+		case *EnumType:
+			p.enum(x)
+		}
+	}
 	sum := sha256.Sum256(p.out)
 	return hex.EncodeToString(sum[:8])
 }
@@ -65,17 +74,17 @@ func (p *printer) flag(b bool) {
 func (p *printer) method(m *Method) {
 	p.text(m.Name)
 	p.flag(m.Oneway)
-	p.structure(m.Args)
-	p.structure(m.Result)
+	p.meet(m.Args)
+	p.meet(m.Result)
 }
 
 func (p *printer) typ(t *Type) {
 	p.number(int(t.Kind))
 	switch t.Kind {
 	case Struct:
-		p.structure(t.Struct)
+		p.meet(t.Struct)
 	case Enum:
-		p.enum(t.Enum)
+		p.meet(t.Enum)
 	case List, Set:
 		p.typ(t.Elem)
 	case Map:
@@ -84,22 +93,18 @@ func (p *printer) typ(t *Type) {
 	}
 }
 
-// met writes the number of what was met before; else it gives x the next number.
-func (p *printer) met(x any) bool {
+// meet writes the number of a struct or enum, the next one if it is new.
+func (p *printer) meet(x any) {
 	n, known := p.known[x]
 	if !known {
 		n = len(p.known)
 		p.known[x] = n
+		p.queue = append(p.queue, x)
 	}
-	p.flag(known)
 	p.number(n)
-	return known
 }
 
 func (p *printer) structure(s *StructType) {
-	if p.met(s) {
-		return
-	}
 	p.number(int(s.Kind))
 	p.number(len(s.Fields))
 	fields := slices.SortedFunc(slices.Values(s.Fields), func(a, b *Field) int { return cmp.Compare(a.ID, b.ID) })
@@ -113,9 +118,6 @@ func (p *printer) structure(s *StructType) {
 }
 
 func (p *printer) enum(e *EnumType) {
-	if p.met(e) {
-		return
-	}
 	p.number(len(e.Values))
 	for _, v := range sortedBy(e.Values, func(v EnumValue) string { return v.Name }) {
 		p.text(v.Name)

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"iter"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -132,7 +133,7 @@ func (k *linker) resolve(name string, pos idl.Pos) (made any, found bool) {
 		made = k.doc.visible(name)
 		return made, made != nil
 	}
-	if d.state == linked || len(k.stack) == 0 && d.made != nil {
+	if d.state == linked || d.made != nil {
 		return d.made, true
 	}
 	if d.state == linking || len(k.stack) >= maxChain {
@@ -151,7 +152,7 @@ func (k *linker) resolve(name string, pos idl.Pos) (made any, found bool) {
 		}
 		return nil, true
 	}
-	return d.made, true
+	return nil, true
 }
 
 // cycle reports that a definition leads back to itself, or through too many others.
@@ -177,7 +178,11 @@ func (k *linker) leave(d *decl, made any) {
 	}
 }
 
+// mistake takes no more than are shown in the end, and one.
 func (k *linker) mistake(pos idl.Pos, format string, args ...any) {
+	if k.full() {
+		return
+	}
 	k.mistakes = append(k.mistakes, k.file.Mistake(pos, format, args...))
 }
 
@@ -189,9 +194,14 @@ func (k *linker) warn(pos idl.Pos, format string, args ...any) {
 
 // unknown reports a name that nothing has, with the nearest of those that would fit.
 func (k *linker) unknown(pos idl.Pos, what, name string, fits func(any) bool, more ...string) {
-	if !k.doc.excused(name) {
-		k.mistake(pos, "no %s named %q%s", what, name, idl.DidYouMean(idl.Nearest(name, k.names(fits, more))))
+	if k.full() || k.doc.excused(name) {
+		return
 	}
+	near := idl.Nearest(name, k.names(fits, more))
+	if near == "" {
+		near = k.elsewhere(name, fits)
+	}
+	k.mistake(pos, "no %s named %q%s", what, name, idl.DidYouMean(near))
 }
 
 // names yields more, then the names that this file sees and that lead to what fits: its own in their order, then those of its includes.
@@ -207,10 +217,39 @@ func (k *linker) names(fits func(any) bool, more []string) iter.Seq[string] {
 				return
 			}
 		}
+		for seen, name := range k.includedNames(fits) {
+			if !yield(seen + "." + name) {
+				return
+			}
+		}
+	}
+}
+
+// elsewhere returns the name of an include that is near to one that was written without the include's own: "shared.User" for "User".
+func (k *linker) elsewhere(name string, fits func(any) bool) string {
+	near := idl.Nearest(name, func(yield func(string) bool) {
+		for _, bare := range k.includedNames(fits) {
+			if !yield(bare) {
+				return
+			}
+		}
+	})
+	for seen, bare := range k.includedNames(fits) {
+		if bare == near {
+			return seen + "." + bare
+		}
+	}
+	return ""
+}
+
+// includedNames yields the names of the included files that fit, each behind the name of its file.
+func (k *linker) includedNames(fits func(any) bool) iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
 		for _, in := range k.file.Includes {
-			for _, inner := range k.doc.includes[base(in.Path)].docs {
-				for _, name := range sortedKeys(inner.names) {
-					if fits(inner.names[name]) && !yield(base(in.Path)+"."+name) {
+			seen := base(in.Path)
+			for _, inner := range k.doc.includes[seen].docs {
+				for _, name := range slices.Sorted(maps.Keys(inner.names)) {
+					if fits(inner.names[name]) && !yield(seen, name) {
 						return
 					}
 				}

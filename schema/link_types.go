@@ -50,8 +50,14 @@ func annotated(t *Type, more []idl.Annotation) *Type {
 }
 
 func (k *linker) container(ref *idl.TypeRef) *Type {
-	t := &Type{Kind: map[string]Kind{"list": List, "set": Set, "map": Map}[ref.Name], depth: 1, nodes: 1}
-	for _, part := range []struct {
+	t := &Type{Kind: List, depth: 1, nodes: 1}
+	switch ref.Name {
+	case "set":
+		t.Kind = Set
+	case "map":
+		t.Kind = Map
+	}
+	for _, part := range [...]struct {
 		ref *idl.TypeRef
 		to  **Type
 	}{{ref.Key, &t.Key}, {ref.Elem, &t.Elem}} {

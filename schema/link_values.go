@@ -107,7 +107,7 @@ func scalar(v *idl.ConstValue, t *Type) (out Value, problem string) {
 
 // fromInt converts an integer; nil without a problem means that t takes none.
 func fromInt(n int64, t *Type) (out Value, problem string) {
-	bits := map[Kind]int{I8: 8, I16: 16, I32: 32, I64: 64}[t.Kind]
+	bits := [Map + 1]int{I8: 8, I16: 16, I32: 32, I64: 64}[t.Kind]
 	switch {
 	case t.Kind == Bool:
 		return n != 0, ""

@@ -44,7 +44,8 @@ func Load(path string, opts Options) (*Document, error) {
 	return l.load(path, path, src)
 }
 
-// LoadBytes is Load for text that is already here. name stands in positions, and its folder is where includes are looked for first.
+// LoadBytes is Load for text that is already here. name stands in positions ("" is "idl"), and its folder is where includes are looked
+// for first.
 func LoadBytes(name string, src []byte, opts Options) (*Document, error) {
 	return newLoader(opts).load(name, "", src)
 }
@@ -79,7 +80,13 @@ type loader struct {
 
 func newLoader(opts Options) *loader { return &loader{opts: opts, docs: map[string]*Document{}} }
 
+// full says that more mistakes would not be shown.
+func (l *loader) full() bool { return len(l.mistakes) > idl.MaxMistakes }
+
 func (l *loader) load(name, path string, src []byte) (*Document, error) {
+	if name == "" {
+		name = "idl"
+	}
 	d := l.file(name, path, "", src)
 	if len(l.mistakes) > 0 {
 		return nil, l.mistakes.Sorted()

@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"maps"
 	"slices"
 	"strings"
 )
@@ -101,5 +100,3 @@ func (d *Document) AllServices() []*Service {
 	}
 	return list
 }
-
-func sortedKeys(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }

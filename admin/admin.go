@@ -1,0 +1,107 @@
+// Package admin is the HTTP API over a gateway's snapshot, and the dashboard that draws it.
+//
+//	GET    /                              dashboard
+//	GET    /metrics /livez                probes; also on the read-only health listener
+//	GET    /readyz[?service=NAME]         200 or 503; ?verbose tells more
+//	GET    /api/v1/snapshot               Snapshot
+//	POST   /api/v1/reload                 read the configuration anew
+//	POST   /api/v1/drain                  begin to finish
+//	POST   /api/v1/services/NAME/scale    {"replicas": 4} pins, DELETE unpins
+//	DELETE /api/v1/cache                  not built yet
+//
+// An error is {"error": "text"} with a status that fits. Who may do what: guard.go.
+package admin
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net/http"
+)
+
+// Gateway is what the API shows and changes. Its methods are safe for concurrent use. Errors are shown to the one who asks.
+type Gateway interface {
+	// Snapshot returns the gateway at this moment, to be written as JSON: a Snapshot.
+	Snapshot() any
+	// Live returns why the process should be restarted; nil where it should not.
+	Live() error
+	// Ready reports whether calls should be sent here: for service, or for the whole where it is "". The reasons say what is missing.
+	// What is worth knowing of a ready gateway may stand there too.
+	Ready(service string) (ok bool, reasons []string)
+	// Reload reads the configuration anew and returns what came of it. It returns an error where nothing was changed.
+	Reload(ctx context.Context) (any, error)
+	// Drain begins to finish, and does not wait for the end.
+	Drain(ctx context.Context) error
+	// Scale pins the replicas of a service and returns how many there will be. ErrUnknownService, or why it cannot be.
+	Scale(service string, n int) (int, error)
+	// Unscale ends the pin and returns how many replicas there will be. ErrUnknownService, or why it cannot be.
+	Unscale(service string) (int, error)
+}
+
+// ErrUnknownService is what a Gateway returns, wrapped or not, for a service that it does not have.
+var ErrUnknownService = errors.New("unknown service")
+
+// Config says who may do what.
+type Config struct {
+	// Token is asked of whoever changes something, and of whoever reads beyond loopback. "": there is none, and changes come from
+	// loopback only.
+	Token string
+	// ReadOnly leaves /livez, /readyz and /metrics only, open to all: the health listener.
+	ReadOnly bool
+	// Loopback says that the listener is reached from this machine only.
+	Loopback bool
+	// Metrics answers /metrics; nil: not found.
+	Metrics http.Handler
+	// Audit gets a line for every change, done or refused; nil: none.
+	Audit *slog.Logger
+}
+
+//go:embed ui
+var uiFiles embed.FS
+
+// NewHandler returns the API over g.
+func NewHandler(cfg Config, g Gateway) http.Handler {
+	if cfg.Audit == nil {
+		cfg.Audit = slog.New(slog.DiscardHandler)
+	}
+	a := &api{cfg: cfg, gateway: g}
+	mux := http.NewServeMux()
+	mux.Handle("/livez", methods{"GET": a.live})
+	mux.Handle("/readyz", methods{"GET": a.ready})
+	if cfg.Metrics != nil {
+		mux.Handle("/metrics", methods{"GET": cfg.Metrics.ServeHTTP})
+	}
+	if cfg.ReadOnly {
+		return withHeaders(mux)
+	}
+	ui, err := fs.Sub(uiFiles, "ui")
+	if err != nil {
+		panic(err) // the folder is embedded
+	}
+	files := http.FileServerFS(ui)
+	mux.Handle("/{$}", methods{"GET": files.ServeHTTP})
+	mux.Handle("/ui/{file}", methods{"GET": http.StripPrefix("/ui", files).ServeHTTP})
+	mux.Handle("/api/v1/snapshot", methods{"GET": a.snapshot})
+	mux.Handle("/api/v1/reload", methods{"POST": a.change("reload", a.reload)})
+	mux.Handle("/api/v1/drain", methods{"POST": a.change("drain", a.drain)})
+	mux.Handle("/api/v1/cache", methods{"DELETE": a.change("purge cache", a.purge)})
+	mux.Handle("/api/v1/services/{service}/scale", methods{
+		"POST": a.change("scale", a.scale), "DELETE": a.change("unscale", a.unscale),
+	})
+	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) { fail(w, http.StatusNotFound, errors.New("no such path")) })
+	return withHeaders(a.guard(mux))
+}
+
+// withHeaders adds to every answer what keeps a browser from doing with it what was not meant.
+func withHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}

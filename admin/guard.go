@@ -1,0 +1,110 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// guard lets through who may. Probes are open to all. Beyond them:
+//
+//	             token set                                  no token
+//	loopback     reading free, changes need the token       Host has to be loopback, so that a name that points here cannot be used
+//	beyond       everything needs the token                 nothing
+//
+// No change comes from another site's page, whatever it has: a browser says where a request is from (Origin, Sec-Fetch-Site).
+func (a *api) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if probe(r.URL.Path) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		reading := r.Method == http.MethodGet || r.Method == http.MethodHead
+		status, err := a.refuse(r, reading)
+		if err == nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if status == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", challenge(reading))
+		}
+		if !reading {
+			a.audit(r, r.Method+" "+r.URL.Path, "refused: "+err.Error(), status)
+		}
+		fail(w, status, err)
+	})
+}
+
+func probe(path string) bool { return path == "/livez" || path == "/readyz" || path == "/metrics" }
+
+// refuse returns why the request may not go on.
+func (a *api) refuse(r *http.Request, reading bool) (status int, err error) {
+	switch {
+	case !reading && crossSite(r):
+		return http.StatusForbidden, errors.New("a change may not come from another site's page")
+	case a.cfg.Token != "":
+		if (!reading || !a.cfg.Loopback) && !a.authorized(r, reading) {
+			return http.StatusUnauthorized, errors.New("the token is missing or wrong")
+		}
+	case !a.cfg.Loopback:
+		return http.StatusForbidden, errors.New("beyond loopback a token is needed, and none is configured")
+	case !loopbackHost(r.Host):
+		return http.StatusForbidden, errors.New("the host has to be a loopback address or localhost")
+	}
+	return 0, nil
+}
+
+// authorized reports whether the request has the token, as a bearer's. For reading, the password of Basic will do, whatever the name: it
+// is what a browser can ask for. A browser sends it unasked, too, so it changes nothing.
+func (a *api) authorized(r *http.Request, reading bool) bool {
+	scheme, got, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		_, password, ok := r.BasicAuth()
+		if !ok || !reading {
+			return false
+		}
+		got = password
+	}
+	// Hashed first: the comparison takes the same time whatever the lengths.
+	g, want := sha256.Sum256([]byte(got)), sha256.Sum256([]byte(a.cfg.Token))
+	return subtle.ConstantTimeCompare(g[:], want[:]) == 1
+}
+
+func challenge(reading bool) string {
+	if reading {
+		return `Basic realm="thriftloom: any name, the token as password", charset="UTF-8"`
+	}
+	return `Bearer realm="thriftloom"`
+}
+
+// crossSite reports whether a page of another origin made the request. Tools other than browsers send neither header.
+func crossSite(r *http.Request) bool {
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
+		return true
+	}
+	for _, origin := range r.Header.Values("Origin") {
+		u, err := url.Parse(origin)
+		if err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host) {
+			return true
+		}
+	}
+	return false
+}
+
+// loopbackHost reports whether a Host header names this machine in a way that no DNS server can change.
+func loopbackHost(host string) bool {
+	name := host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		name = h
+	}
+	if strings.EqualFold(name, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(name, "["), "]"))
+	return err == nil && ip.IsLoopback()
+}

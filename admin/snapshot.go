@@ -1,0 +1,108 @@
+package admin
+
+import "time"
+
+// Snapshot is what GET /api/v1/snapshot answers and what the dashboard draws: the gateway at one moment. Counts run from the start of
+// the process; times named _seconds are in seconds. It has no secret in it.
+type Snapshot struct {
+	Version       string     `json:"version"`
+	Config        ConfigInfo `json:"config"`
+	UptimeSeconds float64    `json:"uptime_seconds"`
+	Draining      bool       `json:"draining"`
+	Listeners     []Listener `json:"listeners"`
+	Services      []Service  `json:"services"`
+	Clusters      []Cluster  `json:"clusters"`
+	Replicas      []Replica  `json:"replicas"`
+	Totals        Totals     `json:"totals"`
+}
+
+// ConfigInfo says which configuration is in force.
+type ConfigInfo struct {
+	Path     string    `json:"path"`
+	Hash     string    `json:"hash"`      // of the file and all that it includes
+	LoadedAt time.Time `json:"loaded_at"` // when it took effect
+	Stale    []string  `json:"stale"`     // services that kept their last good version, since what the file says now is broken
+}
+
+// Listener is an address on which calls come in.
+type Listener struct {
+	Address     string   `json:"address"`
+	Services    []string `json:"services"`
+	Connections int      `json:"connections"` // open now
+}
+
+// Service is one service, by its label in the file.
+type Service struct {
+	Name           string   `json:"name"`
+	IDLService     string   `json:"idl_service"`     // its name in the IDL
+	IDLFingerprint string   `json:"idl_fingerprint"` // equal for equal interfaces
+	Stack          []Layer  `json:"stack"`           // outermost first
+	UnknownMethods string   `json:"unknown_methods"` // forward or refuse
+	Upstream       string   `json:"upstream"`        // the name of its cluster
+	Methods        []Method `json:"methods"`         // _OTHER stands for those that the IDL does not have
+}
+
+// Layer is one behaviour around a service's calls.
+type Layer struct {
+	Name string `json:"name"`
+	Why  string `json:"why"` // it stands where it stands
+}
+
+// Method is one method as callers see it. A declared exception is no error.
+type Method struct {
+	Name           string  `json:"name"`
+	Calls          int64   `json:"calls"`
+	Errors         int64   `json:"errors"`
+	InFlight       int     `json:"in_flight"`
+	P50Seconds     float64 `json:"p50_seconds"`
+	P99Seconds     float64 `json:"p99_seconds"`
+	TimeoutSeconds float64 `json:"timeout_seconds"`
+	Idempotent     bool    `json:"idempotent"`
+	Upstream       string  `json:"upstream"` // the name of its cluster
+}
+
+// Cluster is a named set of endpoints behind one queue.
+type Cluster struct {
+	Name       string     `json:"name"`
+	QueueCalls int        `json:"queue_calls"` // that wait for a slot now
+	QueueMax   int        `json:"queue_max"`
+	Endpoints  []Endpoint `json:"endpoints"`
+}
+
+// Endpoint is one address of a cluster. A slot is taken by a call in flight, or by a zombie: a call that has timed out and may still
+// keep the peer busy.
+type Endpoint struct {
+	Name          string `json:"name"`
+	Address       string `json:"address,omitempty"`
+	State         string `json:"state"` // up, down or draining
+	Slots         int    `json:"slots"`
+	InFlight      int    `json:"in_flight"`
+	Zombies       int    `json:"zombies"`
+	Connections   int    `json:"connections"`
+	Calls         int64  `json:"calls"` // attempts
+	Failures      int64  `json:"failures"`
+	LastErrorCode string `json:"last_error_code"` // of the last failure; "" where there was none
+}
+
+// Replica is one process, container or pod that the gateway runs.
+type Replica struct {
+	Service    string    `json:"service"`
+	Name       string    `json:"name"`
+	PID        int       `json:"pid"` // zero: none runs
+	State      string    `json:"state"`
+	Restarts   int       `json:"restarts"`
+	Since      time.Time `json:"since"`       // in this state
+	LastExit   string    `json:"last_exit"`   // how the process before ended; "" where there was none
+	LastOutput []string  `json:"last_output"` // its last lines, oldest first
+}
+
+// Totals is all services together. Rate and quantiles are of the last seconds.
+type Totals struct {
+	Calls          int64   `json:"calls"`
+	Errors         int64   `json:"errors"`
+	InFlight       int     `json:"in_flight"`
+	Queue          int     `json:"queue"`
+	CallsPerSecond float64 `json:"calls_per_second"`
+	P50Seconds     float64 `json:"p50_seconds"`
+	P99Seconds     float64 `json:"p99_seconds"`
+}

@@ -1,0 +1,132 @@
+// Package fakepeer is a Thrift server for tests that behaves as ThriftPy's threaded server does, and misbehaves as a test says.
+//
+// It speaks strict unframed binary, answers one call at a time on each connection, echoes the sequence id, and writes nothing for what
+// its script calls oneway.
+package fakepeer
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/thriftloom/thriftloom/transport"
+	"github.com/thriftloom/thriftloom/wire"
+	"github.com/thriftloom/thriftloom/wire/binary"
+)
+
+// Answer is what the peer does with one message.
+type Answer struct {
+	After   time.Duration    // before anything else
+	Body    []byte           // of a reply; nil and no other field: an empty result
+	Unknown bool             // "unknown method", as ThriftPy says it
+	Close   bool             // close, without a reply
+	Oneway  bool             // write nothing
+	Stray   bool             // with Oneway: write an exception all the same
+	Seq     int32            // added to the sequence id
+	Name    string           // instead of the method's
+	Type    wire.MessageType // instead of Reply
+	Cut     int              // write that many bytes of the reply, then close
+}
+
+// Peer is a scripted server.
+type Peer struct {
+	Script  func(m transport.Message) Answer
+	IdleEnd time.Duration // closes a connection that is idle so long; zero: never
+
+	Connections atomic.Int64 // accepted
+	Open        atomic.Int64 // now
+	MostOpen    atomic.Int64
+	Calls       atomic.Int64 // messages that the script was asked about
+	Working     atomic.Int64 // scripts under way
+	wg          sync.WaitGroup
+}
+
+// Serve answers connections of l until it is closed, and waits for them.
+func (p *Peer) Serve(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			p.wg.Wait()
+			return
+		}
+		p.Connections.Add(1)
+		if open := p.Open.Add(1); open > p.MostOpen.Load() {
+			p.MostOpen.Store(open)
+		}
+		p.wg.Go(func() {
+			defer p.Open.Add(-1)
+			defer c.Close()
+			p.serve(c)
+		})
+	}
+}
+
+func (p *Peer) serve(c net.Conn) {
+	split, err := transport.NewSplitter(transport.Wire{Kind: transport.Buffered, Protocol: wire.Binary}, wire.Limits{})
+	if err != nil {
+		panic(err)
+	}
+	var buf []byte
+	for {
+		m, used, _, err := split.Split(buf)
+		if err != nil {
+			return
+		}
+		if used > 0 {
+			buf = buf[used:]
+			if !p.answer(c, m) {
+				return
+			}
+			continue
+		}
+		if p.IdleEnd > 0 {
+			_ = c.SetReadDeadline(time.Now().Add(p.IdleEnd))
+		}
+		more := make([]byte, 4096)
+		n, err := c.Read(more)
+		if err != nil {
+			return
+		}
+		buf = append(buf[:len(buf):len(buf)], more[:n]...)
+	}
+}
+
+// answer does what the script says, and reports whether the connection goes on.
+func (p *Peer) answer(c net.Conn, m transport.Message) bool {
+	a := Answer{Unknown: true}
+	if len(m.Head.Name) < 2 || m.Head.Name[:2] != "__" {
+		p.Calls.Add(1)
+		p.Working.Add(1)
+		a = p.Script(m)
+		time.Sleep(a.After)
+		p.Working.Add(-1)
+	}
+	if a.Close {
+		return false
+	}
+	head := wire.Head{Name: m.Head.Name, Seq: m.Head.Seq + a.Seq, Type: wire.Reply}
+	body := a.Body
+	if body == nil {
+		body = []byte{0}
+	}
+	if a.Unknown || a.Stray {
+		head.Type, body = wire.Exception, binary.AppendApplication(nil, 1, "")
+	}
+	if a.Name != "" {
+		head.Name = a.Name
+	}
+	if a.Type != 0 {
+		head.Type = a.Type
+	}
+	if a.Oneway && !a.Stray {
+		return true
+	}
+	out := append(binary.AppendHead(nil, head), body...)
+	if a.Cut > 0 {
+		_, _ = c.Write(out[:a.Cut])
+		return false
+	}
+	_, err := c.Write(out)
+	return err == nil
+}
