@@ -3,7 +3,7 @@
 //	GET    /                              dashboard
 //	GET    /metrics /livez                probes; also on the read-only health listener
 //	GET    /readyz[?service=NAME]         200 or 503; ?verbose tells more
-//	GET    /api/v1/snapshot               Snapshot
+//	GET    /api/v1/snapshot               status.Snapshot
 //	POST   /api/v1/reload                 read the configuration anew
 //	POST   /api/v1/drain                  begin to finish
 //	POST   /api/v1/services/NAME/scale    {"replicas": 4} pins, DELETE unpins
@@ -23,7 +23,7 @@ import (
 
 // Gateway is what the API shows and changes. Its methods are safe for concurrent use. Errors are shown to the one who asks.
 type Gateway interface {
-	// Snapshot returns the gateway at this moment, to be written as JSON: a Snapshot.
+	// Snapshot returns the gateway at this moment, to be written as JSON: a status.Snapshot.
 	Snapshot() any
 	// Live returns why the process should be restarted; nil where it should not.
 	Live() error
@@ -34,14 +34,11 @@ type Gateway interface {
 	Reload(ctx context.Context) (any, error)
 	// Drain begins to finish, and does not wait for the end.
 	Drain(ctx context.Context) error
-	// Scale pins the replicas of a service and returns how many there will be. ErrUnknownService, or why it cannot be.
+	// Scale pins the replicas of a service and returns how many there will be. status.ErrUnknownService, or why it cannot be.
 	Scale(service string, n int) (int, error)
-	// Unscale ends the pin and returns how many replicas there will be. ErrUnknownService, or why it cannot be.
+	// Unscale ends the pin and returns how many replicas there will be. status.ErrUnknownService, or why it cannot be.
 	Unscale(service string) (int, error)
 }
-
-// ErrUnknownService is what a Gateway returns, wrapped or not, for a service that it does not have.
-var ErrUnknownService = errors.New("unknown service")
 
 // Config says who may do what.
 type Config struct {

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/thriftloom/thriftloom/gateway/status"
 )
 
 const (
@@ -102,7 +104,7 @@ func statusOf(err error) int {
 	switch {
 	case errors.As(err, &withStatus):
 		return withStatus.status
-	case errors.Is(err, ErrUnknownService):
+	case errors.Is(err, status.ErrUnknownService):
 		return http.StatusNotFound
 	}
 	return http.StatusUnprocessableEntity

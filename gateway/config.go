@@ -61,12 +61,12 @@ type Listener struct {
 	Address string `yaml:"address"`
 	// TLS ends TLS at this listener.
 	TLS ServerTLS `yaml:"tls" built:"no"`
-	// MaxConnections bounds the callers' connections.
-	MaxConnections int `yaml:"max_connections" built:"no"`
+	// MaxConnections bounds the callers' connections. Default 10000; 1 to 1,000,000.
+	MaxConnections int `yaml:"max_connections" min:"1" max:"1000000"`
 	// Services are the labels of the services that are served here. Default all.
-	Services []string `yaml:"services" built:"no"`
+	Services []string `yaml:"services"`
 	// Default is the label of the service that gets a bare method name which fits two.
-	Default string `yaml:"default" built:"no"`
+	Default string `yaml:"default"`
 
 	at place
 }
@@ -147,7 +147,7 @@ type Service struct {
 	// connection. Default exception.
 	OnCrash string `yaml:"on_crash" oneof:"exception,close"`
 	// Required makes readiness ask for this service for ever.
-	Required bool `yaml:"required" built:"no"`
+	Required bool `yaml:"required"`
 	// Allow is who may call: TLS identities and address groups.
 	Allow   []string       `yaml:"allow" built:"no"`
 	Cluster cluster.Config `yaml:",inline"`
@@ -224,8 +224,9 @@ type ClientTLS struct {
 
 // Run starts servers as processes.
 type Run struct {
-	// Command is the program and its arguments. {socket} in them stands for the path of a unix socket to listen on, {port} for a port
-	// of the loopback interface; exactly one of the two has to be there.
+	// Command is the program and its arguments. In them, and in values of env, {socket} stands for the path of a unix socket to serve
+	// on, {port} for a port of the loopback interface, and {replica} for the replica's number, from 1; exactly one of the first two has
+	// to be there.
 	Command []string `yaml:"command"`
 	// Replicas is how many are started, or a block. Default 1; 0 to 1000.
 	Replicas Replicas `yaml:"replicas"`
@@ -235,9 +236,9 @@ type Run struct {
 	Env map[string]string `yaml:"env"`
 	// User is the user as whom they run, which only root may set. Default the gateway's.
 	User string `yaml:"user"`
-	// StopTimeout is how long one may take to end after SIGTERM before it is killed. Default 10s; 0 to 10m.
+	// StopTimeout is how long one may take to end after SIGTERM before it is killed; 0 kills at once. Default 10s; 0 to 10m.
 	StopTimeout time.Duration `yaml:"stop_timeout" max:"10m"`
-	// StartTimeout is how long one may take until it accepts connections before it is started anew. Default 10s; 100ms to 10m.
+	// StartTimeout is how long one may take until it answers; past it, it is started anew. Default 10s; 100ms to 10m.
 	StartTimeout time.Duration `yaml:"start_timeout" min:"100ms" max:"10m"`
 }
 

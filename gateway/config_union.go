@@ -1,16 +1,9 @@
 package gateway
 
 import (
-	"fmt"
-
 	"go.yaml.in/yaml/v4"
 
-	"github.com/thriftloom/thriftloom/cluster"
 	"github.com/thriftloom/thriftloom/internal/strictyaml"
-	"github.com/thriftloom/thriftloom/layer/deadline"
-	"github.com/thriftloom/thriftloom/layer/observe"
-	"github.com/thriftloom/thriftloom/layer/retry"
-	"github.com/thriftloom/thriftloom/wire"
 )
 
 // place is where a value stands in the file, and under which key.
@@ -76,17 +69,11 @@ func (u *UpstreamRef) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path st
 }
 
 // Slots is a number of calls; 0 means that the file does not say.
-type Slots struct {
-	N int `yaml:"n" min:"1" max:"65536"`
-}
+type Slots struct{ N int }
 
 // DecodeYAML takes a number, or the word auto, which is not built yet.
 func (s *Slots) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
-	if node.Value == "auto" {
-		d.Addf(node, path, "auto is not built yet")
-		return
-	}
-	number(d, node, path, s, &s.N)
+	d.DecodeTagged(node, path, &s.N, `min:"1" max:"65536" later:"auto"`)
 }
 
 // DecodeYAML takes a number, or a block of bounds, which is not built yet.
@@ -99,8 +86,3 @@ func (r *Replicas) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path strin
 	}
 	d.DecodeTagged(node, path, &r.N, `max:"1000"`)
 }
-
-// ServerKinds is the table behind the key `server`, the strictest last: what is taken where the key is left out.
-//
-// The times stand below what the servers close at: 3 s after the last byte (make_server), 2 s (gunicorn), 1 s (tornado), and 3 s after
-// accept, busy or not (make_aio_server).

@@ -45,7 +45,7 @@ func runCases(t *testing.T, file string, run func(src string) string) {
 	out.WriteString(head)
 	for c := range strings.SplitSeq(rest, "\n=== ") {
 		title, body, _ := strings.Cut(c, "\n")
-		src, want, _ := strings.Cut(body, "----\n")
+		src, want, _ := strings.Cut(body+"\n", "----\n")
 		got := run(src)
 		if strings.TrimRight(got, "\n") != strings.TrimRight(want, "\n") && !*update {
 			t.Errorf("%s:\n%s\ngot\n%s\nwant\n%s", title, src, got, want)

@@ -161,7 +161,7 @@ func (l *lexer) stray(t *token) bool {
 		l.mistake(l.pos(l.off), "illegal character %s%s", quote(r), hint)
 	}
 	l.off += len(r)
-	for r == "@" && l.is(l.off, inName) {
+	for r == "@" && (l.is(l.off, inName) || l.is(l.off+1, inName) && l.src[l.off] == '.') {
 		l.off++ // the annotation's name is no word of its own
 	}
 	for l.off < len(l.src) && strings.HasPrefix(l.src[l.off:], r) {

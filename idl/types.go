@@ -173,7 +173,7 @@ func (p *parser) list(v *ConstValue, depth int) *ConstValue {
 	for p.next(); !p.take(']'); p.separator() {
 		x := p.element(depth, "]")
 		if x == nil {
-			return nil
+			return p.brokenValue(']')
 		}
 		v.List = append(v.List, x)
 	}
@@ -185,15 +185,31 @@ func (p *parser) mapping(v *ConstValue, depth int) *ConstValue {
 	for p.next(); !p.take('}'); p.separator() {
 		key := p.element(depth, "}")
 		if key == nil || !p.want(':', "between key and value") && !p.take('=') {
-			return nil
+			return p.brokenValue('}')
 		}
 		x := p.value(depth + 1)
 		if x == nil {
-			return nil
+			return p.brokenValue('}')
 		}
 		v.Entries = append(v.Entries, ConstEntry{key, x})
 	}
 	return v
+}
+
+// brokenValue passes over the rest of a list or map that ends on this line, so that its closing mark is not taken for another's.
+func (p *parser) brokenValue(closing byte) *ConstValue {
+	for depth := 0; p.tok.kind != eof && !p.tok.first; p.next() {
+		switch {
+		case depth == 0 && p.is(closing):
+			p.next()
+			return nil
+		case p.is('[') || p.is('{'):
+			depth++
+		case p.is(']') || p.is('}'):
+			depth--
+		}
+	}
+	return nil
 }
 
 // element reads a value of a list or the key of a map. A definition there means that the closing mark is missing.

@@ -29,10 +29,24 @@ func TestPortable(t *testing.T) {
 	t.Run("network=tcp", func(t *testing.T) {
 		netiotest.Test(t, netio.NewPortable, func(t *testing.T) (net.Conn, net.Conn) { return sockets(t, "127.0.0.1:0") })
 	})
+	t.Run("network=wrapped", func(t *testing.T) { // no socket to the engine, as TLS, and as all on Windows
+		netiotest.Test(t, netio.NewPortable, func(t *testing.T) (net.Conn, net.Conn) {
+			own, peer := sockets(t, "127.0.0.1:0")
+			return wrapped{own, own.(*net.TCPConn)}, peer
+		})
+	})
 	t.Run("network=unix", func(t *testing.T) {
 		netiotest.Test(t, netio.NewPortable, func(t *testing.T) (net.Conn, net.Conn) { return sockets(t, "unix:"+socketPath(t)) })
 	})
 }
+
+// wrapped is a connection that hides its socket.
+type wrapped struct {
+	net.Conn
+	half interface{ CloseWrite() error }
+}
+
+func (w wrapped) CloseWrite() error { return w.half.CloseWrite() }
 
 // socketPath returns a path for a socket, short enough for any system.
 func socketPath(t *testing.T) string {

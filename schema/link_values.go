@@ -49,12 +49,13 @@ func (k *linker) weigh(pos idl.Pos, n int) bool {
 
 // value returns v as a value of type t. ok is false after a mistake.
 func (k *linker) value(v *idl.ConstValue, t *Type) (out Value, ok bool) {
+	if v.Kind == idl.Name {
+		return k.reference(v, t) // weighs what it leads to
+	}
 	if !k.weigh(v.Pos, 1+len(v.Text)/64) {
 		return nil, false
 	}
 	switch v.Kind {
-	case idl.Name:
-		return k.reference(v, t)
 	case idl.List:
 		return k.listValue(v, t)
 	case idl.Map:

@@ -47,7 +47,12 @@ func (d *Decoder) Add(m Mistake) { d.mistakes = append(d.mistakes, m) }
 
 // Decode lays node, whose key is path, on what into, a pointer, points to. What node does not name, or names wrongly, stays as it is.
 func (d *Decoder) Decode(node *yaml.Node, path string, into any) {
-	d.value(node, path, reflect.ValueOf(into).Elem(), "")
+	d.DecodeTagged(node, path, into, "")
+}
+
+// DecodeTagged is Decode for a value with the tags of a struct field: the short form of a union.
+func (d *Decoder) DecodeTagged(node *yaml.Node, path string, into any, tag reflect.StructTag) {
+	d.value(node, path, reflect.ValueOf(into).Elem(), tag)
 }
 
 func (d *Decoder) value(node *yaml.Node, path string, v reflect.Value, tag reflect.StructTag) {

@@ -8,9 +8,10 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/thriftloom/thriftloom/idl"
 )
 
 // Mistake is one thing that is wrong, or in doubt, in a file.
@@ -86,50 +87,10 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// Nearest returns the candidate that name is most likely a slip of, or "" if none is close: at most a third of its letters differ.
-func Nearest(name string, candidates []string) string {
-	best, least := "", max(1, len(name)/3)+1
-	for _, c := range candidates {
-		if d := distance(strings.ToLower(name), strings.ToLower(c), least); d < least {
-			best, least = c, d
-		}
-	}
-	return best
-}
-
-// DidYouMean returns `; did you mean "x"?` for the nearest candidate, or "".
+// DidYouMean returns `; did you mean "x"?` for the candidate that name is most likely a slip of, or "" if none is near.
 func DidYouMean(name string, candidates []string) string {
-	if near := Nearest(name, candidates); near != "" {
+	if near := idl.Nearest(name, slices.Values(candidates)); near != "" {
 		return fmt.Sprintf("; did you mean %q?", near)
 	}
 	return ""
 }
-
-// distance counts the letters to add, drop, change or swap with their neighbour; limit or more is told as limit.
-func distance(a, b string, limit int) int {
-	if abs(len(a)-len(b)) >= limit {
-		return limit
-	}
-	before, last := make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := range len(a) {
-		row := make([]int, len(b)+1)
-		row[0] = i + 1
-		for j := range len(b) {
-			change := last[j]
-			if a[i] != b[j] {
-				change++
-			}
-			row[j+1] = min(change, last[j+1]+1, row[j]+1)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				row[j+1] = min(row[j+1], before[j-1]+1)
-			}
-		}
-		before, last = last, row
-	}
-	return min(last[len(b)], limit)
-}
-
-func abs(n int) int { return max(n, -n) }

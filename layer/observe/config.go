@@ -1,16 +1,16 @@
 package observe
 
-// Config is the observe layer's part of the block `logs`.
+// Config is the observe layer's part of `logs`.
 type Config struct {
-	// Access is the access log: a line for each call that is sampled, when it is done.
-	Access AccessConfig `yaml:"access"`
+	// Access says which calls get a line in the access log.
+	Access Access `yaml:"access"`
 }
 
-// AccessConfig says which calls the access log tells of.
-type AccessConfig struct {
-	// Sample is the share of calls that get a line. 0 means none, 1 all. Default 0; 0 to 1.
+// Access is the access log.
+type Access struct {
+	// Sample is the part of the calls that succeed which get a line; a call that fails always does. Default 0.01; 0 to 1.
 	Sample float64 `yaml:"sample" min:"0" max:"1"`
 }
 
-// Default returns the block of a file that says nothing of logs: no call gets a line.
-func Default() Config { return Config{} }
+// Default returns the block of a file that says nothing of it.
+func Default() Config { return Config{Access: Access{Sample: 0.01}} }

@@ -181,7 +181,7 @@ func detach(r *rig) {
 	if err := c.Send([]byte("x"), nil); err != netio.ErrClosed {
 		r.Errorf("Send after Detach: %v", err)
 	}
-	r.end()
+	r.stopEngine()
 	if _, err := nc.Write([]byte("still")); err != nil {
 		r.Errorf("a detached socket after its engine's end: %v", err)
 	}
@@ -241,7 +241,7 @@ func engineEnds(r *rig) {
 	_ = c.Send(nil, make([]byte, 32<<20))
 	p, _ := r.start(netio.Options{}, paused)
 	p.Pause()
-	r.end()
+	r.stopEngine()
 	for _, rec := range []*recorder{idle, stuck, paused} {
 		if len(rec.closed) == 0 {
 			r.Fatal("Run returned before Closed")
@@ -251,7 +251,7 @@ func engineEnds(r *rig) {
 }
 
 func startTooLate(r *rig) {
-	r.end()
+	r.stopEngine()
 	rec := &recorder{}
 	_, peer := r.start(netio.Options{}, rec)
 	rec.waitClosed(r, is(netio.ErrClosed))

@@ -52,13 +52,19 @@ func newRig(t *testing.T, engine netio.Engine, pair func(t *testing.T) (net.Conn
 	return r
 }
 
-// end stops the engine, waits for it, and closes the peers.
-func (r *rig) end() {
+// stopEngine stops the engine and waits for it.
+func (r *rig) stopEngine() {
 	r.Helper()
 	r.stop()
 	if err := receive(r, r.ended, "the engine's end"); err != nil {
 		r.Errorf("Run: %v", err)
 	}
+}
+
+// end leaves nothing behind.
+func (r *rig) end() {
+	r.Helper()
+	r.stopEngine()
 	for _, c := range r.peers {
 		_ = c.Close()
 	}

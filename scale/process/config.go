@@ -44,7 +44,7 @@ type Config struct {
 	Env map[string]string `yaml:"env"`
 	// User is the user to run as, by name or number. Default: that of this process; another one takes root.
 	User string `yaml:"user"`
-	// StopTimeout is how long a replica may take to end after SIGTERM before SIGKILL. Zero: 10s.
+	// StopTimeout is how long a replica may take to end after SIGTERM before SIGKILL. Zero: 10s; below zero: SIGKILL at once.
 	StopTimeout time.Duration `yaml:"stop_timeout"`
 	// StartTimeout is how long a replica may take until it answers; past it, it is stopped and started anew. Zero: 30s.
 	StartTimeout time.Duration `yaml:"start_timeout"`
@@ -103,9 +103,6 @@ func (c Config) Mistakes() []Mistake {
 		if name == "" || strings.ContainsAny(name, "=\x00") {
 			wrong("env", "%q cannot be the name of a variable", name)
 		}
-	}
-	if c.StopTimeout < 0 {
-		wrong("stop_timeout", "%s is negative", c.StopTimeout)
 	}
 	if c.StartTimeout < 0 {
 		wrong("start_timeout", "%s is negative", c.StartTimeout)

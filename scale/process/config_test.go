@@ -27,8 +27,8 @@ func TestConfigMistakes(t *testing.T) {
 		{"nowhere to serve", Config{Command: []string{"serve"}}, []string{"command: neither {socket} nor {port} is given: the command has to be told where to serve"}},
 		{"two places", Config{Command: []string{"serve", "{port}"}, Env: map[string]string{"S": "{socket}"}},
 			[]string{"command: {socket} and {port} are both given; a replica serves at one of them"}},
-		{"all at once", Config{Command: serve, Replicas: -1, Env: map[string]string{"A=B": ""}, StopTimeout: -time.Second, StartTimeout: -time.Minute},
-			[]string{"replicas: -1 is not between 0 and 1000", `env: "A=B" cannot be the name of a variable`, "stop_timeout: -1s is negative", "start_timeout: -1m0s is negative"}},
+		{"all at once", Config{Command: serve, Replicas: -1, Env: map[string]string{"A=B": ""}, StartTimeout: -time.Minute},
+			[]string{"replicas: -1 is not between 0 and 1000", `env: "A=B" cannot be the name of a variable`, "start_timeout: -1m0s is negative"}},
 		{"too many", Config{Command: serve, Replicas: 1001}, []string{"replicas: 1001 is not between 0 and 1000"}},
 	} {
 		var got []string

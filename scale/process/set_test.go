@@ -303,6 +303,15 @@ func TestWholeGroupEnds(t *testing.T) {
 	})
 }
 
+// Where no time to stop is given, SIGKILL comes at once.
+func TestStopAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := run(t, 1, func(_ *world, c *Config, _ *Options) { c.StopTimeout = -1 })
+		w.stop()
+		w.expect("0s start u-1", "0s endpoints [u-1]", "0s endpoints []", "0s KILL u-1")
+	})
+}
+
 // A set runs once: a second Run fails and disturbs nothing.
 func TestRunsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

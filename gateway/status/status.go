@@ -1,6 +1,13 @@
-package admin
+// Package status is what a gateway shows of itself: plain structs that the admin API writes as JSON and the dashboard draws.
+package status
 
-import "time"
+import (
+	"errors"
+	"time"
+)
+
+// ErrUnknownService is the error for a service that the config does not have.
+var ErrUnknownService = errors.New("unknown service")
 
 // Snapshot is what GET /api/v1/snapshot answers and what the dashboard draws: the gateway at one moment. Counts run from the start of
 // the process; times named _seconds are in seconds. It has no secret in it.
@@ -66,6 +73,7 @@ type Cluster struct {
 	Name       string     `json:"name"`
 	QueueCalls int        `json:"queue_calls"` // that wait for a slot now
 	QueueMax   int        `json:"queue_max"`
+	Refused    int64      `json:"refused"` // that found the queue full
 	Endpoints  []Endpoint `json:"endpoints"`
 }
 

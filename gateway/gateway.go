@@ -1,0 +1,230 @@
+// Package gateway is the whole: a config led to listeners, routes, services and replicas, and changed while it runs.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/thriftloom/thriftloom/gateway/status"
+	"github.com/thriftloom/thriftloom/layer/observe"
+	"github.com/thriftloom/thriftloom/netio"
+)
+
+// Options are what a gateway needs besides its config.
+type Options struct {
+	Version string
+	Env     func(string) (string, bool) // for ${VAR} in the config; nil: none are set
+	Log     *slog.Logger                // nil: slog.Default()
+	Output  io.Writer                   // gets the replicas' lines; nil: nobody does
+}
+
+// Gateway runs what a config names. Make one with New, then Run it. Its methods are safe for concurrent use.
+type Gateway struct {
+	opts     Options
+	log      *slog.Logger
+	engine   netio.Engine
+	registry *prometheus.Registry
+	metrics  *metrics
+	calls    *observe.Metrics
+	stats    *observe.Stats
+	started  time.Time
+	life     context.Context // ends when everything is to end
+	end      context.CancelFunc
+
+	changing  sync.Mutex // one change at a time: start, reload, scale, end
+	upstreams map[string]*upstream
+	listeners map[string]*listener // by address
+	halting   sync.WaitGroup       // upstreams and listeners that are on their way out
+
+	current  atomic.Pointer[state]
+	draining atomic.Bool
+	drain    chan struct{} // closed when Drain was asked for
+	once     sync.Once
+}
+
+// state is what one version of the config came to. Immutable.
+type state struct {
+	config   *Config
+	hash     string
+	loaded   time.Time
+	stale    []string // services that kept their last good version
+	services []*target
+	plans    map[string]servicePlan // by label
+}
+
+// New returns a gateway for a config without mistakes. Nothing is opened or started yet.
+func New(cfg *Config, opts Options) *Gateway {
+	if opts.Log == nil {
+		opts.Log = slog.Default()
+	}
+	g := &Gateway{
+		opts: opts, log: opts.Log, engine: netio.NewPortable(), registry: prometheus.NewRegistry(), stats: observe.NewStats(),
+		upstreams: map[string]*upstream{}, listeners: map[string]*listener{}, drain: make(chan struct{}), started: time.Now(),
+	}
+	g.life, g.end = context.WithCancel(context.Background())
+	g.calls = observe.NewMetrics(g.registry)
+	g.metrics = newMetrics(g)
+	g.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	g.current.Store(&state{config: cfg})
+	return g
+}
+
+// ErrCutShort is what Run returns where calls in flight were not answered within drain.timeout.
+var ErrCutShort = errors.New("calls were cut short: drain.timeout is over")
+
+// Start binds the listeners and starts the upstreams. On an error nothing stays open; on success Run has to be called.
+func (g *Gateway) Start() error {
+	g.changing.Lock()
+	defer g.changing.Unlock()
+	if err := g.apply(g.current.Load().config, nil); err != nil {
+		g.closeAll()
+		return err
+	}
+	return nil
+}
+
+// Run serves until ctx ends or Drain is called, then drains: not ready; accept for drain.delay; answer what was read whole within
+// drain.timeout; end the replicas. It returns when everything has ended, with ErrCutShort where calls were lost. kill, when closed, cuts
+// the drain short.
+func (g *Gateway) Run(ctx context.Context, kill <-chan struct{}) error {
+	engineDone := make(chan struct{})
+	go func() {
+		defer close(engineDone)
+		_ = g.engine.Run(g.life)
+	}()
+	select {
+	case <-ctx.Done():
+	case <-g.drain:
+	}
+	g.draining.Store(true)
+	g.log.Info("draining")
+	limit := g.config().Drain
+	drain, cancel := context.WithTimeout(context.Background(), limit.Timeout)
+	defer cancel()
+	go func() {
+		select {
+		case <-kill:
+			cancel()
+		case <-drain.Done():
+		}
+	}()
+	wait(drain, limit.Delay)
+	err := g.drainListeners(drain)
+	g.changing.Lock()
+	defer g.changing.Unlock()
+	g.closeAll()
+	<-engineDone
+	return err
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// drainListeners lets all listeners answer what they have read.
+func (g *Gateway) drainListeners(ctx context.Context) error {
+	g.changing.Lock()
+	all := make([]*listener, 0, len(g.listeners))
+	for _, l := range g.listeners {
+		all = append(all, l)
+	}
+	g.changing.Unlock()
+	var wg sync.WaitGroup
+	var cut atomic.Bool
+	for _, l := range all {
+		wg.Go(func() {
+			if err := l.server.Drain(ctx); err != nil {
+				cut.Store(true)
+			}
+		})
+	}
+	wg.Wait()
+	if cut.Load() {
+		return ErrCutShort
+	}
+	return nil
+}
+
+// closeAll ends what is left. g.changing is held.
+func (g *Gateway) closeAll() {
+	g.end()
+	for _, l := range g.listeners {
+		l.close()
+	}
+	for _, u := range g.upstreams {
+		u.stop()
+	}
+	for _, u := range g.upstreams {
+		<-u.stopped
+	}
+	g.halting.Wait()
+}
+
+// Drain asks Run to end. It does not wait.
+func (g *Gateway) Drain() { g.once.Do(func() { close(g.drain) }) }
+
+// Registry returns the metrics of the process.
+func (g *Gateway) Registry() *prometheus.Registry { return g.registry }
+
+// Config returns the config that is in force. Do not change it.
+func (g *Gateway) Config() *Config { return g.config() }
+
+func (g *Gateway) config() *Config { return g.current.Load().config }
+
+// Scale sets how many replicas of a service run, whatever the config says, until Unscale or a reload. It returns the number.
+func (g *Gateway) Scale(label string, n int) (int, error) {
+	g.changing.Lock()
+	defer g.changing.Unlock()
+	u, err := g.scalable(label)
+	if err != nil {
+		return 0, err
+	}
+	if n < 0 || n > maxReplicas {
+		return 0, fmt.Errorf("%d replicas are out of bounds: 0 to %d", n, maxReplicas)
+	}
+	u.pinned = n
+	u.set.Scale(n)
+	return n, nil
+}
+
+// Unscale lets the config say again how many replicas run. It returns the number.
+func (g *Gateway) Unscale(label string) (int, error) {
+	g.changing.Lock()
+	defer g.changing.Unlock()
+	u, err := g.scalable(label)
+	if err != nil {
+		return 0, err
+	}
+	u.pinned = -1
+	u.set.Scale(u.plan.run.Replicas)
+	return u.plan.run.Replicas, nil
+}
+
+// maxReplicas bounds the replicas of one service: one host's processes.
+const maxReplicas = 1000
+
+func (g *Gateway) scalable(label string) (*upstream, error) {
+	p, ok := g.current.Load().plans[label]
+	if !ok {
+		return nil, fmt.Errorf("%w: %s", status.ErrUnknownService, label)
+	}
+	u := g.upstreams[p.upstream]
+	if u == nil || u.set == nil {
+		return nil, fmt.Errorf("service %s has no `run`: its replicas are not the gateway's", label)
+	}
+	return u, nil
+}

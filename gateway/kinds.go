@@ -1,0 +1,36 @@
+package gateway
+
+import "time"
+
+// ServerKind is what follows from how a server serves.
+type ServerKind struct {
+	Name       string        // the key `server`; "" where it is left out
+	Slots      int           // per endpoint where the file names none; zero: it has to
+	IdleExpiry time.Duration // after which a free connection is closed
+	MaxAge     time.Duration // after which a connection takes no new call; zero: none
+	Framed     bool          // the transport where the file names none
+}
+
+// ServerKinds is the table behind the key `server`.
+//
+// The times stand below those at which the servers close: 3 s after the last byte (make_server), 2 s (gunicorn), 1 s (tornado), and 3 s
+// after accept, busy or not (make_aio_server).
+var ServerKinds = []ServerKind{
+	{Name: "threaded", Slots: 4, IdleExpiry: 2500 * time.Millisecond},
+	{Name: "simple", Slots: 1, IdleExpiry: 2500 * time.Millisecond},
+	{Name: "gunicorn-sync", IdleExpiry: 1500 * time.Millisecond},
+	{Name: "gunicorn-gevent", Slots: 64, IdleExpiry: 1500 * time.Millisecond},
+	{Name: "gunicorn-async", Slots: 64, IdleExpiry: 1500 * time.Millisecond},
+	{Name: "aio", Slots: 64, IdleExpiry: 2500 * time.Millisecond, MaxAge: 2500 * time.Millisecond},
+	{Name: "tornado", Slots: 64, IdleExpiry: 800 * time.Millisecond, Framed: true},
+	{Name: "", Slots: 1, IdleExpiry: 1500 * time.Millisecond},
+}
+
+func kindOf(name string) ServerKind {
+	for _, k := range ServerKinds {
+		if k.Name == name {
+			return k
+		}
+	}
+	return ServerKinds[len(ServerKinds)-1]
+}

@@ -1,0 +1,119 @@
+package gateway
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/thriftloom/thriftloom/wire"
+)
+
+// metrics are the gateway's own numbers, besides those of calls. Gauges are read from the parts when somebody asks.
+type metrics struct {
+	g          *Gateway
+	bad        *prometheus.CounterVec
+	lost       *prometheus.CounterVec
+	reloadOK   prometheus.Gauge
+	reloadTime prometheus.Gauge
+
+	endpoints, slots, taken, zombies, connections, waiting, refused, replicas, ready, clients, info, stale *prometheus.Desc
+}
+
+func newMetrics(g *Gateway) *metrics {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("thriftloom_"+name, help, labels, nil)
+	}
+	counter := func(name, help, label string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "thriftloom_" + name, Help: help}, []string{label})
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Name: "thriftloom_" + name, Help: help})
+	}
+	m := &metrics{
+		g:           g,
+		bad:         counter("malformed_messages_total", "Bytes from callers that are no message, by reason.", "reason"),
+		lost:        counter("unrouted_calls_total", "Calls that lead to no service, by reason.", "reason"),
+		reloadOK:    gauge("config_last_reload_successful", "1 if the last reload took over everything."),
+		reloadTime:  gauge("config_last_reload_timestamp_seconds", "When the config was last taken over."),
+		endpoints:   desc("upstream_endpoints", "Endpoints by state: up, down, draining.", "upstream", "state"),
+		slots:       desc("upstream_slots", "Calls that the endpoints may work at.", "upstream"),
+		taken:       desc("upstream_slots_taken", "Slots that are taken.", "upstream"),
+		zombies:     desc("upstream_zombie_slots", "Taken slots whose caller has its answer or has gone while the peer is still at work.", "upstream"),
+		connections: desc("upstream_connections", "Connections to the endpoints.", "upstream"),
+		waiting:     desc("queue_calls", "Calls that wait for a slot.", "upstream"),
+		refused:     desc("queue_refused_total", "Calls that found the queue full.", "upstream"),
+		replicas:    desc("replicas", "Processes that the gateway runs, by state.", "upstream", "state"),
+		ready:       desc("ready", "1 if the gateway is ready."),
+		clients:     desc("listener_connections", "Callers' connections.", "listener"),
+		info:        desc("build_info", "Always 1.", "version"),
+		stale:       desc("config_stale", "1 for a service that kept its last good version.", "service"),
+	}
+	m.reloadOK.Set(1)
+	m.reloadTime.Set(float64(time.Now().Unix()))
+	g.registry.MustRegister(m.bad, m.lost, m.reloadOK, m.reloadTime, m)
+	return m
+}
+
+func (m *metrics) malformed(reason wire.Reason, _ error) { m.bad.WithLabelValues(string(reason)).Inc() }
+func (m *metrics) unrouted(reason string)                { m.lost.WithLabelValues(reason).Inc() }
+
+func (m *metrics) reloaded(whole bool) {
+	m.reloadOK.Set(0)
+	if whole {
+		m.reloadOK.Set(1)
+		m.reloadTime.Set(float64(time.Now().Unix()))
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (m *metrics) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		m.endpoints, m.slots, m.taken, m.zombies, m.connections, m.waiting, m.refused, m.replicas, m.ready, m.clients, m.info, m.stale,
+	} {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *metrics) Collect(out chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	s := m.g.Snapshot()
+	for _, c := range s.Clusters {
+		states := map[string]int{"up": 0, "down": 0, "draining": 0}
+		var slots, taken, zombies, connections int
+		for _, e := range c.Endpoints {
+			states[e.State]++
+			slots, taken, zombies, connections = slots+e.Slots, taken+e.InFlight, zombies+e.Zombies, connections+e.Connections
+		}
+		for state, n := range states {
+			gauge(m.endpoints, float64(n), c.Name, state)
+		}
+		gauge(m.slots, float64(slots), c.Name)
+		gauge(m.taken, float64(taken), c.Name)
+		gauge(m.zombies, float64(zombies), c.Name)
+		gauge(m.connections, float64(connections), c.Name)
+		gauge(m.waiting, float64(c.QueueCalls), c.Name)
+		out <- prometheus.MustNewConstMetric(m.refused, prometheus.CounterValue, float64(c.Refused), c.Name)
+	}
+	replicas := map[[2]string]int{}
+	for _, r := range s.Replicas {
+		replicas[[2]string{r.Service, r.State}]++
+	}
+	for k, n := range replicas {
+		gauge(m.replicas, float64(n), k[0], k[1])
+	}
+	for _, l := range s.Listeners {
+		gauge(m.clients, float64(l.Connections), l.Address)
+	}
+	for _, label := range s.Config.Stale {
+		gauge(m.stale, 1, label)
+	}
+	ready := 0.0
+	if ok, _ := m.g.Ready(""); ok {
+		ready = 1
+	}
+	gauge(m.ready, ready)
+	gauge(m.info, 1, m.g.opts.Version)
+}

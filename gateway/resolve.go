@@ -1,0 +1,433 @@
+package gateway
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/thriftloom/thriftloom/cluster"
+	"github.com/thriftloom/thriftloom/internal/strictyaml"
+	"github.com/thriftloom/thriftloom/netio"
+	"github.com/thriftloom/thriftloom/rpc"
+	"github.com/thriftloom/thriftloom/scale/process"
+	"github.com/thriftloom/thriftloom/schema"
+	"github.com/thriftloom/thriftloom/transport"
+	"github.com/thriftloom/thriftloom/wire"
+)
+
+// Resolved is what a file comes to: every default filled in, every name looked up, every path absolute.
+type Resolved struct {
+	Path      string   // of the file
+	State     string   // folder
+	Files     []string // the file and all IDLs
+	listeners []listenerPlan
+	upstreams []upstreamPlan
+	services  []servicePlan
+}
+
+// servicePlan is one service, resolved.
+type servicePlan struct {
+	label        string
+	schema       *schema.Service
+	idl          string
+	upstream     string // key of its upstream
+	forward      bool
+	closeOnCrash bool
+	required     bool
+	listen       []listenerPlan // its own addresses
+	methods      []methodPlan   // by index
+	other        methodPlan     // for methods that the IDL does not have
+}
+
+// methodPlan is the policies of one method, resolved.
+type methodPlan struct {
+	policies   Policies
+	idempotent bool
+	upstream   string // key
+}
+
+// resolve turns the decoded file into plans, and finds the mistakes that only show there.
+func (l *loader) resolve(env func(string) (string, bool)) {
+	r := &l.cfg.Resolved
+	r.Path = l.path
+	r.State = l.stateFolder(env)
+	for _, b := range l.cfg.Upstreams {
+		l.sharedUpstream(b)
+	}
+	for _, b := range l.cfg.Services {
+		l.service(b)
+	}
+	if len(l.cfg.Services) == 0 && !l.doc.Damaged(1, 1<<30) {
+		l.Addf(l.at("services"), "services", "no service is named")
+	}
+	l.listenersAndAdmin()
+	if l.cfg.MaxBufferedBytes < l.cfg.MaxMessageBytes {
+		l.Addf(l.at("max_buffered_bytes"), "max_buffered_bytes", "%v is less than one message may have (max_message_bytes: %v)",
+			l.cfg.MaxBufferedBytes, l.cfg.MaxMessageBytes)
+	}
+	l.drainTimes()
+	r.Files = l.files
+}
+
+func (l *loader) stateFolder(env func(string) (string, bool)) string {
+	if l.cfg.State != "" {
+		return l.abs(l.cfg.State)
+	}
+	if dir, ok := env("STATE_DIRECTORY"); ok && dir != "" {
+		first, _, _ := strings.Cut(dir, ":")
+		return first
+	}
+	return filepath.Join(l.dir, ".thriftloom")
+}
+
+func (l *loader) sharedUpstream(b strictyaml.Block) {
+	u, key := newUpstream(), "upstreams."+b.Name
+	l.Decode(b.Value, key, &u)
+	l.upstream("upstreams."+b.Name, b.Name, key, b.Value, &u, l.cfg.Defaults.Cluster.Queue, "")
+}
+
+// service resolves one entry of services.
+func (l *loader) service(b strictyaml.Block) {
+	key := "services." + b.Name
+	if !validLabel(b.Name) {
+		l.Addf(b.Key, key, "a label has letters, digits, _ . and - only, 64 at most")
+	}
+	s := Service{
+		Service: b.Name, UnknownMethods: "forward", OnCrash: "exception", Balance: "slots", Upstream: UpstreamRef{Upstream: newUpstream()},
+		Cluster: l.cfg.Defaults.Cluster, Policies: l.cfg.Defaults.Policies,
+	}
+	l.Decode(b.Value, key, &s)
+	p := servicePlan{
+		label: b.Name, idl: l.abs(s.IDL.Path), forward: s.UnknownMethods == "forward", closeOnCrash: s.OnCrash == "close", required: s.Required,
+		upstream: l.serviceUpstream(b, key, &s),
+	}
+	p.other = methodPlan{policies: s.Policies, upstream: p.upstream}
+	for i, ln := range s.Listen {
+		p.listen = append(p.listen, l.listener(ln, listenKey(key+".listen", i, b.Value, "listen"), []string{b.Name}))
+	}
+	p.schema = l.serviceSchema(b, key, &s)
+	l.methods(b, key, &s, &p)
+	if strictyaml.Find(b.Value, "timeout") == nil && strictyaml.Find(l.doc.Root, "defaults", "timeout") == nil {
+		l.warnf(b.Key, key+".timeout", "no timeout is set: calls may take %v", s.Policies.Deadline.Timeout)
+	}
+	if p.schema != nil {
+		l.cfg.Resolved.services = append(l.cfg.Resolved.services, p)
+	}
+}
+
+// listenKey names an entry of a list, or the value itself where it is no list.
+func listenKey(key string, i int, node *yaml.Node, name string) string {
+	if at := strictyaml.Find(node, name); at != nil && at.Kind == yaml.SequenceNode {
+		return fmt.Sprintf("%s[%d]", key, i)
+	}
+	return key
+}
+
+// serviceUpstream resolves where the service's calls go, and returns the upstream's key.
+func (l *loader) serviceUpstream(b strictyaml.Block, key string, s *Service) string {
+	node := strictyaml.Find(b.Value, "upstream")
+	switch {
+	case node == nil:
+		if !l.doc.Damaged(b.Key.Line, lastLine(b.Value)) {
+			l.Addf(b.Key, key+".upstream", "is missing: where do the calls go?")
+		}
+		return ""
+	case node.Kind == yaml.ScalarNode:
+		return l.named(node, key+".upstream", s.Upstream.Name)
+	}
+	l.upstream(key, b.Name, key+".upstream", node, &s.Upstream.Upstream, s.Cluster.Queue, s.Health.Method)
+	return key
+}
+
+// named returns the key of a shared upstream.
+func (l *loader) named(node *yaml.Node, key, name string) string {
+	if name != "" && !slices.Contains(l.cfg.Upstreams.Names(), name) {
+		l.Addf(node, key, "no upstream is named %q%s", name, strictyaml.DidYouMean(name, l.cfg.Upstreams.Names()))
+	}
+	return "upstreams." + name
+}
+
+// serviceSchema loads the service's IDL and finds the service in it; nil where that fails.
+func (l *loader) serviceSchema(b strictyaml.Block, key string, s *Service) *schema.Service {
+	node := strictyaml.At(b.Value, "idl")
+	if s.IDL.Path == "" {
+		if !l.doc.Damaged(b.Key.Line, lastLine(b.Value)) {
+			l.Addf(b.Key, key+".idl", "is missing: the path of the .thrift file")
+		}
+		return nil
+	}
+	doc := l.loadIDL(s.IDL, node, key+".idl")
+	if doc == nil {
+		return nil
+	}
+	if svc := doc.Service(s.Service); svc != nil {
+		return svc
+	}
+	var names []string
+	for _, svc := range doc.AllServices() {
+		names = append(names, svc.Name)
+	}
+	at, where := b.Key, key
+	if n := strictyaml.Find(b.Value, "service"); n != nil {
+		at, where = n, key+".service"
+	}
+	l.Addf(at, where, "%s has no service %q%s", filepath.Base(s.IDL.Path), s.Service, strictyaml.DidYouMean(s.Service, names))
+	return nil
+}
+
+// methods resolves the policies of each method.
+func (l *loader) methods(b strictyaml.Block, key string, s *Service, p *servicePlan) {
+	var names []string
+	index := map[string]int{}
+	if p.schema != nil {
+		for i, m := range p.schema.Methods {
+			names = append(names, m.Name)
+			index[m.Name] = i
+			p.methods = append(p.methods, methodPlan{
+				policies: s.Policies, upstream: p.upstream, idempotent: m.Annotations["idempotent"] == "true",
+			})
+		}
+	}
+	for _, mb := range s.Methods {
+		mkey := key + ".methods." + mb.Name
+		m := Method{Policies: s.Policies}
+		i, known := index[mb.Name]
+		if known {
+			m.Idempotent = p.methods[i].idempotent
+		}
+		l.Decode(mb.Value, mkey, &m)
+		to := p.upstream
+		if m.Upstream != "" {
+			to = l.named(strictyaml.Find(mb.Value, "upstream"), mkey+".upstream", m.Upstream)
+		}
+		switch {
+		case known:
+			p.methods[i] = methodPlan{policies: m.Policies, idempotent: m.Idempotent, upstream: to}
+		case p.schema != nil:
+			l.Addf(mb.Key, mkey, "%s has no method %q%s", s.Service, mb.Name, strictyaml.DidYouMean(mb.Name, names))
+		}
+	}
+}
+
+// upstream resolves one upstream block.
+func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, queue cluster.QueueConfig, probe string) {
+	var sources []string
+	for _, s := range []string{"run", "endpoints", "dns", "file", "docker", "kubernetes", "consul", "etcd"} {
+		if strictyaml.Find(node, s) != nil {
+			sources = append(sources, s)
+		}
+	}
+	switch {
+	case node.Kind != yaml.MappingNode || l.doc.Damaged(node.Line, lastLine(node)) && len(sources) == 0:
+		return
+	case len(sources) == 0:
+		l.Addf(node, path, "no source of endpoints: one of run, endpoints, dns, file, docker, kubernetes, consul, etcd has to stand here")
+	case len(sources) > 1:
+		l.Addf(node, path, "%s are both sources of endpoints; one is wanted", strings.Join(sources, " and "))
+	}
+	kind := kindOf(u.Server)
+	slots := u.Slots.N
+	if slots == 0 {
+		slots = kind.Slots
+	}
+	if slots == 0 {
+		l.Addf(strictyaml.At(node, "server"), path+".slots", "has to be given for server: %s: its number of workers", u.Server)
+	}
+	p := upstreamPlan{key: key, name: name, probe: probe, state: l.cfg.Resolved.State}
+	p.cluster = cluster.Options{
+		Name: name, Wire: transport.Wire{Kind: transport.Buffered, Protocol: wire.Binary},
+		Limits: wire.Limits{MessageBytes: int(l.cfg.MaxMessageBytes)},
+		Slots:  slots, IdleExpiry: kind.IdleExpiry, MaxAge: kind.MaxAge, Queue: queue,
+	}
+	if u.Transport == "framed" || u.Transport == "" && kind.Framed {
+		p.cluster.Wire.Kind = transport.Framed
+	}
+	if slices.Contains(sources, "run") {
+		p.run = l.run(strictyaml.Find(node, "run"), path+".run", &u.Run)
+	}
+	if slices.Contains(sources, "endpoints") {
+		p.endpoints = l.endpoints(strictyaml.Find(node, "endpoints"), path+".endpoints", u.Endpoints)
+	}
+	l.cfg.Resolved.upstreams = append(l.cfg.Resolved.upstreams, p)
+}
+
+func (l *loader) run(node *yaml.Node, path string, r *Run) *process.Config {
+	c := &process.Config{
+		Command: r.Command, Replicas: r.Replicas.N, Dir: l.abs(r.Dir), Env: r.Env, User: r.User,
+		StopTimeout: r.StopTimeout, StartTimeout: r.StartTimeout,
+	}
+	if c.Dir == "" {
+		c.Dir = l.dir
+	}
+	for _, m := range c.Mistakes() {
+		l.Addf(strictyaml.At(node, m.Key), path+"."+m.Key, "%s", m.Text)
+	}
+	return c
+}
+
+func (l *loader) endpoints(node *yaml.Node, path string, list []Endpoint) []rpc.Endpoint {
+	if len(list) == 0 {
+		l.Addf(node, path, "is empty: name one address at least")
+	}
+	var out []rpc.Endpoint
+	seen := map[string]bool{}
+	for i, e := range list {
+		at, key := node, fmt.Sprintf("%s[%d]", path, i)
+		if e.at.node != nil {
+			at = e.at.node
+		}
+		address := l.unixPath(e.Address)
+		if _, _, err := netio.ParseAddress(address); err != nil {
+			l.Addf(at, key, "%v", err)
+		} else if seen[address] {
+			l.Addf(at, key, "%s stands here twice", e.Address)
+		}
+		seen[address] = true
+		out = append(out, rpc.Endpoint{Address: address, Name: e.Address, Slots: e.Slots, Weight: e.Weight, Zone: e.Zone})
+	}
+	return out
+}
+
+// unixPath makes the path of a unix socket absolute.
+func (l *loader) unixPath(address string) string {
+	if path, ok := strings.CutPrefix(address, "unix:"); ok && path != "" {
+		return "unix:" + l.abs(path)
+	}
+	return address
+}
+
+// listener resolves one listener and sees to it that no other key opens its address.
+func (l *loader) listener(ln Listener, key string, services []string) listenerPlan {
+	node := ln.at.node
+	address := l.unixPath(ln.Address)
+	if address == "" {
+		l.Addf(node, key, "an address is missing")
+	} else if _, _, err := netio.ParseAddress(address); err != nil {
+		l.Addf(node, key, "%v", err)
+	}
+	l.opens(node, key, address)
+	return listenerPlan{address: address, services: services, fallback: ln.Default, maxConnections: ln.MaxConnections}
+}
+
+func (l *loader) opens(node *yaml.Node, key, address string) {
+	if other := l.serves[address]; other != "" && !strings.HasSuffix(address, ":0") {
+		l.Addf(node, key, "%s is opened by %s as well", address, other)
+	}
+	l.serves[address] = key
+}
+
+// listenersAndAdmin resolves the shared listeners and checks the HTTP ones.
+func (l *loader) listenersAndAdmin() {
+	r := &l.cfg.Resolved
+	labels := l.cfg.Services.Names()
+	for i, ln := range l.cfg.Listen {
+		key := listenKey("listen", i, l.doc.Root, "listen")
+		services := labels
+		if len(ln.Services) > 0 {
+			services = ln.Services
+		}
+		for _, s := range append(slices.Clone(ln.Services), ln.Default) {
+			if s != "" && !slices.Contains(labels, s) {
+				l.Addf(ln.at.node, key, "no service is named %q%s", s, strictyaml.DidYouMean(s, labels))
+			}
+		}
+		r.listeners = append(r.listeners, l.listener(ln, key, services))
+		if ln.Default == "" {
+			l.warnAmbiguous(ln.at.node, key, services)
+		}
+	}
+	for _, s := range r.services {
+		r.listeners = append(r.listeners, s.listen...)
+	}
+	if len(r.listeners) == 0 && len(l.cfg.Services) > 0 && !l.doc.Damaged(1, 1<<30) {
+		l.Addf(l.doc.Root, "listen", "is missing: no service has an address")
+	}
+	if h := l.cfg.Health; h != "" {
+		l.checkHTTP(l.at("health"), "health", h)
+	}
+	if a := l.cfg.Admin; a.Address != "" {
+		l.checkHTTP(a.at.node, "admin", a.Address)
+		if a.Token != "" && a.TokenFile != "" {
+			l.Addf(a.at.node, "admin.token_file", "token and token_file are both given")
+		}
+		if !Loopback(a.Address) && a.Token == "" && a.TokenFile == "" {
+			l.Addf(a.at.node, "admin", "%s can be reached from other machines: it needs a token (token_file)", a.Address)
+		}
+	}
+}
+
+func (l *loader) checkHTTP(node *yaml.Node, key, address string) {
+	if _, _, err := netio.ParseAddress(address); err != nil {
+		l.Addf(node, key, "%v", err)
+	}
+	l.opens(node, key, address)
+}
+
+// warnAmbiguous tells of method names that fit two services of one listener.
+func (l *loader) warnAmbiguous(node *yaml.Node, key string, labels []string) {
+	owner := map[string]string{}
+	for _, s := range l.cfg.Resolved.services {
+		if !slices.Contains(labels, s.label) {
+			continue
+		}
+		for _, m := range s.schema.Methods {
+			if first := owner[m.Name]; first != "" {
+				l.warnf(node, key, "the bare name %q fits %s and %s: it is refused unless default: names one", m.Name, first, s.label)
+				continue
+			}
+			owner[m.Name] = s.label
+		}
+	}
+}
+
+// drainTimes gives each upstream the longest time that a call may take.
+func (l *loader) drainTimes() {
+	r := &l.cfg.Resolved
+	for i := range r.upstreams {
+		u := &r.upstreams[i]
+		u.drainTime = time.Second
+		for _, s := range r.services {
+			for _, m := range append(slices.Clone(s.methods), s.other) {
+				if m.upstream == u.key {
+					u.drainTime = max(u.drainTime, m.policies.Deadline.Timeout)
+				}
+			}
+		}
+	}
+}
+
+// Loopback reports whether an address is reached from this machine only.
+func Loopback(address string) bool {
+	if strings.HasPrefix(address, "unix:") {
+		return true
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+func validLabel(s string) bool {
+	for _, c := range s {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("_.-", c)) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
+}
+
+func lastLine(node *yaml.Node) int {
+	last := node.Line
+	for _, c := range node.Content {
+		last = max(last, lastLine(c))
+	}
+	return last
+}

@@ -1,0 +1,164 @@
+package gateway
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/thriftloom/thriftloom/gateway/status"
+	"github.com/thriftloom/thriftloom/rpc"
+)
+
+// Snapshot returns the gateway as it is now.
+func (g *Gateway) Snapshot() status.Snapshot {
+	now, st := time.Now(), g.current.Load()
+	s := status.Snapshot{
+		Version: g.opts.Version, UptimeSeconds: now.Sub(g.started).Seconds(), Draining: g.draining.Load(),
+		Config: status.ConfigInfo{Path: st.config.Resolved.Path, Hash: st.hash, LoadedAt: st.loaded, Stale: slices.Clone(st.stale)},
+	}
+	g.changing.Lock()
+	for _, l := range g.listeners {
+		s.Listeners = append(s.Listeners, status.Listener{
+			Address: l.bound.String(), Services: l.plan.services, Connections: l.server.Snapshot().Connections,
+		})
+	}
+	for _, u := range g.upstreams {
+		s.Clusters = append(s.Clusters, u.snapshot())
+		s.Replicas = append(s.Replicas, u.replicas()...)
+	}
+	names := map[string]string{}
+	for key, u := range g.upstreams {
+		names[key] = u.plan.name
+	}
+	g.changing.Unlock()
+	slices.SortFunc(s.Listeners, func(a, b status.Listener) int { return strings.Compare(a.Address, b.Address) })
+	slices.SortFunc(s.Clusters, func(a, b status.Cluster) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(s.Replicas, func(a, b status.Replica) int { return strings.Compare(a.Name, b.Name) })
+	for _, t := range st.services {
+		s.Services = append(s.Services, g.service(t, st.plans[t.Name()], names, now))
+	}
+	total := g.stats.Total(now)
+	s.Totals = status.Totals{
+		Calls: total.Calls, Errors: total.Errors, InFlight: total.InFlight, CallsPerSecond: total.CallsPerSecond,
+		P50Seconds: total.P50.Seconds(), P99Seconds: total.P99.Seconds(),
+	}
+	for _, c := range s.Clusters {
+		s.Totals.Queue += c.QueueCalls
+	}
+	return s
+}
+
+func (g *Gateway) service(t *target, p servicePlan, upstreams map[string]string, now time.Time) status.Service {
+	s := status.Service{
+		Name: t.Name(), IDLService: t.Schema().Name, IDLFingerprint: t.Schema().Document.Fingerprint(),
+		UnknownMethods: "refuse", Upstream: upstreams[p.upstream],
+	}
+	if t.forward {
+		s.UnknownMethods = "forward"
+	}
+	for _, l := range t.Stack() {
+		s.Stack = append(s.Stack, status.Layer{Name: l.Name, Why: l.Why})
+	}
+	s.Stack = append(s.Stack, status.Layer{Name: "cluster", Why: "innermost: one queue for all slots"})
+	for i, m := range t.Schema().Methods {
+		s.Methods = append(s.Methods, g.method(t.Name(), m.Name, p.methods[i], upstreams, now))
+	}
+	if other := g.method(t.Name(), "_OTHER", p.other, upstreams, now); other.Calls > 0 {
+		s.Methods = append(s.Methods, other)
+	}
+	return s
+}
+
+func (g *Gateway) method(label, name string, p methodPlan, upstreams map[string]string, now time.Time) status.Method {
+	m := g.stats.Method(label+"/"+name, now)
+	return status.Method{
+		Name: name, Calls: m.Calls, Errors: m.Errors, InFlight: m.InFlight, P50Seconds: m.P50.Seconds(), P99Seconds: m.P99.Seconds(),
+		TimeoutSeconds: p.policies.Deadline.Timeout.Seconds(), Idempotent: p.idempotent, Upstream: upstreams[p.upstream],
+	}
+}
+
+func (u *upstream) snapshot() status.Cluster {
+	c := u.cluster.Snapshot()
+	s := status.Cluster{Name: c.Name, QueueCalls: c.Waiting, QueueMax: u.plan.cluster.Queue.MaxCalls, Refused: c.Refused}
+	for _, e := range c.Endpoints {
+		s.Endpoints = append(s.Endpoints, status.Endpoint{
+			Name: e.Name, Address: e.Address, State: e.State, Slots: e.Slots, InFlight: e.InFlight, Zombies: e.Zombies,
+			Connections: e.Connections, Calls: e.Calls, Failures: e.Failures, LastErrorCode: e.LastFailure,
+		})
+	}
+	return s
+}
+
+func (u *upstream) replicas() (all []status.Replica) {
+	if u.set == nil {
+		return nil
+	}
+	for _, r := range u.set.Snapshot().Replicas {
+		all = append(all, status.Replica{
+			Service: u.plan.name, Name: r.Name, PID: r.PID, State: fmt.Sprint(r.State), Restarts: r.Restarts, Since: r.Since,
+			LastExit: r.LastExit, LastOutput: r.Output,
+		})
+	}
+	return all
+}
+
+// readyAfter is how long the gateway waits for a service's first answer before it is ready without it.
+const readyAfter = 10 * time.Second
+
+// Live returns why the process should be restarted: never yet, as far as it can tell itself.
+func (g *Gateway) Live() error { return nil }
+
+// Ready reports whether calls should be sent here: for one service, or for the whole where it is "". The whole is ready once listeners
+// are bound and each service has had an endpoint answer, or is at zero by choice, or ten seconds have passed (but for required services);
+// then until it drains, whatever one service does. A service is ready while it has an endpoint that is up.
+func (g *Gateway) Ready(label string) (ok bool, reasons []string) {
+	st := g.current.Load()
+	if g.draining.Load() {
+		return false, []string{"draining"}
+	}
+	if st.plans == nil {
+		return false, []string{"starting"}
+	}
+	g.changing.Lock()
+	defer g.changing.Unlock()
+	if label != "" {
+		p, known := st.plans[label]
+		if !known {
+			return false, []string{fmt.Sprintf("no service is named %q", label)}
+		}
+		if u := g.upstreams[p.upstream]; u == nil || !u.cluster.Answering() {
+			return false, []string{label + ": no endpoint is up"}
+		}
+		return true, nil
+	}
+	ok = true
+	for _, t := range st.services {
+		p := st.plans[t.Name()]
+		u := g.upstreams[p.upstream]
+		switch {
+		case u == nil, u.hasAnswered() && (!p.required || u.cluster.Answering()), u.atZero():
+			continue
+		case p.required:
+			ok = false
+		case time.Since(g.started) < readyAfter:
+			ok = false
+		}
+		reasons = append(reasons, t.Name()+": no endpoint has answered yet")
+	}
+	return ok, reasons
+}
+
+func (u *upstream) hasAnswered() bool {
+	select {
+	case <-u.answered:
+		return true
+	default:
+		return false
+	}
+}
+
+// atZero reports whether no replica is to run, by choice.
+func (u *upstream) atZero() bool { return u.set != nil && u.set.Snapshot().Target == 0 }
+
+var _ rpc.Handler = (*target)(nil)

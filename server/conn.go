@@ -1,0 +1,251 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/thriftloom/thriftloom/netio"
+	"github.com/thriftloom/thriftloom/rpc"
+	"github.com/thriftloom/thriftloom/transport"
+	"github.com/thriftloom/thriftloom/wire"
+)
+
+// conn is one caller's connection: the receiver of its bytes and the order of its calls.
+//
+// Requests are split by the engine's callbacks, one at a time. Each call runs on a goroutine of its own, and its answer waits in order
+// until those before it are written.
+type conn struct {
+	server *Server
+	net    netio.Conn
+	split  *transport.Detector
+	caller rpc.Caller
+	serve  context.Context // of oneways: nobody waits for them, so the caller may go
+	ctx    context.Context // of the other calls; ends with the connection
+	cancel context.CancelCauseFunc
+
+	mu        sync.Mutex
+	order     []*exchange // that are not answered yet, as they came; oneways are not among them
+	waiting   []*exchange // Ordered: that have not started
+	started   int         // calls whose handler runs
+	inflight  int         // calls that came and have not ended or are not answered
+	receiving bool        // Receive runs
+	full      bool        // paused at MaxPipelined
+	left      int         // bytes that Receive left because of that
+	partial   bool        // bytes of a request that is not whole have come
+	closing   bool        // nothing is read behind left; closed behind the last answer
+	gone      bool        // closed
+}
+
+// errGone is why the calls of a connection that was closed are cancelled.
+var errGone = errors.New("the caller's connection is closed")
+
+func newConn(ctx context.Context, s *Server, n netio.Conn) *conn {
+	c := &conn{server: s, net: n, split: transport.NewDetector(s.cfg.Limits, nil), serve: ctx}
+	c.ctx, c.cancel = context.WithCancelCause(ctx)
+	c.caller.Address = n.RemoteAddr().String()
+	return c
+}
+
+// Receive implements netio.Receiver.
+func (c *conn) Receive(buf []byte) (used, need int) {
+	c.mu.Lock()
+	if c.closing {
+		if buf = buf[:c.left]; c.left == 0 {
+			c.net.Pause()
+			c.mu.Unlock()
+			return 0, 0
+		}
+	}
+	c.receiving = true
+	c.mu.Unlock()
+
+	used, need, broken := c.splitAll(buf)
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.receiving, c.left, c.partial = false, 0, used < len(buf)
+	if c.full {
+		c.left = len(buf) - used
+	}
+	c.closing = c.closing || broken
+	c.settle()
+	return used, need
+}
+
+// splitAll takes the messages off buf. broken says that what follows cannot be trusted.
+func (c *conn) splitAll(buf []byte) (used, need int, broken bool) {
+	for used < len(buf) && c.room() {
+		m, n, least, err := c.split.Split(buf[used:])
+		if err != nil {
+			if n = c.malformed(err); n == 0 {
+				return used, 0, true
+			}
+		} else if n == 0 {
+			return used, least, false
+		} else {
+			c.take(m)
+		}
+		used += n
+	}
+	return used, 0, false
+}
+
+// room reports whether one more call may come, and pauses reading if not.
+func (c *conn) room() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.inflight >= c.server.cfg.MaxPipelined {
+		c.full = true
+		c.net.Pause()
+	}
+	return !c.full
+}
+
+// take begins the call that m carries.
+func (c *conn) take(m transport.Message) {
+	c.server.calls.Add(1)
+	x := c.exchange(m)
+	if m.Head.Type == wire.Reply || m.Head.Type == wire.Exception {
+		text := fmt.Sprintf("a server was sent a message of type %s", m.Head.Type)
+		c.begin(x, &rpc.Error{Code: rpc.InvalidMessageType, Reach: rpc.NotSent, Op: "server", Text: text})
+		return
+	}
+	c.begin(x, x.route())
+}
+
+// malformed counts bytes that are no message and answers the caller if it can be. It returns how many bytes to go over, 0 if nothing
+// tells where the next message begins.
+func (c *conn) malformed(err error) (skip int) {
+	var bad *transport.Malformed
+	if !errors.As(err, &bad) {
+		panic(fmt.Sprintf("server: a splitter's error is not a *transport.Malformed: %v", err))
+	}
+	c.server.countMalformed(bad.Err.Reason, err)
+	if !bad.HeadOK {
+		return bad.Skip
+	}
+	x := c.exchange(transport.Message{Head: bad.Head})
+	_ = x.route()
+	c.begin(x, &rpc.Error{Code: rpc.Malformed, Reach: rpc.NotSent, Op: "server", Text: bad.Err.Text, Err: err})
+	return bad.Skip
+}
+
+// begin takes x in: it is failed with refused, or starts, or waits until the call before it has ended.
+func (c *conn) begin(x *exchange, refused *rpc.Error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inflight++
+	c.server.inflight.Add(1)
+	if !x.call.Oneway {
+		c.order = append(c.order, x)
+	}
+	switch {
+	case refused != nil:
+		c.end(x, x.exception(refused))
+	case c.server.cfg.Ordered && c.started > 0:
+		c.waiting = append(c.waiting, x)
+	default:
+		c.start(x)
+	}
+}
+
+// start runs x. c.mu is held, as in all that follows.
+func (c *conn) start(x *exchange) {
+	c.started++
+	c.server.running.Add(1)
+	go c.run(x)
+}
+
+// next starts the call that waits, leaving out those whose caller has gone.
+func (c *conn) next() {
+	for c.started == 0 && len(c.waiting) > 0 {
+		x := c.waiting[0]
+		c.waiting = slices.Delete(c.waiting, 0, 1)
+		if c.gone && !x.call.Oneway {
+			c.end(x, answer{})
+			continue
+		}
+		c.start(x)
+	}
+}
+
+// end takes the answer of x, and writes all answers whose turn has come. A oneway's is dropped.
+func (c *conn) end(x *exchange, a answer) {
+	if x.call.Oneway {
+		c.answered(1)
+		return
+	}
+	x.answer, x.ended = a, true
+	n := 0
+	for n < len(c.order) && c.order[n].ended {
+		c.write(c.order[n].answer)
+		n++
+	}
+	c.order = slices.Delete(c.order, 0, n)
+	c.answered(n)
+}
+
+// write sends one answer. A failure closes the connection, and Closed does the rest.
+func (c *conn) write(a answer) {
+	if a.close {
+		c.closing, c.left = true, 0
+		c.net.Finish()
+		return
+	}
+	_ = c.net.Send(a.head, a.body)
+}
+
+// answered counts n calls that are done with, and goes on reading where they were in the way.
+func (c *conn) answered(n int) {
+	c.inflight -= n
+	for range n {
+		c.server.ended()
+	}
+	if c.full && c.inflight < c.server.cfg.MaxPipelined {
+		c.full = false
+		c.net.Resume()
+	}
+	c.settle()
+}
+
+// settle closes a connection that has nothing left to read and to answer.
+func (c *conn) settle() {
+	if c.closing && !c.receiving && c.left == 0 && c.inflight == 0 {
+		c.net.Finish()
+	}
+}
+
+// drain lets the connection answer what was read whole, then closes it.
+func (c *conn) drain() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closing = true
+	c.settle()
+}
+
+// Ended implements netio.Receiver: a half-closed caller still gets its answers.
+func (c *conn) Ended() {
+	c.mu.Lock()
+	cut := c.partial && !c.closing
+	c.closing, c.left = true, 0
+	c.settle()
+	c.mu.Unlock()
+	if cut {
+		c.server.countMalformed(wire.Truncated, errCut)
+	}
+}
+
+// errCut is what OnMalformed is told of a request that the caller did not finish.
+var errCut = wire.Errorf(wire.Truncated, 0, "the caller ended the connection inside a request")
+
+// Closed implements netio.Receiver.
+func (c *conn) Closed(error) {
+	c.mu.Lock()
+	c.gone = true
+	c.cancel(errGone)
+	c.mu.Unlock()
+	c.server.closed(c)
+}

@@ -1,0 +1,111 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/thriftloom/thriftloom/rpc"
+	"github.com/thriftloom/thriftloom/transport"
+	"github.com/thriftloom/thriftloom/wire"
+)
+
+// exchange is one call of a connection and its answer.
+type exchange struct {
+	conn    *conn
+	head    wire.Head // as the caller wrote it
+	call    rpc.Call
+	handler rpc.Handler
+	answer  answer // once ended
+	ended   bool
+}
+
+// answer is what is written for a call: head and body, or the end of the connection.
+type answer struct {
+	head, body []byte
+	close      bool
+}
+
+// exchange makes the call of m, named as the message has it.
+func (c *conn) exchange(m transport.Message) *exchange {
+	x := &exchange{conn: c, head: m.Head}
+	_, name, _ := transport.SplitName(m.Head.Name)
+	x.call = rpc.Call{
+		ID: rpc.NewID(), Name: name, Oneway: m.Head.Type == wire.Oneway,
+		Protocol: c.split.Wire().Protocol, Body: m.Body, Headers: m.Headers, Caller: c.caller, Start: time.Now(),
+	}
+	return x
+}
+
+// route finds the handler.
+func (x *exchange) route() (refused *rpc.Error) {
+	x.handler, refused = x.conn.server.cfg.Route(&x.head, &x.call)
+	return refused
+}
+
+// run calls the handler of x and ends x, even where the handler panics or ends its goroutine.
+func (c *conn) run(x *exchange) {
+	defer c.server.running.Done()
+	var reply *rpc.Reply
+	err := error(&rpc.Error{Code: rpc.HandlerFailed, Reach: rpc.Answered, Op: x.call.Service, Text: "the handler ended without an answer"})
+	defer func() {
+		if p := recover(); p != nil {
+			err.(*rpc.Error).Err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+		a := x.replyTo(reply, err)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.started--
+		c.end(x, a)
+		c.next()
+	}()
+	ctx := c.ctx
+	if x.call.Oneway {
+		ctx = c.serve
+	}
+	reply, err = x.handler.Handle(ctx, &x.call)
+}
+
+// replyTo makes the answer out of what the handler returned.
+func (x *exchange) replyTo(reply *rpc.Reply, err error) answer {
+	switch {
+	case x.call.Oneway:
+		return answer{}
+	case err != nil:
+		return x.exception(rpc.AsError(err, x.call.Service))
+	case reply == nil:
+		return x.exception(x.internal(errors.New("the handler returned neither reply nor error")))
+	case reply.Protocol != x.call.Protocol:
+		return x.exception(x.internal(fmt.Errorf("the reply is in %s, the call in %s", reply.Protocol, x.call.Protocol)))
+	}
+	h := x.replyHead(wire.Reply)
+	return answer{head: transport.AppendHead(x.room(0), x.wire(), h, len(reply.Body), reply.Headers), body: reply.Body}
+}
+
+// exception makes the answer out of a failure.
+func (x *exchange) exception(e *rpc.Error) answer {
+	crash := x.conn.server.cfg.Crash
+	if e.Code == rpc.HandlerFailed && crash != nil && crash(&x.call) {
+		return answer{close: true}
+	}
+	public := e.Public(x.call.ID)
+	h := x.replyHead(wire.Exception)
+	return answer{head: transport.AppendException(x.room(len(public.Message)), x.wire(), h, public.Type, public.Message)}
+}
+
+func (x *exchange) internal(cause error) *rpc.Error {
+	return &rpc.Error{Code: rpc.Internal, Reach: rpc.Answered, Op: x.call.Service, Text: cause.Error()}
+}
+
+// replyHead is the caller's head turned around: its sequence id and strictness, and the method's name without a multiplexed prefix.
+func (x *exchange) replyHead(t wire.MessageType) wire.Head {
+	_, name, _ := transport.SplitName(x.head.Name)
+	return wire.Head{Name: name, Seq: x.head.Seq, Type: t, NonStrict: x.head.NonStrict}
+}
+
+func (x *exchange) wire() transport.Wire { return x.conn.split.Wire() }
+
+// room returns an empty slice in which a head, and text bytes besides, fit without growing.
+func (x *exchange) room(text int) []byte { return make([]byte, 0, 48+len(x.head.Name)+text) }
+

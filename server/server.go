@@ -1,0 +1,307 @@
+// Package server is a listener for a Handler: it takes calls off connections and writes their replies back in the same wire and order.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/thriftloom/thriftloom/netio"
+	"github.com/thriftloom/thriftloom/rpc"
+	"github.com/thriftloom/thriftloom/wire"
+)
+
+// Config says how a listener serves. Only Route is needed.
+type Config struct {
+	// Limits bound each request.
+	Limits wire.Limits
+	// MaxConnections bounds the open connections; one more is closed as soon as it is accepted. Default 10,000.
+	MaxConnections int
+	// MaxPipelined bounds the calls of one connection that are in flight or wait for their turn to be answered; reading pauses there.
+	// Default 128.
+	MaxPipelined int
+	// Ordered starts a call only when the one before it on its connection has ended. Replies are in order either way.
+	Ordered bool
+	// Engine drives the connections, and somebody else runs it. Default: a portable engine that Serve runs.
+	Engine netio.Engine
+	// Route finds who answers a message, and fills call.Service, Name, Method and Oneway; Name and Oneway stand as the message has them.
+	// Its error is what the caller is told. It is called for each message that has come whole, and for the head of a malformed one to
+	// learn whether the caller waits for an answer. It must be quick and is called concurrently.
+	Route func(head *wire.Head, call *rpc.Call) (rpc.Handler, *rpc.Error)
+	// OnMalformed, if set, is told of bytes that are no message. It must be quick and is called concurrently.
+	OnMalformed func(reason wire.Reason, err error)
+	// Crash, if set, reports whether a call that failed with HandlerFailed closes its connection without an answer, as ThriftPy does,
+	// instead of being answered with an exception.
+	Crash func(call *rpc.Call) bool
+}
+
+// The defaults of Config.
+const (
+	defaultMaxConnections = 10_000
+	defaultMaxPipelined   = 128
+)
+
+func (c Config) withDefaults() Config {
+	c.Limits = c.Limits.WithDefaults()
+	if c.MaxConnections == 0 {
+		c.MaxConnections = defaultMaxConnections
+	}
+	if c.MaxPipelined == 0 {
+		c.MaxPipelined = defaultMaxPipelined
+	}
+	return c
+}
+
+// Server takes calls off the connections of one listener. Make one with New. Safe for concurrent use.
+type Server struct {
+	cfg     Config
+	options netio.Options
+	running sync.WaitGroup // calls whose handler runs
+
+	accepted, rejected, calls, inflight atomic.Int64
+
+	mu        sync.Mutex
+	changed   *sync.Cond // conns is empty, or inflight zero
+	listener  net.Listener
+	conns     map[*conn]struct{}
+	draining  bool
+	malformed map[wire.Reason]int64
+}
+
+// New returns a server. It serves nothing before Serve.
+func New(cfg Config) *Server {
+	s := &Server{cfg: cfg.withDefaults(), conns: map[*conn]struct{}{}, malformed: map[wire.Reason]int64{}}
+	s.changed = sync.NewCond(&s.mu)
+	limit := s.cfg.Limits.MessageBytes
+	s.options = netio.Options{
+		MaxBufferBytes: limit + 64<<10,         // a message with what frames it
+		MaxQueuedBytes: max(64<<20, limit*5/4), // one reply always fits
+	}
+	return s
+}
+
+// Serve accepts connections from l and answers their calls. Call it once.
+//
+// It returns when ctx has ended, or Drain is through, and all it started has returned: connections are closed, and calls, whose contexts
+// have ended, have come back. The error is nil then, else why l failed. l is closed in each case.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
+	engine, stopEngine := s.engine(ctx)
+	defer stopEngine()
+
+	err := s.begin(l)
+	if err == nil {
+		err = s.accept(ctx, l, engine)
+	}
+	_ = l.Close()
+	if err == nil {
+		s.waitIdle(ctx)
+	}
+	cancel()
+	s.closeAll()
+	s.running.Wait()
+	return err
+}
+
+// engine returns the configured engine, or one of Serve's own with what ends it.
+func (s *Server) engine(ctx context.Context) (netio.Engine, func()) {
+	if s.cfg.Engine != nil {
+		return s.cfg.Engine, func() {}
+	}
+	e := netio.NewPortable()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = e.Run(ctx)
+	}()
+	return e, func() { cancel(); <-done }
+}
+
+// begin makes l the listener.
+func (s *Server) begin(l net.Listener) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener != nil {
+		return errors.New("server: Serve was called before")
+	}
+	s.listener = l
+	if s.draining {
+		_ = l.Close()
+	}
+	return nil
+}
+
+// accept starts connections until ctx ends or Drain closes the listener. When the process is out of descriptors it waits a little.
+func (s *Server) accept(ctx context.Context, l net.Listener, engine netio.Engine) error {
+	const shortest, longest = 5 * time.Millisecond, time.Second
+	wait := shortest
+	for {
+		nc, err := l.Accept()
+		if err == nil {
+			wait = shortest
+			s.start(ctx, nc, engine)
+			continue
+		}
+		if ctx.Err() != nil || s.isDraining() {
+			return nil
+		}
+		if t, ok := err.(interface{ Temporary() bool }); !ok || !t.Temporary() {
+			return fmt.Errorf("accept: %w", err)
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+		wait = min(2*wait, longest)
+	}
+}
+
+// start makes a connection out of a socket, unless there are too many.
+func (s *Server) start(ctx context.Context, nc net.Conn, engine netio.Engine) {
+	s.mu.Lock()
+	full := len(s.conns) >= s.cfg.MaxConnections
+	s.mu.Unlock()
+	if full {
+		s.rejected.Add(1)
+		_ = nc.Close()
+		return
+	}
+	s.accepted.Add(1)
+	engine.Start(nc, s.options, func(n netio.Conn) netio.Receiver {
+		c := newConn(ctx, s, n)
+		s.mu.Lock()
+		s.conns[c] = struct{}{}
+		draining := s.draining
+		s.mu.Unlock()
+		if draining {
+			c.drain()
+		}
+		return c
+	})
+}
+
+// closed takes a connection out that is gone.
+func (s *Server) closed(c *conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.changed.Broadcast()
+	s.mu.Unlock()
+}
+
+// ended counts a call that has ended.
+func (s *Server) ended() {
+	if s.inflight.Add(-1) == 0 {
+		s.mu.Lock()
+		s.changed.Broadcast()
+		s.mu.Unlock()
+	}
+}
+
+// waitIdle waits until there is neither a connection nor a call, or ctx has ended; it returns how many of each are left.
+func (s *Server) waitIdle(ctx context.Context) (conns int, calls int64) {
+	defer context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		s.changed.Broadcast()
+		s.mu.Unlock()
+	})()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		conns, calls = len(s.conns), s.inflight.Load()
+		if conns == 0 && calls == 0 && s.draining || ctx.Err() != nil {
+			return conns, calls
+		}
+		s.changed.Wait()
+	}
+}
+
+// closeAll closes every connection, and waits until they are gone.
+func (s *Server) closeAll() {
+	for _, c := range s.connections() {
+		c.net.Close(netio.ErrClosed)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.conns) > 0 {
+		s.changed.Wait()
+	}
+}
+
+// Drain stops accepting, answers the calls that were read whole, and closes each connection behind its last answer, idle ones at once.
+// A request that has not come whole is not waited for. It returns nil when every connection is closed, or, when ctx has ended before,
+// an error that says what is left; Serve goes on with that until its own context ends.
+func (s *Server) Drain(ctx context.Context) error {
+	s.mu.Lock()
+	s.draining = true
+	if s.listener != nil {
+		_ = s.listener.Close()
+	}
+	s.mu.Unlock()
+	for _, c := range s.connections() {
+		c.drain()
+	}
+	if conns, calls := s.waitIdle(ctx); conns > 0 || calls > 0 {
+		return fmt.Errorf("drain: %d connections and %d calls left: %w", conns, calls, context.Cause(ctx))
+	}
+	return nil
+}
+
+func (s *Server) connections() []*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*conn, 0, len(s.conns))
+	for c := range s.conns {
+		all = append(all, c)
+	}
+	return all
+}
+
+func (s *Server) isDraining() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.draining
+}
+
+// countMalformed counts bytes that are no message.
+func (s *Server) countMalformed(reason wire.Reason, err error) {
+	s.mu.Lock()
+	s.malformed[reason]++
+	s.mu.Unlock()
+	if s.cfg.OnMalformed != nil {
+		s.cfg.OnMalformed(reason, err)
+	}
+}
+
+// Snapshot is what a server looks like at one moment.
+type Snapshot struct {
+	Address     string // where it listens, "" before Serve
+	Draining    bool
+	Connections int                   // open
+	Inflight    int64                 // calls that were read and have not ended
+	Accepted    int64                 // connections, from the start
+	Rejected    int64                 // connections past MaxConnections
+	Calls       int64                 // read whole, from the start
+	Malformed   map[wire.Reason]int64 // messages, from the start
+}
+
+// Snapshot returns how the server is doing.
+func (s *Server) Snapshot() Snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	snapshot := Snapshot{
+		Draining: s.draining, Connections: len(s.conns), Inflight: s.inflight.Load(),
+		Accepted: s.accepted.Load(), Rejected: s.rejected.Load(), Calls: s.calls.Load(), Malformed: maps.Clone(s.malformed),
+	}
+	if s.listener != nil {
+		snapshot.Address = s.listener.Addr().String()
+	}
+	return snapshot
+}
