@@ -50,32 +50,37 @@ func TestLongChains(t *testing.T) {
 	}
 }
 
-// Look-ups end where includes whose names have dots could be tried in endlessly many ways.
+// Look-ups end where includes whose names have dots can be tried in endlessly many ways: a.a.a is a then a.a, or a.a then a, or …
 func TestLookupBound(t *testing.T) {
-	files := map[string]string{"b.thrift": "struct Here {}"}
-	for i := range 8 {
+	const levels, names = 20, 4
+	files, dir := map[string]string{}, ""
+	text := func(level int) string {
 		var b strings.Builder
-		for j := range 4 {
-			fmt.Fprintf(&b, "include 'x%d/%s.thrift'\n", i+1, strings.Repeat("a.", j)+"a")
-			files[fmt.Sprintf("%sx%d/%s.thrift", dirs(i), i+1, strings.Repeat("a.", j)+"a")] = "include 'b.thrift'"
+		for j := range names {
+			fmt.Fprintf(&b, "include 'x%d/%sa.thrift'\n", level, strings.Repeat("a.", j))
 		}
-		files[dirs(i)+"a.thrift"] = b.String()
+		return b.String()
 	}
-	d, err := Load("a.thrift", Options{FS: fsOf(files), IncludeDirs: []string{"."}})
+	files["root.thrift"] = text(0)
+	for level := range levels {
+		dir += fmt.Sprintf("x%d/", level)
+		for j := range names {
+			files[dir+strings.Repeat("a.", j)+"a.thrift"] = text(level + 1)
+			if level == levels-1 {
+				files[dir+strings.Repeat("a.", j)+"a.thrift"] = "struct Here {}"
+			}
+		}
+	}
+	d, err := Load("root.thrift", Options{FS: fsOf(files)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.Lookup(strings.Repeat("a.", 200)+"Nothing") != nil {
+	if d.Lookup(strings.Repeat("a.", levels*2)+"Nothing") != nil {
 		t.Error("found nothing")
 	}
-}
-
-func dirs(n int) string {
-	var b strings.Builder
-	for i := range n {
-		fmt.Fprintf(&b, "x%d/", i+1)
+	if d.Lookup(strings.Repeat("a.", levels)+"Here") == nil {
+		t.Error("did not find what is there")
 	}
-	return b.String()
 }
 
 // Load returns for any input, with mistakes or with a document whose parts all fit together.

@@ -144,7 +144,7 @@ func (c *conn) begin(x *exchange, refused *rpc.Error) {
 	}
 	switch {
 	case refused != nil:
-		c.end(x, x.exception(refused))
+		c.end(x, x.replyTo(nil, refused))
 	case c.server.cfg.Ordered && c.started > 0:
 		c.waiting = append(c.waiting, x)
 	default:
@@ -179,6 +179,9 @@ func (c *conn) end(x *exchange, a answer) {
 		return
 	}
 	x.answer, x.ended = a, true
+	if a.close {
+		c.closing, c.left = true, 0
+	}
 	n := 0
 	for n < len(c.order) && c.order[n].ended {
 		c.write(c.order[n].answer)
@@ -191,7 +194,6 @@ func (c *conn) end(x *exchange, a answer) {
 // write sends one answer. A failure closes the connection, and Closed does the rest.
 func (c *conn) write(a answer) {
 	if a.close {
-		c.closing, c.left = true, 0
 		c.net.Finish()
 		return
 	}

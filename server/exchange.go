@@ -48,10 +48,11 @@ func (x *exchange) route() (refused *rpc.Error) {
 func (c *conn) run(x *exchange) {
 	defer c.server.running.Done()
 	var reply *rpc.Reply
-	err := error(&rpc.Error{Code: rpc.HandlerFailed, Reach: rpc.Answered, Op: x.call.Service, Text: "the handler ended without an answer"})
+	failed := &rpc.Error{Code: rpc.HandlerFailed, Reach: rpc.Unknown, Op: x.op(), Text: "the handler ended without an answer"}
+	err := error(failed)
 	defer func() {
 		if p := recover(); p != nil {
-			err.(*rpc.Error).Err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			failed.Err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 		a := x.replyTo(reply, err)
 		c.mu.Lock()
@@ -73,7 +74,7 @@ func (x *exchange) replyTo(reply *rpc.Reply, err error) answer {
 	case x.call.Oneway:
 		return answer{}
 	case err != nil:
-		return x.exception(rpc.AsError(err, x.call.Service))
+		return x.exception(rpc.AsError(err, x.op()))
 	case reply == nil:
 		return x.exception(x.internal(errors.New("the handler returned neither reply nor error")))
 	case reply.Protocol != x.call.Protocol:
@@ -95,7 +96,15 @@ func (x *exchange) exception(e *rpc.Error) answer {
 }
 
 func (x *exchange) internal(cause error) *rpc.Error {
-	return &rpc.Error{Code: rpc.Internal, Reach: rpc.Answered, Op: x.call.Service, Text: cause.Error()}
+	return &rpc.Error{Code: rpc.Internal, Reach: rpc.Answered, Op: x.op(), Text: cause.Error()}
+}
+
+// op names who failed: the service, where one was found.
+func (x *exchange) op() string {
+	if x.call.Service == "" {
+		return "server"
+	}
+	return x.call.Service
 }
 
 // replyHead is the caller's head turned around: its sequence id and strictness, and the method's name without a multiplexed prefix.
@@ -108,4 +117,3 @@ func (x *exchange) wire() transport.Wire { return x.conn.split.Wire() }
 
 // room returns an empty slice in which a head, and text bytes besides, fit without growing.
 func (x *exchange) room(text int) []byte { return make([]byte, 0, 48+len(x.head.Name)+text) }
-

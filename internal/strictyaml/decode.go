@@ -57,6 +57,9 @@ func (d *Decoder) DecodeTagged(node *yaml.Node, path string, into any, tag refle
 
 func (d *Decoder) value(node *yaml.Node, path string, v reflect.Value, tag reflect.StructTag) {
 	node = target(node)
+	if node.Kind == 0 { // its lines could not be read, which Parse has told
+		return
+	}
 	if u, ok := v.Addr().Interface().(Unmarshaler); ok {
 		u.DecodeYAML(d, node, path)
 		return

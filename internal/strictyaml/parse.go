@@ -16,7 +16,7 @@ const (
 	maxNodes          = 1_000_000 // aliases written out: what decoding visits at most
 	maxDepth          = 64        // levels of nesting
 	maxSyntaxMistakes = 32        // each costs a parse of the whole text
-	maxQuoteTries     = 4         // for one mistake; each costs a parse as well
+	maxUnclosedTries  = 4         // for one mistake; each costs a parse as well
 )
 
 // Document is a parsed file.
@@ -84,12 +84,37 @@ func (p *parser) accept(root *yaml.Node) {
 		p.add(at.Line, at.Column, "yaml", fmt.Sprintf("nested deeper than %d levels, or more than %d values with its aliases written out", maxDepth, maxNodes))
 		return
 	}
+	p.spoil(root)
 	switch node := target(root); {
 	case node.Kind == yaml.MappingNode:
 		p.doc.Root = node
 	case !isNull(node):
 		p.add(node.Line, node.Column, "yaml", "the document has to be a block of keys, and is "+describe(node))
 	}
+}
+
+// spoil marks values that seem to be empty because the lines under their key could not be read: they get no kind, and Decode leaves
+// what they would be laid on as it is.
+func (p *parser) spoil(node *yaml.Node) {
+	for _, c := range node.Content {
+		if c.Kind == yaml.ScalarNode && c.Value == "" && isNull(c) && p.spoilt(c.Line+1) {
+			c.Kind = 0
+		}
+		p.spoil(c)
+	}
+}
+
+// spoilt tells whether the first line with a text from line on was blanked.
+func (p *parser) spoilt(line int) bool {
+	for ; line <= len(p.lines); line++ {
+		if p.doc.Damaged(line, line) {
+			return true
+		}
+		if !empty(p.lines[line-1]) {
+			return false
+		}
+	}
+	return false
 }
 
 // tooLarge returns the node at which a bound is passed, or nil. An alias within its own anchor passes the depth.
@@ -139,8 +164,8 @@ const secondDocument = "a second document: one file is one document"
 // recover notes the mistake err and blanks the lines that it spoils.
 func (p *parser) recover(err error) {
 	at, text, whole := p.locate(err)
-	if quote, ok := p.openQuote(at.Line, err); ok {
-		at, text, whole = quote, "a quoted text begins here and does not end on its line", false
+	if open, told, ok := p.unclosed(at.Line); ok {
+		at, text, whole = open, told, false
 	}
 	line := min(max(at.Line, 1), len(p.lines))
 	for line > 1 && strings.TrimSpace(p.lines[line-1]) == "" { // the end of the file: the last line with a text is what spoils it
@@ -195,11 +220,12 @@ func (p *parser) badRune() yaml.Mark {
 	return yaml.Mark{Line: 1, Column: 1}
 }
 
-// openQuote looks above line for a text whose quote is not closed, and takes it for the cause of err if err goes or moves without it.
-func (p *parser) openQuote(line int, err error) (yaml.Mark, bool) {
-	tries := maxQuoteTries
+// unclosed looks above line for a quote or bracket that is not closed on its line, and takes it for the cause of the mistake if
+// without it the text can be read beyond line.
+func (p *parser) unclosed(line int) (at yaml.Mark, text string, ok bool) {
+	tries := maxUnclosedTries
 	for i := range min(line-1, len(p.lines)) {
-		col := unclosedQuote(p.lines[i])
+		opens, col := opening(p.lines[i])
 		if col == 0 {
 			continue
 		}
@@ -209,32 +235,50 @@ func (p *parser) openQuote(line int, err error) (yaml.Mark, bool) {
 		kept := p.lines[i]
 		p.lines[i] = blank(kept)
 		_, without := load(p.lines)
+		next, _, _ := p.locate(without)
 		p.lines[i] = kept
-		if without == nil || without.Error() != err.Error() {
-			return yaml.Mark{Line: i + 1, Column: col}, true
+		if without == nil || next.Line > line {
+			return yaml.Mark{Line: i + 1, Column: col}, fmt.Sprintf("%c has no end on its line", opens), true
 		}
 	}
-	return yaml.Mark{}, false
+	return at, "", false
 }
 
-// unclosedQuote returns the column of a quote that begins a text and has no end on line, or 0.
-func unclosedQuote(line string) int {
-	open, col := byte(0), 0
-	for i := 0; i < len(line); i++ {
-		c := line[i]
-		begins := i == 0 || strings.IndexByte(" \t[{,", line[i-1]) >= 0
-		switch {
-		case open == '"' && c == '\\':
-			i++
-		case open != 0 && c == open:
-			open, col = 0, 0
-		case open == 0 && begins && c == '#':
-			return 0
-		case open == 0 && begins && (c == '"' || c == '\''):
-			open, col = c, utf8.RuneCountInString(line[:i])+1
-		}
+// opening returns the quote that begins a text, or the bracket, that has no end on line, and its column; 0 if there is none.
+func opening(line string) (opens rune, col int) {
+	type open struct {
+		what rune
+		col  int
 	}
-	return col
+	var stack []open
+	before, quote, escaped, comment, n := ' ', rune(0), false, false, 0
+	for _, r := range line {
+		n++
+		begins := strings.ContainsRune(" \t[{,", before)
+		switch {
+		case escaped:
+			escaped = false
+		case quote == '"' && r == '\\':
+			escaped = true
+		case quote != 0 && r != quote:
+		case quote != 0:
+			quote, stack = 0, stack[:len(stack)-1]
+		case comment || begins && r == '#':
+			comment = true
+		case begins && (r == '"' || r == '\''):
+			quote = r
+			stack = append(stack, open{r, n})
+		case begins && (r == '[' || r == '{'):
+			stack = append(stack, open{r, n})
+		case (r == ']' || r == '}') && len(stack) > 0:
+			stack = stack[:len(stack)-1]
+		}
+		before = r
+	}
+	if len(stack) == 0 {
+		return 0, 0
+	}
+	return stack[len(stack)-1].what, stack[len(stack)-1].col
 }
 
 // follows tells whether nothing that can be read stands between line and the spoilt lines above it.

@@ -1,0 +1,108 @@
+package thriftloom
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/thriftloom/thriftloom/bind"
+	"github.com/thriftloom/thriftloom/netio"
+	"github.com/thriftloom/thriftloom/rpc"
+	"github.com/thriftloom/thriftloom/server"
+	"github.com/thriftloom/thriftloom/transport"
+	"github.com/thriftloom/thriftloom/wire"
+)
+
+// Server serves one service. The zero values of its fields are the defaults named; do not change them once it serves.
+type Server struct {
+	Service *Service
+	Handler rpc.Handler
+	// MaxConnections bounds callers' connections. Default 10,000.
+	MaxConnections int
+	// MaxMessageBytes bounds one message, in bytes. Default 16,384,000.
+	MaxMessageBytes int
+	// DrainTimeout bounds how long calls in flight are waited for when the context of Serve ends. Default 10s.
+	DrainTimeout time.Duration
+}
+
+// NewServer returns a server whose calls the methods of impl answer, matched by name:
+//
+//	GetUser(ctx context.Context, id int64) (*User, error)
+//
+// Declared exceptions are returned as errors whose Go type has the exception's name. The error lists every mismatch.
+func NewServer(svc *Service, impl any, opts ...Option) (*Server, error) {
+	if svc == nil {
+		return nil, errNoService
+	}
+	h, err := bind.Server(svc, impl, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return &Server{Service: svc, Handler: h}, nil
+}
+
+var errNoService = errors.New("thriftloom: the service is nil: is its name in the IDL?")
+
+// Serve answers calls of svc at address ("host:port" or "unix:/path") by the methods of impl until ctx ends; then it answers what it has
+// read and returns nil. Framed and unframed binary are told apart for each connection.
+func Serve(ctx context.Context, address string, svc *Service, impl any, opts ...Option) error {
+	s, err := NewServer(svc, impl, opts...)
+	if err != nil {
+		return err
+	}
+	l, err := netio.Listen(ctx, address)
+	if err != nil {
+		return err
+	}
+	return s.Serve(ctx, l)
+}
+
+// Serve answers calls that come in on l until ctx ends, then drains. It closes l. The error is the listener's, or says that calls were
+// cut short.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	engine := netio.NewPortable()
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	srv := server.New(server.Config{
+		Limits: wire.Limits{MessageBytes: s.MaxMessageBytes}, MaxConnections: s.MaxConnections, Engine: engine, Route: s.route,
+	})
+	engineDone, served := make(chan error, 1), make(chan error, 1)
+	go func() { engineDone <- engine.Run(life) }()
+	go func() { served <- srv.Serve(life, l) }()
+	var err error
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+		timeout := s.DrainTimeout
+		if timeout == 0 {
+			timeout = 10 * time.Second
+		}
+		drain, cancel := context.WithTimeout(life, timeout)
+		if srv.Drain(drain) != nil {
+			err = errors.New("thriftloom: calls were cut short at the end of the drain timeout")
+		}
+		cancel()
+		<-served
+	}
+	end()
+	<-engineDone
+	return err
+}
+
+// route leads every message to the one service, by its bare or multiplexed name.
+func (s *Server) route(head *wire.Head, call *rpc.Call) (rpc.Handler, *rpc.Error) {
+	name := head.Name
+	if label, method, ok := transport.SplitName(name); ok {
+		if label != s.Service.Name {
+			return nil, &rpc.Error{Code: rpc.UnknownMethod, Op: s.Service.Name, Text: fmt.Sprintf("no service %.64q is served here", label)}
+		}
+		name = method
+	}
+	call.Service, call.Name, call.Method = s.Service.Name, name, s.Service.Method(name)
+	if call.Method != nil {
+		call.Oneway = call.Method.Oneway
+	}
+	return s.Handler, nil
+}
