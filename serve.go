@@ -84,6 +84,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			err = errors.New("thriftloom: calls were cut short at the end of the drain timeout")
 		}
 		cancel()
+		end()
 		<-served
 	}
 	end()

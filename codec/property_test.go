@@ -120,7 +120,8 @@ func fill(t *rapid.T, rv reflect.Value) {
 		fill(t, rv.Elem())
 	case reflect.Struct:
 		for i := range rv.NumField() {
-			if rapid.Bool().Draw(t, "set") || rv.Field(i).Kind() == reflect.Pointer {
+			kind := rv.Field(i).Kind() // pointers may be required, inside structs too
+			if rapid.Bool().Draw(t, "set") || kind == reflect.Pointer || kind == reflect.Struct {
 				fill(t, rv.Field(i))
 			}
 		}

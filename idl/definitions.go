@@ -15,6 +15,9 @@ func (p *parser) top() {
 	if header(kw) && len(p.file.Definitions) > 0 {
 		p.mistake(p.at(), "%s behind the first definition; move it to the top of the file", kw)
 	}
+	if scope := oldNamespaces[kw]; scope != "" {
+		p.warn(p.at(), "%s is an old form; write: namespace %s …", kw, scope)
+	}
 	p.next()
 	if !p.definition(kw, doc) && !p.atDefinition() {
 		p.skipToTop()
@@ -71,7 +74,6 @@ func (p *parser) definition(kw, doc string) bool {
 	case "service":
 		return p.service(doc)
 	}
-	p.warn(p.at(), "%s is an old form; write: namespace %s …", kw, oldNamespaces[kw])
 	return p.namespaceName(&Namespace{Scope: oldNamespaces[kw]})
 }
 

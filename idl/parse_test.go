@@ -288,7 +288,7 @@ func TestHostileRepeats(t *testing.T) {
 	}
 	for _, head := range heads {
 		for _, piece := range pieces {
-			src := head + strings.Repeat(piece, (64<<10)/len(piece))
+			src := head + strings.Repeat(piece, (32<<10)/len(piece))
 			if _, mistakes := Parse("a", []byte(src)); len(mistakes) > MaxMistakes+1 {
 				t.Errorf("%q %q: %d mistakes", head, piece, len(mistakes))
 			}

@@ -240,7 +240,7 @@ func (c *conn) deliver() {
 		used, need := c.receiver.Receive(c.input.unused())
 		c.input.use(used, need)
 		c.endTurn()
-		if true {
+		if used == 0 || !c.input.worth() {
 			return
 		}
 	}

@@ -41,8 +41,8 @@ type Conn interface {
 type Receiver interface {
 	// Receive is handed every byte that came and was not used yet, and returns how many from the front it used up. need, if above
 	// len(buf)-used, is the least length worth another call. It is called again at once where it used some and need allows, so it may use
-	// up one message a call or all of them. The bytes are immutable, owned by the garbage collector, and may be kept;
-	// a long-term holder of a small slice copies it (chunks are 64 KiB).
+	// up one message a call or all of them. The bytes are immutable, owned by the garbage collector, and may be kept (buf's capacity ends
+	// with it, so that an append copies); a long-term holder of a small slice copies it (chunks are 64 KiB).
 	Receive(buf []byte) (used, need int)
 	// Ended is called when the peer has sent its last byte (a half-close); the connection can still be written to. What was not used
 	// will not become more.

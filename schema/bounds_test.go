@@ -83,6 +83,20 @@ func TestLookupBound(t *testing.T) {
 	}
 }
 
+// Files past the bound are a mistake, in depth and in breadth.
+func TestManyFiles(t *testing.T) {
+	deep, wide := map[string]string{}, map[string]string{"wide.thrift": chain(maxFiles, "include 'f%[1]d.thrift' // and f%[2]d\n")}
+	for i := range maxFiles + 1 {
+		deep[fmt.Sprintf("f%d.thrift", i)] = fmt.Sprintf("include 'f%d.thrift'", i+1)
+		wide[fmt.Sprintf("f%d.thrift", i)] = ""
+	}
+	for root, files := range map[string]map[string]string{"f0.thrift": deep, "wide.thrift": wide} {
+		if _, err := Load(root, Options{FS: fsOf(files)}); err == nil || !strings.Contains(err.Error(), "too many files") {
+			t.Errorf("%s: got %.200v", root, err)
+		}
+	}
+}
+
 // Load returns for any input, with mistakes or with a document whose parts all fit together.
 func FuzzLoad(f *testing.F) {
 	f.Add(printed, "struct X {}")

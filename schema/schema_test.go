@@ -120,7 +120,8 @@ func TestEnums(t *testing.T) {
 
 // Constants have the Go type of their Thrift type, whatever they are written as.
 func TestValues(t *testing.T) {
-	const types = "\nenum E { A, B = 5 }\ntypedef E F\nstruct S { 1: i32 a, 2: list<E> b }\nunion U { 1: i32 a }\nconst i32 FIVE = 5\nconst list<i32> L = [1, 2]\nconst E X = E.B\nconst string T = 's'\n"
+	const types = "\nenum E { A, B = 5 }\ntypedef E F\nstruct S { 1: i32 a, 2: list<E> b }\nunion U { 1: i32 a }\nconst i32 FIVE = 5\nconst list<i32> L = [1, 2]\nconst E X = E.B\nconst string T = 's'\nconst bool YES = true\nconst binary BIN = 'b'\nconst double PI = 3.5\n" +
+		"const uuid ID = '{00112233-4455-6677-8899-aabbccddeeff}'\n"
 	tests := []struct {
 		typ, text string
 		want      Value
@@ -130,6 +131,11 @@ func TestValues(t *testing.T) {
 		{"double", "1", 1.0}, {"double", "1.", 1.0}, {"double", "FIVE", 5.0},
 		{"string", "'a\\n'", "a\n"}, {"binary", "'a'", []byte("a")}, {"binary", "T", []byte("s")},
 		{"uuid", "'00112233-4455-6677-8899-aAbBcCdDeEfF'", [16]byte{0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff}},
+		{"i8", "YES", int64(1)}, {"bool", "YES", true}, {"bool", "FIVE", true}, {"string", "BIN", "b"}, {"double", "PI", 3.5},
+		{"map<uuid, bool>", "{ID: YES, '00112233-4455-6677-8899-aabbccddeeff': false}", MapValue{{
+			[16]byte{0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff}, false,
+		}}},
+		{"set<map<double, bool>>", "[{1: true}, {1.: 1}, {PI: false}]", []Value{MapValue{{1.0, true}}, MapValue{{3.5, false}}}},
 		{"E", "E.B", int32(5)}, {"E", "5", int32(5)}, {"E", "F.B", int32(5)}, {"F", "E.A", int32(0)}, {"E", "X", int32(5)}, {"E", "FIVE", int32(5)},
 		{"i32", "E.B", int64(5)}, {"i64", "X", int64(5)},
 		{"list<i64>", "[1, FIVE, E.B]", []Value{int64(1), int64(5), int64(5)}}, {"list<i32>", "L", []Value{int64(1), int64(2)}},
@@ -143,7 +149,10 @@ func TestValues(t *testing.T) {
 			t.Errorf("%s V = %s: %s", test.typ, test.text, diff)
 		}
 	}
-	d := MustParse(types + "const map<string, S> V = {'x': {'b': [E.B]}}\nconst U W = {'a': 1}")
+	d := MustParse(types + "const map<string, S> V = {'x': {'b': [E.B]}}\nconst U W = {'a': 1}\nconst set<S> X2 = [{'a': 1}, {}, {'a': 1}]")
+	if n := len(d.Lookup("X2").(*Const).Value.([]Value)); n != 2 {
+		t.Errorf("a set of structs has %d items, one of them twice", n)
+	}
 	v := d.Lookup("V").(*Const).Value.(MapValue)[0].Value.(*StructValue)
 	if diff := cmp.Diff([]Value{nil, []Value{int32(5)}}, v.Fields); diff != "" || v.Type != d.Lookup("S") {
 		t.Error(diff)

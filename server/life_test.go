@@ -223,6 +223,23 @@ func TestDrainOfACallerThatDoesNotStop(t *testing.T) {
 	})
 }
 
+// A request that the drain did not wait for is not held against its caller.
+func TestDrainInTheMiddleOfARequest(t *testing.T) {
+	serve(t, server.Config{}, func(r *rig) {
+		c := r.dial(buffered)
+		c.write(append(c.message(wire.Call, "sleep1", 1), 0x80, 0x01))
+		synctest.Wait()
+		go func() { _ = r.Drain(r.Context()) }()
+		synctest.Wait()
+		_ = c.conn.CloseWrite()
+		c.reply("sleep1", 1)
+		c.end()
+		if got := r.Snapshot().Malformed; len(got) != 0 {
+			t.Errorf("counted %v", got)
+		}
+	})
+}
+
 // A drain that is cut short says what is left.
 func TestDrainCutShort(t *testing.T) {
 	serve(t, server.Config{}, func(r *rig) {

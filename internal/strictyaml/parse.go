@@ -235,10 +235,14 @@ func (p *parser) unclosed(line int) (at yaml.Mark, text string, ok bool) {
 		kept := p.lines[i]
 		p.lines[i] = blank(kept)
 		_, without := load(p.lines)
-		next, _, _ := p.locate(without)
+		further := without == nil
+		if !further {
+			next, _, _ := p.locate(without)
+			further = next.Line > line
+		}
 		p.lines[i] = kept
-		if without == nil || next.Line > line {
-			return yaml.Mark{Line: i + 1, Column: col}, fmt.Sprintf("%c has no end on its line", opens), true
+		if further {
+			return yaml.Mark{Line: i + 1, Column: col}, fmt.Sprintf("what %c begins here has no end on its line", opens), true
 		}
 	}
 	return at, "", false

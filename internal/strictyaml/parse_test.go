@@ -89,7 +89,7 @@ func TestParseBounds(t *testing.T) {
 // A block whose every line is broken is not told to be empty as well.
 func TestSpoiltBlock(t *testing.T) {
 	got := config{Name: "kept"}
-	want := []string{"f.yaml:2:6: yaml: [ has no end on its line"}
+	want := []string{"f.yaml:2:6: yaml: what [ begins here has no end on its line"}
 	if lines := decode(&got, "name:\n  a: [1\non: true\n"); !cmp.Equal(want, lines) || got.Name != "kept" || !got.On {
 		t.Errorf("%+v %q", got, lines)
 	}

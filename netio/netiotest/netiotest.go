@@ -131,6 +131,9 @@ func (r *recorder) Receive(buf []byte) (used, need int) {
 	if len(buf) == 0 {
 		r.t.Error("Receive is called without bytes")
 	}
+	if cap(buf) > len(buf) {
+		r.t.Error("an append to what Receive is handed would write behind it")
+	}
 	used = len(buf)
 	if r.onReceive != nil {
 		used, need = r.onReceive(buf)

@@ -1,0 +1,260 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/thriftloom/thriftloom/codec"
+	"github.com/thriftloom/thriftloom/netio"
+	"github.com/thriftloom/thriftloom/schema"
+	"github.com/thriftloom/thriftloom/transport"
+	"github.com/thriftloom/thriftloom/wire"
+)
+
+// maxInputBytes bounds the arguments as JSON: the longest message has less, whatever is in it.
+const maxInputBytes = 64 << 20
+
+// callFlags are the flags of call.
+type callFlags struct {
+	idl         idlFlags
+	config      string
+	transport   *choice
+	multiplexed bool
+	timeout     time.Duration
+	headers     []string
+	data        string
+	empty       bool
+}
+
+// callPlan is one call, ready to be sent.
+type callPlan struct {
+	address  string
+	method   *schema.Method
+	wireName string           // the method's name in the message
+	kinds    []transport.Kind // to try, in this order; a single one is not probed
+	timeout  time.Duration    // of all that is done
+	body     []byte
+}
+
+func (a *app) newCall() *cobra.Command {
+	f := &callFlags{}
+	cmd := &cobra.Command{
+		Use: "call ADDRESS SERVICE.METHOD [ARGUMENTS]", Short: "Call a method of any Thrift server", Args: cobra.MaximumNArgs(3),
+		Long: `call sends one call and prints the result as JSON. ARGUMENTS is a JSON object by argument names; @file reads it from a file,
+- from standard input. SERVICE may be left out where the IDL has one service. ADDRESS is host:port or unix:/path; with -c the config
+names address and IDL.
+
+Exit codes: 0 result, 2 wrong usage, 3 declared exception, 4 not reached or timed out, 5 TApplicationException, 1 anything else.`,
+		Example: `  thriftloom call -i users.thrift 127.0.0.1:6100 Users.getUser '{"id": 7}'
+  thriftloom call -i users.thrift 127.0.0.1:6100 Users.getUser -d @request.json
+  thriftloom call -i users.thrift Users.getUser --empty
+  thriftloom call -c thriftloom.yaml Users.getUser '{"id": 7}'`,
+	}
+	f.add(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.call(cmd, f, args) }
+	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return a.completeCall(f, len(args), begun), cobra.ShellCompDirectiveNoFileComp
+	}
+	return cmd
+}
+
+func (f *callFlags) add(cmd *cobra.Command) {
+	f.idl.add(cmd)
+	addConfig(cmd, &f.config, "")
+	f.transport = (&choice{words: []string{"auto", "buffered", "framed"}, later: []string{"header", "http"}}).
+		add(cmd, "transport", "", "how messages lie on the connection; auto asks the server")
+	(&choice{words: []string{"binary"}, later: []string{"compact", "json", "apachejson"}}).add(cmd, "protocol", "", "encoding")
+	flags := cmd.Flags()
+	flags.BoolVar(&f.multiplexed, "multiplexed", false, "put the service's name before the method's")
+	flags.DurationVar(&f.timeout, "timeout", 3*time.Second, "how long all may take")
+	flags.StringArrayVarP(&f.headers, "header", "H", nil, "transport header `key=value` (repeatable)")
+	flags.StringVarP(&f.data, "data", "d", "", "the arguments: `JSON`, @file, or - for standard input")
+	flags.BoolVar(&f.empty, "empty", false, "print arguments to fill in, and call nothing")
+	flags.Bool("tls", false, "speak TLS (not built yet)")
+	for _, name := range []string{"cacert", "cert", "key"} {
+		flags.String(name, "", "TLS `file` (not built yet)")
+	}
+}
+
+func (a *app) call(cmd *cobra.Command, f *callFlags, args []string) error {
+	if err := f.check(cmd); err != nil {
+		return err
+	}
+	p, input, err := a.planCall(f, args)
+	if err != nil {
+		return err
+	}
+	if f.empty {
+		_, err := fmt.Fprintf(a.stdout, "%s\n", bytes.TrimSpace(codec.Example(codec.TypeOf(p.method.Args))))
+		return err
+	}
+	if cmd.Flags().Changed("data") {
+		if input != "" {
+			return usagef("the arguments are given twice: by --data and behind the method")
+		}
+		input = f.data
+	}
+	if p.body, err = a.encodeArgs(p.method, input); err != nil {
+		return err
+	}
+	reply, failure := p.send(cmd.Context())
+	return a.report(p, reply, failure)
+}
+
+// check refuses what cannot be meant, and what is not built yet.
+func (f *callFlags) check(cmd *cobra.Command) error {
+	for _, name := range []string{"tls", "cacert", "cert", "key"} {
+		if cmd.Flags().Changed(name) {
+			return usagef("--%s: TLS is not built yet", name)
+		}
+	}
+	for _, h := range f.headers {
+		if key, _, ok := strings.Cut(h, "="); !ok || key == "" {
+			return usagef("-H %q: want key=value", h)
+		}
+		return usagef("-H: headers need a transport that carries them, header or http, and these are not built yet")
+	}
+	switch {
+	case f.timeout <= 0:
+		return usagef("--timeout %v: want more than 0", f.timeout)
+	case f.config != "" && f.idl.path != "":
+		return usagef("-c and -i are both given: the config names the IDL")
+	case f.config == "" && f.idl.path == "":
+		return usagef("which IDL? -i FILE or -c FILE is missing")
+	}
+	return nil
+}
+
+// planCall finds out what is to be called, and where. input is the arguments that stand behind the method, "" for none.
+func (a *app) planCall(f *callFlags, args []string) (p *callPlan, input string, err error) {
+	p = &callPlan{timeout: f.timeout, kinds: []transport.Kind{transport.Buffered, transport.Framed}}
+	if f.config == "" && !(f.empty && len(args) == 1) {
+		if len(args) < 2 {
+			return nil, "", usagef("want ADDRESS SERVICE.METHOD [ARGUMENTS]")
+		}
+		if p.address, err = callAddress(args[0]); err != nil {
+			return nil, "", err
+		}
+		args = args[1:]
+	}
+	if len(args) < 1 || len(args) > 2 {
+		return nil, "", usagef("want SERVICE.METHOD [ARGUMENTS]")
+	}
+	if len(args) == 2 {
+		input = args[1]
+	}
+	if f.config != "" {
+		err = a.planFromConfig(p, f.config, args[0])
+	} else {
+		err = planFromIDL(p, &f.idl, args[0])
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	if f.multiplexed && !strings.Contains(p.wireName, ":") {
+		p.wireName = p.method.Service.Name + ":" + p.method.Name
+	}
+	switch f.transport.word {
+	case "buffered":
+		p.kinds = []transport.Kind{transport.Buffered}
+	case "framed":
+		p.kinds = []transport.Kind{transport.Framed}
+	}
+	return p, input, nil
+}
+
+func planFromIDL(p *callPlan, flags *idlFlags, name string) error {
+	doc, err := flags.load()
+	if err != nil {
+		return err
+	}
+	if p.method, err = findMethod(doc, name); err != nil {
+		return err
+	}
+	p.wireName = p.method.Name
+	return nil
+}
+
+func callAddress(address string) (string, error) {
+	if strings.HasPrefix(address, "http://") || strings.HasPrefix(address, "https://") {
+		return "", usagef("%s: Thrift over HTTP is not built yet", address)
+	}
+	if _, _, err := netio.ParseAddress(address); err != nil {
+		return "", usagef("%v", err)
+	}
+	return address, nil
+}
+
+// encodeArgs makes the body of the call. The error names every mistake in the JSON.
+func (a *app) encodeArgs(m *schema.Method, input string) ([]byte, error) {
+	data, err := a.readInput(input)
+	if err != nil {
+		return nil, err
+	}
+	v, err := codec.ParseJSON(codec.TypeOf(m.Args), data)
+	if err != nil {
+		return nil, usagef("the arguments do not fit %s:\n%w", signature(m), err)
+	}
+	return codec.AppendStruct(nil, wire.Binary, v.(*schema.StructValue))
+}
+
+// readInput returns the JSON that input stands for: itself, a file, standard input, or no arguments.
+func (a *app) readInput(input string) ([]byte, error) {
+	var from io.Reader
+	switch path, isFile := strings.CutPrefix(input, "@"); {
+	case input == "":
+		return []byte("{}"), nil
+	case input == "-":
+		from = a.stdin
+	case isFile:
+		file, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close()
+		from = file
+	default:
+		return []byte(input), nil
+	}
+	data, err := io.ReadAll(io.LimitReader(from, maxInputBytes+1))
+	if err == nil && len(data) > maxInputBytes {
+		err = errors.New("the arguments have more than 64 MiB")
+	}
+	return data, err
+}
+
+// printValue writes a result: a line of JSON, on a terminal indented.
+func (a *app) printValue(t *schema.Type, v schema.Value) error {
+	text, err := codec.AppendJSON(nil, t, v)
+	if err != nil {
+		return err
+	}
+	if onTerminal(a.stdout) {
+		var pretty bytes.Buffer
+		if json.Indent(&pretty, text, "", "  ") == nil {
+			text = pretty.Bytes()
+		}
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s\n", text)
+	return err
+}
+
+// completeCall completes the method: the second argument, with -c the first.
+func (a *app) completeCall(f *callFlags, at int, begun string) []cobra.Completion {
+	if f.config != "" && at == 0 {
+		return a.completeConfig(f.config, begun)
+	}
+	doc, err := f.idl.load()
+	if err != nil || at > 1 || at == 0 && !f.empty {
+		return nil
+	}
+	return completeMethods(doc.AllServices(), begun)
+}

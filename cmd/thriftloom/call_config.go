@@ -1,0 +1,156 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/thriftloom/thriftloom/gateway"
+	"github.com/thriftloom/thriftloom/internal/strictyaml"
+	"github.com/thriftloom/thriftloom/transport"
+)
+
+// planFromConfig takes address and IDL of a call from a config. The gateway is called, which speaks every transport: none is probed.
+func (a *app) planFromConfig(p *callPlan, path, name string) error {
+	loaded := gateway.Load(path, a.env)
+	if err := a.refuseMistakes(loaded); err != nil {
+		return err
+	}
+	cfg := loaded.Config
+	label, method := splitTarget(name)
+	labels := cfg.Services.Names()
+	if label == "" {
+		if len(labels) != 1 {
+			return usagef("which service? %s has %s; write SERVICE.METHOD", path, strings.Join(labels, ", "))
+		}
+		label = labels[0]
+	}
+	at := slices.Index(labels, label)
+	if at < 0 {
+		return usagef("%s has no service %q%s", path, label, strictyaml.DidYouMean(label, labels))
+	}
+	svc := a.configService(cfg, at)
+	flags := configIDL(cfg, svc)
+	doc, err := flags.load()
+	if err != nil {
+		return err
+	}
+	if p.method, err = findMethod(doc, svc.Service+"."+method); err != nil {
+		return err
+	}
+	address, shared := configAddress(cfg, svc, label)
+	p.wireName = p.method.Name
+	if shared {
+		p.wireName = label + ":" + p.method.Name
+	}
+	p.kinds = []transport.Kind{transport.Buffered}
+	p.address, err = dialable(besideFile(cfg, address))
+	return err
+}
+
+// refuseMistakes prints the mistakes of a config, if it has any, and fails then.
+func (a *app) refuseMistakes(loaded *gateway.Loaded) error {
+	for _, m := range loaded.Mistakes {
+		fmt.Fprintln(a.stderr, m)
+	}
+	if len(loaded.Mistakes) > 0 {
+		return &exitError{code: exitFailed}
+	}
+	return nil
+}
+
+// configService reads one service of a config without mistakes.
+func (a *app) configService(cfg *gateway.Config, at int) *gateway.Service {
+	block := cfg.Services[at]
+	svc := &gateway.Service{Service: block.Name}
+	(&strictyaml.Decoder{File: cfg.Resolved.Path, Lookup: a.env}).Decode(block.Value, "services."+block.Name, svc)
+	return svc
+}
+
+// configIDL returns where the service's IDL is.
+func configIDL(cfg *gateway.Config, svc *gateway.Service) idlFlags {
+	f := idlFlags{path: besideFile(cfg, svc.IDL.Path)}
+	for _, dir := range svc.IDL.Include {
+		f.include = append(f.include, besideFile(cfg, dir))
+	}
+	return f
+}
+
+// configAddress returns the first address that serves the service, and whether others are served there too.
+func configAddress(cfg *gateway.Config, svc *gateway.Service, label string) (address string, shared bool) {
+	for _, l := range cfg.Listen {
+		if len(l.Services) == 0 {
+			return l.Address, len(cfg.Services) > 1
+		}
+		if slices.Contains(l.Services, label) {
+			return l.Address, len(l.Services) > 1
+		}
+	}
+	if len(svc.Listen) > 0 {
+		return svc.Listen[0].Address, false
+	}
+	return "", false
+}
+
+// besideFile makes a path of the config, or the path of a unix socket in it, relative to the config's folder.
+func besideFile(cfg *gateway.Config, path string) string {
+	if socket, ok := strings.CutPrefix(path, "unix:"); ok {
+		return "unix:" + besideFile(cfg, socket)
+	}
+	if path == "" || filepath.IsAbs(path) || isHostPort(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(cfg.Resolved.Path), path)
+}
+
+func isHostPort(s string) bool {
+	_, _, err := net.SplitHostPort(s)
+	return err == nil && !strings.ContainsRune(s, filepath.Separator)
+}
+
+// dialable returns an address to reach a listener of this machine at.
+func dialable(address string) (string, error) {
+	if strings.HasPrefix(address, "unix:") {
+		return address, nil
+	}
+	host, port, err := net.SplitHostPort(address)
+	switch {
+	case address == "":
+		return "", fmt.Errorf("no listener serves it")
+	case err != nil:
+		return "", err
+	case port == "0":
+		return "", fmt.Errorf("%s is a port of the system's choice: call it by its address, with -i", address)
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// completeConfig completes a method of a config's services, by their labels.
+func (a *app) completeConfig(path, begun string) (found []cobra.Completion) {
+	loaded := gateway.Load(path, a.env)
+	if loaded.Config == nil {
+		return nil
+	}
+	for i, label := range loaded.Config.Services.Names() {
+		svc := a.configService(loaded.Config, i)
+		flags := configIDL(loaded.Config, svc)
+		doc, err := flags.load()
+		if err != nil || doc.Service(svc.Service) == nil {
+			continue
+		}
+		for _, m := range doc.Service(svc.Service).Methods {
+			if name := label + "." + m.Name; strings.HasPrefix(name, begun) {
+				found = append(found, cobra.CompletionWithDesc(name, signature(m)))
+			}
+		}
+	}
+	return found
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/thriftloom/thriftloom/client"
+	"github.com/thriftloom/thriftloom/netio"
+	"github.com/thriftloom/thriftloom/rpc"
+	"github.com/thriftloom/thriftloom/transport"
+	"github.com/thriftloom/thriftloom/wire"
+)
+
+// send finds out how the server speaks, where that is asked for, and sends the call, once. All of it ends within p.timeout.
+func (p *callPlan) send(ctx context.Context) (*rpc.Reply, *rpc.Error) {
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	engine := netio.NewPortable()
+	var running sync.WaitGroup
+	running.Go(func() { _ = engine.Run(ctx) })
+	defer running.Wait()
+	defer cancel()
+
+	kind, failure := p.probe(ctx, engine)
+	if failure != nil {
+		return nil, failure
+	}
+	owner := oneCall{freed: make(chan struct{})}
+	conn, err := client.Dial(ctx, engine, p.address, p.config(kind, p.wireName, owner))
+	if err != nil {
+		return nil, rpc.AsError(err, "call")
+	}
+	defer conn.Close()
+	now := time.Now()
+	deadline, _ := ctx.Deadline()
+	reply, err := conn.Handle(context.WithoutCancel(ctx), &rpc.Call{ // the deadline says what happened, the context would not
+		ID: rpc.NewID(), Service: p.method.Service.Name, Name: p.wireName, Method: p.method, Oneway: p.method.Oneway,
+		Protocol: wire.Binary, Body: p.body, Start: now, Deadline: deadline,
+	})
+	if err != nil {
+		return nil, rpc.AsError(err, "call")
+	}
+	if p.method.Oneway {
+		// Closing at once could take from the server what it has not read yet. The fence behind the call tells when it has.
+		select {
+		case <-owner.freed:
+		case <-ctx.Done():
+		}
+	}
+	return reply, nil
+}
+
+// oneCall waits until the server is done with a connection's only call.
+type oneCall struct{ freed chan struct{} }
+
+func (o oneCall) Freed(*client.Conn, bool) { close(o.freed) }
+func (oneCall) Gone(*client.Conn)          {}
+
+// config says how to speak to the server; name is what is called, as it stands in the message.
+func (p *callPlan) config(kind transport.Kind, name string, owner client.Owner) client.Config {
+	c := client.Config{Wire: transport.Wire{Kind: kind, Protocol: wire.Binary}, Owner: owner}
+	if strings.Contains(name, ":") {
+		c.Dialer = multiplexedDialer(c.Wire, name)
+	}
+	return c
+}
+
+// probe returns the transport that the server answers: each is tried with a method that no service has, on a connection of its own, for
+// a third of the time at most.
+func (p *callPlan) probe(ctx context.Context, engine netio.Engine) (transport.Kind, *rpc.Error) {
+	if len(p.kinds) == 1 {
+		return p.kinds[0], nil
+	}
+	method := client.ProbeMethod
+	if strings.Contains(p.wireName, ":") {
+		method = "__thriftloom:probe" // ThriftPy answers an unknown service, and closes on an unknown method of a known one
+	}
+	var last *rpc.Error
+	var tried []string
+	for _, kind := range p.kinds {
+		short, cancel := context.WithTimeout(ctx, p.timeout/3)
+		err := client.Probe(short, engine, p.address, p.config(kind, method, nil), method)
+		cancel()
+		if err == nil {
+			return kind, nil
+		}
+		last = rpc.AsError(err, "call")
+		if last.Outcome == rpc.Refused || last.Outcome == rpc.ConnectTimeout {
+			return 0, last
+		}
+		tried = append(tried, fmt.Sprintf("%s: %s", kind, last.Text))
+	}
+	last.Text = "no answer to a probe (" + strings.Join(tried, "; ") + "); --transport says how to call without one"
+	last.Err = nil
+	return 0, last
+}
+
+// why says what happened to a call that was not answered.
+func (p *callPlan) why(e *rpc.Error) string {
+	text := e.Text
+	switch {
+	case e.Outcome == rpc.Refused && e.Err != nil: // the cause knows better whether it was refused
+		text = e.Err.Error()
+	case e.Code == rpc.DeadlineExceeded:
+		text = fmt.Sprintf("%s (%v)", text, p.timeout)
+	case e.Err != nil && !errors.Is(e.Err, io.EOF):
+		text += ": " + e.Err.Error()
+	}
+	if !strings.Contains(text, p.address) {
+		text = p.address + ": " + text
+	}
+	return text
+}

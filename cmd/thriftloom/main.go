@@ -1,0 +1,38 @@
+// Command thriftloom runs Thrift services at scale: a gateway, and the command line beside it.
+package main
+
+import (
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.LookupEnv)) }
+
+// run is the whole program: it does what args say and returns the exit code.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer, env func(string) (string, bool)) int {
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, env: env}
+	root := a.newRoot()
+	root.SetArgs(append([]string{}, args...))
+	cmd, err := root.ExecuteC()
+	return a.exitCode(cmd, err)
+}
+
+// app is what every command has: its streams and its environment.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	env            func(string) (string, bool)
+	running        bool // a command's own work has begun: what fails from here on is no wrong usage
+}
+
+// commands returns every command, in the order of the help.
+func (a *app) commands() []*cobra.Command {
+	return []*cobra.Command{
+		a.newUp(), a.newCheck(), a.newProxy(),
+		a.newCall(), a.newDescribe(),
+		a.newStatus(), a.newReload(), a.newDrain(), a.newHealthcheck(),
+		a.newVersion(),
+	}
+}

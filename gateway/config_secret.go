@@ -1,0 +1,46 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// maxSecretBytes bounds a file that holds one secret.
+const maxSecretBytes = 64 << 10
+
+// AdminToken returns what a request to the admin listener has to carry, "" where the file names none. It reads token_file anew each
+// time; an error names the file and never the secret.
+func (c *Config) AdminToken() (string, error) {
+	if c.Admin.TokenFile == "" {
+		return c.Admin.Token, nil
+	}
+	path := c.Admin.TokenFile
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(filepath.Dir(c.Resolved.Path), path)
+	}
+	return readSecret(path)
+}
+
+// readSecret returns the text of a file without the space around it.
+func readSecret(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxSecretBytes+1))
+	secret := strings.TrimSpace(string(data))
+	switch {
+	case err != nil:
+		return "", err
+	case len(data) > maxSecretBytes:
+		return "", &os.PathError{Op: "read", Path: path, Err: fmt.Errorf("the file is longer than %d bytes", maxSecretBytes)}
+	case secret == "":
+		return "", &os.PathError{Op: "read", Path: path, Err: errors.New("the file is empty")}
+	}
+	return secret, nil
+}
