@@ -85,7 +85,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		}
 		cancel()
 		end()
-		<-served
+		_ = <-served // ended by us
 	}
 	end()
 	<-engineDone

@@ -37,7 +37,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	if server.Shutdown(grace) != nil {
 		_ = server.Close() // the listener is closed already, and nobody waits for the connections
 	}
-	<-failed
+	_ = <-failed // ended by us
 	return nil
 }
 

@@ -232,10 +232,7 @@ func (c *Conn) giveUp(e *rpc.Error) (*rpc.Reply, error) {
 		return c.end(r)
 	default:
 	}
-	e.Op, e.Reach = "client", rpc.Unknown
-	if c.net.Written() <= c.start {
-		e.Reach = rpc.NotSent
-	}
+	e.Op, e.Reach = "client", rpc.Unknown // what still waits to be written goes out later
 	c.state = retired
 	linger := time.Second
 	if c.cfg.Linger != nil {

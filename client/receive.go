@@ -79,7 +79,7 @@ func parse(m transport.Message, p wire.Protocol, limits wire.Limits) (reply *rpc
 	case wire.Exception:
 		typ, text, err := binary.ParseApplication(m.Body, limits)
 		if err != nil {
-			return nil, nil, false
+			return nil, nil, false //nolint:nilerr // what cannot be read is no reply; the connection says so
 		}
 		peer := &rpc.Application{Type: typ, Message: text}
 		return nil, &rpc.Error{Code: rpc.CodeOfException(typ), Reach: rpc.Answered, Op: "client", Peer: peer, Outcome: rpc.AppException}, true

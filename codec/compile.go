@@ -100,6 +100,9 @@ func (c *compiler) node(t *schema.Type, rt reflect.Type) *node {
 	case t.Kind == schema.Map && rt.Kind() == reflect.Map:
 		n := &node{op: opMap, wire: t.Wire(), rt: rt}
 		n.key, n.elem = c.under(mapKey, t.Key, rt.Key()), c.under(mapValue, t.Elem, rt.Elem())
+		if text := reflect.TypeFor[string](); rt.Key() == text && rt.Elem() == text {
+			n.op = opTexts
+		}
 		n.scratch = &sync.Pool{New: n.newEntry}
 		return n
 	}

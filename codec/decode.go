@@ -41,6 +41,8 @@ func (d *decoder) at(n *node, p unsafe.Pointer) (err error) {
 		return d.pointer(n, p)
 	case opSlice:
 		return d.slice(n, p)
+	case opTexts:
+		return d.texts((*map[string]string)(p))
 	default:
 		return d.goMap(n, p)
 	}
@@ -233,6 +235,35 @@ func (d *decoder) goMap(n *node, p unsafe.Pointer) error {
 			}
 		}
 		m.SetMapIndex(e.key, e.value)
+	}
+	d.leave()
+	return nil
+}
+
+// texts is goMap for map[string]string.
+func (d *decoder) texts(p *map[string]string) error {
+	if err := d.enter(); err != nil {
+		return err
+	}
+	count, err := d.mapHead(wire.String, wire.String)
+	if err != nil {
+		return err
+	}
+	m := make(map[string]string, min(count, chunk))
+	*p = m
+	for range count {
+		if err := d.charge(2 * (2*int(unsafe.Sizeof("")) + 1)); err != nil {
+			return err
+		}
+		key, err := d.r.Bytes()
+		if err != nil {
+			return err
+		}
+		value, err := d.r.Bytes()
+		if err != nil {
+			return err
+		}
+		m[d.arena.copy(key, d.r.Left())] = d.arena.copy(value, d.r.Left())
 	}
 	d.leave()
 	return nil

@@ -5,8 +5,13 @@ import (
 	"reflect"
 	"unsafe"
 
+	"github.com/thriftloom/thriftloom/wire"
 	"github.com/thriftloom/thriftloom/wire/binary"
 )
+
+func errLong() error {
+	return &Error{Text: "a string or binary value of more than 2 GiB cannot be written"}
+}
 
 // append appends the value at p, whose Go type is n.rt.
 func (n *node) append(dst []byte, p unsafe.Pointer, depth int) ([]byte, error) {
@@ -27,12 +32,12 @@ func (n *node) append(dst []byte, p unsafe.Pointer, depth int) ([]byte, error) {
 		if s := *(*string)(p); len(s) <= maxStringBytes {
 			return binary.AppendString(dst, s), nil
 		}
-		return dst, &Error{Text: "the string is longer than 2 GiB"}
+		return dst, errLong()
 	case opBytes:
 		if b := *(*[]byte)(p); len(b) <= maxStringBytes {
 			return binary.AppendBytes(dst, b), nil
 		}
-		return dst, &Error{Text: "the value is longer than 2 GiB"}
+		return dst, errLong()
 	case opUUID:
 		return binary.AppendUUID(dst, *(*[16]byte)(p)), nil
 	case opPointer:
@@ -49,6 +54,8 @@ func (n *node) append(dst []byte, p unsafe.Pointer, depth int) ([]byte, error) {
 		return n.appendStruct(dst, p, depth-1)
 	case opSlice:
 		return n.appendSlice(dst, p, depth-1)
+	case opTexts:
+		return appendTexts(dst, *(*map[string]string)(p))
 	case opMap:
 		return n.appendMap(dst, p, depth-1)
 	}
@@ -134,6 +141,17 @@ func (n *node) appendMap(dst []byte, p unsafe.Pointer, depth int) (_ []byte, err
 		if dst, err = n.elem.append(dst, value, depth); err != nil {
 			return dst, under(mapValue, err)
 		}
+	}
+	return dst, nil
+}
+
+func appendTexts(dst []byte, m map[string]string) ([]byte, error) {
+	dst = binary.AppendMap(dst, wire.String, wire.String, len(m))
+	for key, value := range m {
+		if len(key) > maxStringBytes || len(value) > maxStringBytes {
+			return dst, errLong()
+		}
+		dst = binary.AppendString(binary.AppendString(dst, key), value)
 	}
 	return dst, nil
 }

@@ -132,11 +132,13 @@ func appendTextMap(dst []byte, t *schema.Type, v schema.MapValue, depth int) (_ 
 	for i, e := range v {
 		dst = appendComma(dst, i == 0)
 		at := len(dst)
-		if dst, err = appendJSON(dst, t.Key, e.Key, depth); err != nil {
+		if dst, err = appendJSON(append(dst, '"'), t.Key, e.Key, depth); err != nil {
 			return dst, under(mapKey, err)
 		}
-		if dst[at] != '"' { // numbers and booleans
-			dst = append(append(append(dst[:at:at], '"'), dst[at:]...), '"')
+		if dst[at+1] == '"' { // a string as it is
+			dst = append(dst[:at], dst[at+1:]...)
+		} else {
+			dst = append(dst, '"')
 		}
 		if dst, err = appendJSON(append(dst, ':'), t.Elem, e.Value, depth); err != nil {
 			return dst, under(mapValue, err)

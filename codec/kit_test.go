@@ -31,7 +31,8 @@ struct Everything {
   7: string text, 8: binary raw, 9: uuid key, 10: Status status, 11: Point point,
   12: list<string> names, 13: set<i32> numbers, 14: map<string, i64> counts,
   15: map<Point, string> places, 16: list<Point> path, 17: Shape shape,
-  18: map<Status, list<double>> series, 19: map<binary, bool> blobs, 20: map<bool, uuid> sides, 21: map<double, i8> levels
+  18: map<Status, list<double>> series, 19: map<binary, bool> blobs, 20: map<bool, uuid> sides, 21: map<double, i8> levels,
+  22: map<string, string> labels
 }
 
 struct Presence {
@@ -90,6 +91,7 @@ type (
 		Blobs   map[string]bool
 		Sides   map[bool][16]byte
 		Levels  map[float64]int8
+		Labels  map[string]string
 	}
 	Presence struct {
 		Plain  int32

@@ -98,6 +98,7 @@ const (
 	opSet        // set as map[T]struct{}
 	opBoolSet    // set as map[T]bool: the keys that are true
 	opMap        //
+	opTexts      // map[string]string: the one that is common enough for loops of its own
 )
 
 // node is one Go type read and written as one schema type. Nodes of recursive types lead back to themselves.

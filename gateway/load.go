@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -55,7 +56,6 @@ type loader struct {
 	dir      string // of the file, absolute: what paths are relative to
 	doc      *strictyaml.Document
 	cfg      *Config
-	defaults Defaults
 	warnings []strictyaml.Mistake
 	idls     map[string]*schema.Document
 	files    []string
@@ -64,15 +64,25 @@ type loader struct {
 
 // Load reads the config at path. env looks variables up; nil means that none is set. It opens no port and dials nothing.
 func Load(path string, env func(string) (string, bool)) *Loaded {
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	if err != nil {
-		text := err.Error()
+		text := cause(err).Error()
 		if errors.Is(err, os.ErrNotExist) {
 			text = "no such file"
 		}
 		return &Loaded{Mistakes: []strictyaml.Mistake{{File: path, Line: 1, Col: 1, Key: "file", Text: text}}}
 	}
 	return loadBytes(path, data, env)
+}
+
+// readFile reads no more than shows that a file is too long for Parse.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, strictyaml.MaxBytes+1))
 }
 
 func loadBytes(path string, data []byte, env func(string) (string, bool)) *Loaded {
@@ -137,7 +147,10 @@ func (l *loader) abs(path string) string {
 // loadIDL returns the IDL of a service, nil where it has mistakes: those are noted under the service's key.
 func (l *loader) loadIDL(i IDL, node *yaml.Node, key string) *schema.Document {
 	path := l.abs(i.Path)
-	var dirs []string
+	dirs := []string{}
+	if len(i.Include) == 0 {
+		dirs = append(dirs, l.dir) // not the folder that the gateway was started in
+	}
 	for _, d := range i.Include {
 		dirs = append(dirs, l.abs(d))
 	}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -63,6 +64,7 @@ func (l *loader) resolve(env func(string) (string, bool)) {
 	for _, b := range l.cfg.Services {
 		l.service(b)
 	}
+	l.checkNames()
 	if len(l.cfg.Services) == 0 && !l.doc.Damaged(1, 1<<30) {
 		l.Addf(l.at("services"), "services", "no service is named")
 	}
@@ -112,8 +114,9 @@ func (l *loader) service(b strictyaml.Block) {
 		p.listen = append(p.listen, l.listener(ln, listenKey(key+".listen", i, b.Value, "listen"), []string{b.Name}))
 	}
 	p.schema = l.serviceSchema(b, key, &s)
-	l.methods(b, key, &s, &p)
-	if strictyaml.Find(b.Value, "timeout") == nil && strictyaml.Find(l.doc.Root, "defaults", "timeout") == nil {
+	l.methods(key, &s, &p)
+	l.checkHealth(b, key, &s, p.schema)
+	if strictyaml.Find(b.Value, "timeout") == nil && strictyaml.Find(l.doc.Root, "defaults", "timeout") == nil && !l.broken(b) {
 		l.warnf(b.Key, key+".timeout", "no timeout is set: calls may take %v", s.Policies.Deadline.Timeout)
 	}
 	if p.schema != nil {
@@ -134,11 +137,12 @@ func (l *loader) serviceUpstream(b strictyaml.Block, key string, s *Service) str
 	node := strictyaml.Find(b.Value, "upstream")
 	switch {
 	case node == nil:
-		if !l.doc.Damaged(b.Key.Line, lastLine(b.Value)) {
+		if !l.broken(b) {
 			l.Addf(b.Key, key+".upstream", "is missing: where do the calls go?")
 		}
 		return ""
 	case node.Kind == yaml.ScalarNode:
+		l.checkShared(b, key, s.Upstream.Name)
 		return l.named(node, key+".upstream", s.Upstream.Name)
 	}
 	l.upstream(key, b.Name, key+".upstream", node, &s.Upstream.Upstream, s.Cluster.Queue, s.Health.Method)
@@ -147,7 +151,7 @@ func (l *loader) serviceUpstream(b strictyaml.Block, key string, s *Service) str
 
 // named returns the key of a shared upstream.
 func (l *loader) named(node *yaml.Node, key, name string) string {
-	if name != "" && !slices.Contains(l.cfg.Upstreams.Names(), name) {
+	if !slices.Contains(l.cfg.Upstreams.Names(), name) && !l.told(key) && !l.doc.Damaged(1, 1<<30) {
 		l.Addf(node, key, "no upstream is named %q%s", name, strictyaml.DidYouMean(name, l.cfg.Upstreams.Names()))
 	}
 	return "upstreams." + name
@@ -157,7 +161,7 @@ func (l *loader) named(node *yaml.Node, key, name string) string {
 func (l *loader) serviceSchema(b strictyaml.Block, key string, s *Service) *schema.Service {
 	node := strictyaml.At(b.Value, "idl")
 	if s.IDL.Path == "" {
-		if !l.doc.Damaged(b.Key.Line, lastLine(b.Value)) {
+		if !l.broken(b) && !l.told(key+".idl") {
 			l.Addf(b.Key, key+".idl", "is missing: the path of the .thrift file")
 		}
 		return nil
@@ -166,6 +170,7 @@ func (l *loader) serviceSchema(b strictyaml.Block, key string, s *Service) *sche
 	if doc == nil {
 		return nil
 	}
+	l.checkOverlay(l.abs(s.IDL.Path), key+".idl")
 	if svc := doc.Service(s.Service); svc != nil {
 		return svc
 	}
@@ -182,7 +187,7 @@ func (l *loader) serviceSchema(b strictyaml.Block, key string, s *Service) *sche
 }
 
 // methods resolves the policies of each method.
-func (l *loader) methods(b strictyaml.Block, key string, s *Service, p *servicePlan) {
+func (l *loader) methods(key string, s *Service, p *servicePlan) {
 	var names []string
 	index := map[string]int{}
 	if p.schema != nil {
@@ -236,9 +241,7 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 	if slots == 0 {
 		slots = kind.Slots
 	}
-	if slots == 0 {
-		l.Addf(strictyaml.At(node, "server"), path+".slots", "has to be given for server: %s: its number of workers", u.Server)
-	}
+	l.checkSlots(node, path, u)
 	p := upstreamPlan{key: key, name: name, probe: probe, state: l.cfg.Resolved.State}
 	p.cluster = cluster.Options{
 		Name: name, Wire: transport.Wire{Kind: transport.Buffered, Protocol: wire.Binary},
@@ -265,14 +268,22 @@ func (l *loader) run(node *yaml.Node, path string, r *Run) *process.Config {
 	if c.Dir == "" {
 		c.Dir = l.dir
 	}
+	if r.StopTimeout == 0 {
+		c.StopTimeout = -1 // a written 0: at once
+	}
 	for _, m := range c.Mistakes() {
-		l.Addf(strictyaml.At(node, m.Key), path+"."+m.Key, "%s", m.Text)
+		if !l.told(path + "." + m.Key) {
+			l.Addf(strictyaml.At(node, m.Key), path+"."+m.Key, "%s", m.Text)
+		}
+	}
+	if r.Dir != "" {
+		l.checkFolder(strictyaml.At(node, "dir"), path+".dir", c.Dir)
 	}
 	return c
 }
 
 func (l *loader) endpoints(node *yaml.Node, path string, list []Endpoint) []rpc.Endpoint {
-	if len(list) == 0 {
+	if len(list) == 0 && node.Kind != 0 && !l.told(path) {
 		l.Addf(node, path, "is empty: name one address at least")
 	}
 	var out []rpc.Endpoint
@@ -283,8 +294,13 @@ func (l *loader) endpoints(node *yaml.Node, path string, list []Endpoint) []rpc.
 			at = e.at.node
 		}
 		address := l.unixPath(e.Address)
+		if l.told(key) {
+			continue
+		}
 		if _, _, err := netio.ParseAddress(address); err != nil {
 			l.Addf(at, key, "%v", err)
+		} else if host, port, _ := net.SplitHostPort(address); (host == "" || port == "0") && !strings.HasPrefix(address, "unix:") {
+			l.Addf(at, key, "address %q: a host and a port above 0 are wanted", address)
 		} else if seen[address] {
 			l.Addf(at, key, "%s stands here twice", e.Address)
 		}
@@ -306,6 +322,9 @@ func (l *loader) unixPath(address string) string {
 func (l *loader) listener(ln Listener, key string, services []string) listenerPlan {
 	node := ln.at.node
 	address := l.unixPath(ln.Address)
+	if l.told(key) {
+		return listenerPlan{address: address, services: services}
+	}
 	if address == "" {
 		l.Addf(node, key, "an address is missing")
 	} else if _, _, err := netio.ParseAddress(address); err != nil {
@@ -316,8 +335,11 @@ func (l *loader) listener(ln Listener, key string, services []string) listenerPl
 }
 
 func (l *loader) opens(node *yaml.Node, key, address string) {
-	if other := l.serves[address]; other != "" && !strings.HasSuffix(address, ":0") {
-		l.Addf(node, key, "%s is opened by %s as well", address, other)
+	for _, other := range slices.Sorted(maps.Keys(l.serves)) {
+		if overlap(address, other) {
+			l.Addf(node, key, "%s is opened by %s as well", address, l.serves[other])
+			break
+		}
 	}
 	l.serves[address] = key
 }
@@ -351,15 +373,7 @@ func (l *loader) listenersAndAdmin() {
 	if h := l.cfg.Health; h != "" {
 		l.checkHTTP(l.at("health"), "health", h)
 	}
-	if a := l.cfg.Admin; a.Address != "" {
-		l.checkHTTP(a.at.node, "admin", a.Address)
-		if a.Token != "" && a.TokenFile != "" {
-			l.Addf(a.at.node, "admin.token_file", "token and token_file are both given")
-		}
-		if !Loopback(a.Address) && a.Token == "" && a.TokenFile == "" {
-			l.Addf(a.at.node, "admin", "%s can be reached from other machines: it needs a token (token_file)", a.Address)
-		}
-	}
+	l.checkAdmin()
 }
 
 func (l *loader) checkHTTP(node *yaml.Node, key, address string) {
@@ -367,23 +381,6 @@ func (l *loader) checkHTTP(node *yaml.Node, key, address string) {
 		l.Addf(node, key, "%v", err)
 	}
 	l.opens(node, key, address)
-}
-
-// warnAmbiguous tells of method names that fit two services of one listener.
-func (l *loader) warnAmbiguous(node *yaml.Node, key string, labels []string) {
-	owner := map[string]string{}
-	for _, s := range l.cfg.Resolved.services {
-		if !slices.Contains(labels, s.label) {
-			continue
-		}
-		for _, m := range s.schema.Methods {
-			if first := owner[m.Name]; first != "" {
-				l.warnf(node, key, "the bare name %q fits %s and %s: it is refused unless default: names one", m.Name, first, s.label)
-				continue
-			}
-			owner[m.Name] = s.label
-		}
-	}
 }
 
 // drainTimes gives each upstream the longest time that a call may take.

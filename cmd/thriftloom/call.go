@@ -98,7 +98,7 @@ func (a *app) call(cmd *cobra.Command, f *callFlags, args []string) error {
 	}
 	if cmd.Flags().Changed("data") {
 		if input != "" {
-			return usagef("the arguments are given twice: by --data and behind the method")
+			return usageError("the arguments are given twice: by --data and behind the method")
 		}
 		input = f.data
 	}
@@ -113,22 +113,22 @@ func (a *app) call(cmd *cobra.Command, f *callFlags, args []string) error {
 func (f *callFlags) check(cmd *cobra.Command) error {
 	for _, name := range []string{"tls", "cacert", "cert", "key"} {
 		if cmd.Flags().Changed(name) {
-			return usagef("--%s: TLS is not built yet", name)
+			return usageError("--%s: TLS is not built yet", name)
 		}
 	}
 	for _, h := range f.headers {
 		if key, _, ok := strings.Cut(h, "="); !ok || key == "" {
-			return usagef("-H %q: want key=value", h)
+			return usageError("-H %q: want key=value", h)
 		}
-		return usagef("-H: headers need a transport that carries them, header or http, and these are not built yet")
+		return usageError("-H: headers need a transport that carries them, header or http, and these are not built yet")
 	}
 	switch {
 	case f.timeout <= 0:
-		return usagef("--timeout %v: want more than 0", f.timeout)
+		return usageError("--timeout %v: want more than 0", f.timeout)
 	case f.config != "" && f.idl.path != "":
-		return usagef("-c and -i are both given: the config names the IDL")
+		return usageError("-c and -i are both given: the config names the IDL")
 	case f.config == "" && f.idl.path == "":
-		return usagef("which IDL? -i FILE or -c FILE is missing")
+		return usageError("which IDL? -i FILE or -c FILE is missing")
 	}
 	return nil
 }
@@ -138,7 +138,7 @@ func (a *app) planCall(f *callFlags, args []string) (p *callPlan, input string, 
 	p = &callPlan{timeout: f.timeout, kinds: []transport.Kind{transport.Buffered, transport.Framed}}
 	if f.config == "" && !(f.empty && len(args) == 1) {
 		if len(args) < 2 {
-			return nil, "", usagef("want ADDRESS SERVICE.METHOD [ARGUMENTS]")
+			return nil, "", usageError("want ADDRESS SERVICE.METHOD [ARGUMENTS]")
 		}
 		if p.address, err = callAddress(args[0]); err != nil {
 			return nil, "", err
@@ -146,7 +146,7 @@ func (a *app) planCall(f *callFlags, args []string) (p *callPlan, input string, 
 		args = args[1:]
 	}
 	if len(args) < 1 || len(args) > 2 {
-		return nil, "", usagef("want SERVICE.METHOD [ARGUMENTS]")
+		return nil, "", usageError("want SERVICE.METHOD [ARGUMENTS]")
 	}
 	if len(args) == 2 {
 		input = args[1]
@@ -185,10 +185,10 @@ func planFromIDL(p *callPlan, flags *idlFlags, name string) error {
 
 func callAddress(address string) (string, error) {
 	if strings.HasPrefix(address, "http://") || strings.HasPrefix(address, "https://") {
-		return "", usagef("%s: Thrift over HTTP is not built yet", address)
+		return "", usageError("%s: Thrift over HTTP is not built yet", address)
 	}
 	if _, _, err := netio.ParseAddress(address); err != nil {
-		return "", usagef("%v", err)
+		return "", usageError("%v", err)
 	}
 	return address, nil
 }
@@ -201,7 +201,7 @@ func (a *app) encodeArgs(m *schema.Method, input string) ([]byte, error) {
 	}
 	v, err := codec.ParseJSON(codec.TypeOf(m.Args), data)
 	if err != nil {
-		return nil, usagef("the arguments do not fit %s:\n%w", signature(m), err)
+		return nil, usageError("the arguments do not fit %s:\n%w", signature(m), err)
 	}
 	return codec.AppendStruct(nil, wire.Binary, v.(*schema.StructValue))
 }

@@ -26,13 +26,13 @@ func (a *app) planFromConfig(p *callPlan, path, name string) error {
 	labels := cfg.Services.Names()
 	if label == "" {
 		if len(labels) != 1 {
-			return usagef("which service? %s has %s; write SERVICE.METHOD", path, strings.Join(labels, ", "))
+			return usageError("which service? %s has %s; write SERVICE.METHOD", path, strings.Join(labels, ", "))
 		}
 		label = labels[0]
 	}
 	at := slices.Index(labels, label)
 	if at < 0 {
-		return usagef("%s has no service %q%s", path, label, strictyaml.DidYouMean(label, labels))
+		return usageError("%s has no service %q%s", path, label, strictyaml.DidYouMean(label, labels))
 	}
 	svc := a.configService(cfg, at)
 	flags := configIDL(cfg, svc)

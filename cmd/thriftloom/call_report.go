@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/thriftloom/thriftloom/codec"
 	"github.com/thriftloom/thriftloom/rpc"
@@ -62,10 +63,13 @@ func applicationText(e *rpc.Error) string {
 	return e.Peer.Message
 }
 
-func quoteJSON(s string) []byte {
-	text, err := json.Marshal(s)
-	if err != nil {
+// quoteJSON returns s as a JSON string.
+func quoteJSON(s string) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(s); err != nil {
 		panic(err) // every string is JSON
 	}
-	return text
+	return strings.TrimSuffix(b.String(), "\n")
 }

@@ -18,11 +18,13 @@ import (
 
 // send finds out how the server speaks, where that is asked for, and sends the call, once. All of it ends within p.timeout.
 func (p *callPlan) send(ctx context.Context) (*rpc.Reply, *rpc.Error) {
-	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	life, end := context.WithCancel(context.Background())
 	engine := netio.NewPortable()
 	var running sync.WaitGroup
-	running.Go(func() { _ = engine.Run(ctx) })
+	running.Go(func() { _ = engine.Run(life) })
 	defer running.Wait()
+	defer end()
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 
 	kind, failure := p.probe(ctx, engine)
@@ -84,11 +86,15 @@ func (p *callPlan) probe(ctx context.Context, engine netio.Engine) (transport.Ki
 	for _, kind := range p.kinds {
 		short, cancel := context.WithTimeout(ctx, p.timeout/3)
 		err := client.Probe(short, engine, p.address, p.config(kind, method, nil), method)
+		late := short.Err() != nil
 		cancel()
 		if err == nil {
 			return kind, nil
 		}
 		last = rpc.AsError(err, "call")
+		if late && last.Code == rpc.Cancelled {
+			last.Code, last.Text = rpc.DeadlineExceeded, "no reply in time"
+		}
 		if last.Outcome == rpc.Refused || last.Outcome == rpc.ConnectTimeout {
 			return 0, last
 		}

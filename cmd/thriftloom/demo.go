@@ -135,7 +135,7 @@ func (d *demo) start(version string) error {
 	if len(l.Mistakes) > 0 {
 		return fmt.Errorf("the demo's own config: %v", l.Mistakes[0])
 	}
-	d.gateway = gateway.New(l.Config, gateway.Options{Version: version, Env: os.LookupEnv, Log: slog.New(d.events)})
+	d.gateway = gateway.New(l.Config, gateway.Options{Version: version, Env: os.LookupEnv, Log: slog.New(eventHandler{log: d.events})})
 	return d.gateway.Start()
 }
 
@@ -182,7 +182,7 @@ func (d *demo) serveAdmin(ctx context.Context) (stop func(), err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = serveAdmin(ctx, l, d.gateway, "", slog.New(d.events))
+		(&site{name: "admin", listener: l}).serve(ctx, &running{gateway: d.gateway, log: slog.New(eventHandler{log: d.events})})
 	}()
 	return func() { cancel(); <-done }, nil
 }

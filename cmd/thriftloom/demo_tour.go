@@ -110,7 +110,7 @@ func (d *demo) state() view.State {
 	return out
 }
 
-// eventLog keeps the last events of a demo; as a slog.Handler it turns what the gateway logs into events.
+// eventLog keeps the last events of a demo.
 type eventLog struct {
 	mu     sync.Mutex
 	events []view.Event
@@ -129,26 +129,44 @@ func (l *eventLog) all() []view.Event {
 	return slices.Clone(l.events)
 }
 
-// Enabled leaves access lines of calls that succeed out: they are information, and too many.
-func (l *eventLog) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+// eventHandler turns what the gateway logs into events.
+type eventHandler struct {
+	log   *eventLog
+	attrs []slog.Attr
+}
 
-// Handle adds an event, with the replica that it is about.
-func (l *eventLog) Handle(_ context.Context, r slog.Record) error {
-	text, call := r.Message, r.Message == "call"
-	r.Attrs(func(a slog.Attr) bool {
-		if a.Key == "replica" || a.Key == "error" || a.Key == "exit" {
+// Enabled is for what people want to see.
+func (h eventHandler) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= slog.LevelInfo
+}
+
+// Handle adds an event, with the replica that it is about. Lines of calls that succeeded are left out: they are too many.
+func (h eventHandler) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "call" && r.Level < slog.LevelWarn {
+		return nil
+	}
+	text := r.Message
+	about := func(a slog.Attr) bool {
+		switch a.Key {
+		case "replica":
+			text = a.Value.String() + ": " + text
+		case "error", "exit":
 			text += " (" + a.Value.String() + ")"
 		}
 		return true
-	})
-	if !call || r.Level >= slog.LevelWarn {
-		l.add(text, r.Level >= slog.LevelWarn)
 	}
+	for _, a := range h.attrs {
+		about(a)
+	}
+	r.Attrs(about)
+	h.log.add(text, r.Level >= slog.LevelWarn)
 	return nil
 }
 
-// WithAttrs and WithGroup are not needed by what logs here.
-func (l *eventLog) WithAttrs([]slog.Attr) slog.Handler { return l }
+// WithAttrs keeps the attributes for each record.
+func (h eventHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return eventHandler{h.log, append(slices.Clone(h.attrs), attrs...)}
+}
 
-// WithGroup returns l.
-func (l *eventLog) WithGroup(string) slog.Handler { return l }
+// WithGroup returns h: nothing here logs in groups.
+func (h eventHandler) WithGroup(string) slog.Handler { return h }

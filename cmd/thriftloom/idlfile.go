@@ -29,7 +29,7 @@ func (f *idlFlags) add(cmd *cobra.Command) {
 // load reads the IDL. Every mistake in it is in the error.
 func (f *idlFlags) load() (*schema.Document, error) {
 	if f.path == "" {
-		return nil, usagef("which IDL? -i FILE is missing")
+		return nil, usageError("which IDL? -i FILE is missing")
 	}
 	doc, err := schema.Load(f.path, schema.Options{IncludeDirs: f.include})
 	var mistakes idl.Mistakes
@@ -58,7 +58,7 @@ func findMethod(doc *schema.Document, name string) (*schema.Method, error) {
 	if m := svc.Method(method); m != nil {
 		return m, nil
 	}
-	return nil, usagef("%s has no method %q%s", svc.Name, method, codec.DidYouMean(method, methodNames(svc)))
+	return nil, usageError("%s has no method %q%s", svc.Name, method, codec.DidYouMean(method, methodNames(svc)))
 }
 
 // findService returns the service of that name; for "" the only one.
@@ -69,15 +69,15 @@ func findService(doc *schema.Document, name string) (*schema.Service, error) {
 		if svc := doc.Service(name); svc != nil {
 			return svc, nil
 		}
-		return nil, usagef("%s has no service %q%s", doc.Path, name, codec.DidYouMean(name, all))
+		return nil, usageError("%s has no service %q%s", doc.Path, name, codec.DidYouMean(name, all))
 	case len(doc.Services) == 1:
 		return doc.Services[0], nil
 	case len(all) == 0:
-		return nil, usagef("%s has no service", doc.Path)
+		return nil, usageError("%s has no service", doc.Path)
 	case len(all) == 1:
 		return doc.AllServices()[0], nil
 	}
-	return nil, usagef("which service? %s has %s; write SERVICE.METHOD", doc.Path, strings.Join(all, ", "))
+	return nil, usageError("which service? %s has %s; write SERVICE.METHOD", doc.Path, strings.Join(all, ", "))
 }
 
 func serviceNames(doc *schema.Document) (names []string) {

@@ -33,6 +33,7 @@ func (a *app) commands() []*cobra.Command {
 		a.newUp(), a.newCheck(), a.newProxy(),
 		a.newCall(), a.newDescribe(),
 		a.newStatus(), a.newReload(), a.newDrain(), a.newHealthcheck(),
+		newDemo(readVersion().Version), newDemoReplica(),
 		a.newVersion(),
 	}
 }

@@ -42,8 +42,10 @@ func (e *exitError) Error() string { return fmt.Sprint(e.err) }
 
 func (e *exitError) Unwrap() error { return e.err }
 
-// usagef says that the command was used wrongly.
-func usagef(format string, args ...any) error { return &exitError{exitUsage, fmt.Errorf(format, args...)} }
+// usageError says that the command was used wrongly.
+func usageError(format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+}
 
 // exitCode tells what went wrong in cmd, if anything did, and returns the program's exit code.
 func (a *app) exitCode(cmd *cobra.Command, err error) int {

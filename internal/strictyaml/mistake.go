@@ -42,7 +42,7 @@ func Sort(mistakes []Mistake) []Mistake {
 // Find returns the value at keys below node, or nil. It follows aliases.
 func Find(node *yaml.Node, keys ...string) *yaml.Node {
 	for _, key := range keys {
-		_, node = entry(node, key)
+		node = entry(node, key)
 	}
 	return target(node)
 }
@@ -50,7 +50,7 @@ func Find(node *yaml.Node, keys ...string) *yaml.Node {
 // At returns the value at keys below node, or the nearest to it that is there: what a mistake about those keys points at.
 func At(node *yaml.Node, keys ...string) *yaml.Node {
 	for _, key := range keys {
-		_, next := entry(node, key)
+		next := entry(node, key)
 		if next == nil {
 			break
 		}
@@ -59,17 +59,17 @@ func At(node *yaml.Node, keys ...string) *yaml.Node {
 	return target(node)
 }
 
-func entry(node *yaml.Node, key string) (k, v *yaml.Node) {
+func entry(node *yaml.Node, key string) *yaml.Node {
 	node = target(node)
 	if node == nil || node.Kind != yaml.MappingNode {
-		return nil, nil
+		return nil
 	}
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		if node.Content[i].Value == key {
-			return node.Content[i], node.Content[i+1]
+			return node.Content[i+1]
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // target returns what an alias stands for, and any other node as it is.

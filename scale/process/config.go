@@ -147,7 +147,7 @@ func check(c Config, opts Options) error {
 		errs = append(errs, errors.New("no state folder is given"))
 	}
 	if opts.Probe == nil || opts.OnEndpoints == nil {
-		errs = append(errs, errors.New("Probe and OnEndpoints have to be given"))
+		errs = append(errs, errors.New("options Probe and OnEndpoints have to be given"))
 	}
 	return errors.Join(errs...)
 }

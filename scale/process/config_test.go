@@ -58,7 +58,7 @@ func TestNewRefuses(t *testing.T) {
 		{Config{}, good, "run: command: no command is given"},
 		{cfg, change(func(o *Options) { o.Name = "../x" }), `run: the name "../x" cannot be part of a file name`},
 		{cfg, change(func(o *Options) { o.State = "" }), "run: no state folder is given"},
-		{cfg, change(func(o *Options) { o.Probe = nil }), "run: Probe and OnEndpoints have to be given"},
+		{cfg, change(func(o *Options) { o.Probe = nil }), "run: options Probe and OnEndpoints have to be given"},
 		{Config{Command: cfg.Command, User: "no such user"}, good, "run: user: user: unknown user no such user"},
 	} {
 		_, err := New(c.cfg, c.opts)

@@ -148,7 +148,7 @@ func (r *replica) answers(leaving context.Context, p process) error {
 		return err
 	case <-p.exited(): // whatever answers now is not the replica
 		cancel()
-		<-answer
+		_ = <-answer // the probe has ended
 		return errors.New("the process ended")
 	}
 }

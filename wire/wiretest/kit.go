@@ -150,7 +150,7 @@ func testReuse(t *testing.T, p Protocol) {
 	allocs := testing.AllocsPerRun(10, func() {
 		for _, body := range bodies {
 			s.Reset(wire.Limits{}, 0)
-			s.Scan(body[:len(body)/2])
+			_, _, _ = s.Scan(body[:len(body)/2])
 			if end, _, err := s.Scan(body); end != len(body) || err != nil {
 				t.Errorf("Scan = %d, %v", end, err)
 			}

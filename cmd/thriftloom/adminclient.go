@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/thriftloom/thriftloom/netio"
+)
+
+const (
+	defaultAdmin   = "127.0.0.1:9091"
+	adminTimeout   = 45 * time.Second // a reload may take 30 s
+	maxAnswerBytes = 64 << 20         // of an answer; a snapshot of a thousand replicas has less
+)
+
+// adminFlags say which gateway is asked.
+type adminFlags struct {
+	address   string
+	tokenFile string
+}
+
+func (f *adminFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.address, "admin", "", "admin `ADDRESS` of the gateway (default $THRIFTLOOM_ADMIN, else "+defaultAdmin+")")
+	cmd.Flags().StringVar(&f.tokenFile, "token-file", "", "`file` with the admin token (default: the token in $THRIFTLOOM_TOKEN)")
+	_ = cmd.MarkFlagFilename("token-file")
+}
+
+// adminClient asks one gateway.
+type adminClient struct {
+	address string // as it was given
+	host    string
+	token   string
+	http    *http.Client
+}
+
+func (a *app) adminClient(f *adminFlags) (*adminClient, error) {
+	c := &adminClient{address: f.address}
+	if c.address == "" {
+		c.address, _ = a.env("THRIFTLOOM_ADMIN")
+	}
+	if c.address == "" {
+		c.address = defaultAdmin
+	}
+	if strings.HasPrefix(c.address, "https://") {
+		return nil, usageError("admin %s: TLS is not built yet", c.address)
+	}
+	network, addr, err := netio.ParseAddress(strings.TrimSuffix(strings.TrimPrefix(c.address, "http://"), "/"))
+	if err != nil {
+		return nil, usageError("admin %w", err)
+	}
+	c.host = "localhost"
+	if network == "tcp" {
+		if addr, err = dialable(addr); err != nil {
+			return nil, usageError("admin %w", err)
+		}
+		c.host = addr
+	}
+	if c.token, err = a.adminToken(f.tokenFile); err != nil {
+		return nil, err
+	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, addr)
+	}
+	c.http = &http.Client{Timeout: adminTimeout, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
+	return c, nil
+}
+
+func (a *app) adminToken(file string) (string, error) {
+	if file == "" {
+		token, _ := a.env("THRIFTLOOM_TOKEN")
+		return token, nil
+	}
+	return readToken(file)
+}
+
+// readToken reads a token from a file, without the space around it.
+func readToken(file string) (string, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	token := strings.TrimSpace(string(data))
+	if token == "" {
+		return "", fmt.Errorf("%s: the token is empty", file)
+	}
+	return token, nil
+}
+
+// ask sends one request. The status is that of the answer, whatever it is; an error means that there is none.
+func (c *adminClient) ask(ctx context.Context, method, path string) (status int, body []byte, err error) {
+	r, err := http.NewRequestWithContext(ctx, method, "http://"+c.host+path, nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	answer, err := c.http.Do(r)
+	if err != nil {
+		return 0, nil, fmt.Errorf("no gateway answers at %s: %w", c.address, errors.Unwrap(err)) // without the URL
+	}
+	defer answer.Body.Close()
+	body, err = io.ReadAll(io.LimitReader(answer.Body, maxAnswerBytes))
+	if err != nil {
+		return 0, nil, fmt.Errorf("the answer of %s broke off: %w", c.address, err)
+	}
+	return answer.StatusCode, body, nil
+}
+
+// do is ask for what has to succeed: what the gateway refuses is an error with its words.
+func (c *adminClient) do(ctx context.Context, method, path string) ([]byte, error) {
+	status, body, err := c.ask(ctx, method, path)
+	if err != nil || status == http.StatusOK {
+		return body, err
+	}
+	var refusal struct{ Error string }
+	if json.Unmarshal(body, &refusal) != nil || refusal.Error == "" {
+		refusal.Error = http.StatusText(status)
+	}
+	return nil, fmt.Errorf("%s refuses: %s (%d)", c.address, refusal.Error, status)
+}

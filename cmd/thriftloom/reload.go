@@ -1,0 +1,49 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/thriftloom/thriftloom/gateway"
+)
+
+func (a *app) newReload() *cobra.Command {
+	flags := &adminFlags{}
+	cmd := &cobra.Command{
+		Use: "reload", Short: "Let a running gateway read its config anew", Args: cobra.NoArgs,
+		Long: `reload lets a running gateway read its config and IDLs anew. A service that is broken there keeps its last good version: reload
+then prints the mistakes and exits 1.`,
+		Example: "  thriftloom reload\n  thriftloom reload --admin 127.0.0.1:9091 --token-file admin.token",
+	}
+	flags.add(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := a.adminClient(flags)
+		if err != nil {
+			return err
+		}
+		body, err := c.do(cmd.Context(), "POST", "/api/v1/reload")
+		if err != nil {
+			return err
+		}
+		var result gateway.ReloadResult
+		if err := json.Unmarshal(body, &result); err != nil {
+			return fmt.Errorf("%s does not answer as a gateway: %w", c.address, err)
+		}
+		for _, m := range result.Mistakes {
+			fmt.Fprintln(a.stderr, m)
+		}
+		what := "nothing has changed"
+		if result.Changed {
+			what = "reloaded"
+		}
+		fmt.Fprintf(a.stdout, "%s: %s\n", what, result.Hash)
+		if len(result.Stale) > 0 {
+			return fmt.Errorf("%s: broken in the file, still as before", strings.Join(result.Stale, ", "))
+		}
+		return nil
+	}
+	return cmd
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/thriftloom/thriftloom/admin"
+	"github.com/thriftloom/thriftloom/gateway"
+	"github.com/thriftloom/thriftloom/netio"
+)
+
+// site is an HTTP listener of the gateway: admin or health.
+type site struct {
+	name     string
+	listener net.Listener
+	token    string
+	loopback bool // reached from this machine only
+}
+
+// openSites opens what the config names. On an error none stays open.
+func openSites(ctx context.Context, cfg *gateway.Config) ([]*site, error) {
+	token := cfg.Admin.Token
+	if cfg.Admin.TokenFile != "" {
+		var err error
+		if token, err = readToken(besideFile(cfg, cfg.Admin.TokenFile)); err != nil {
+			return nil, fmt.Errorf("admin.token_file: %w", err)
+		}
+	}
+	var sites []*site
+	for _, s := range []struct{ name, address string }{{"health", cfg.Health}, {"admin", cfg.Admin.Address}} {
+		if s.address == "" {
+			continue
+		}
+		l, err := netio.Listen(ctx, besideFile(cfg, s.address))
+		if err != nil {
+			closeSites(sites)
+			return nil, fmt.Errorf("%s: %w", s.name, err)
+		}
+		sites = append(sites, &site{name: s.name, listener: l, token: token, loopback: gateway.Loopback(s.address)})
+	}
+	return sites, nil
+}
+
+func closeSites(sites []*site) {
+	for _, s := range sites {
+		_ = s.listener.Close()
+	}
+}
+
+// serve answers until ctx ends.
+func (s *site) serve(ctx context.Context, r *running) {
+	handler := admin.NewHandler(admin.Config{
+		Token: s.token, ReadOnly: s.name == "health", Loopback: s.loopback, Audit: r.log,
+		Metrics: promhttp.HandlerFor(r.gateway.Registry(), promhttp.HandlerOpts{}),
+	}, adminGateway{r.gateway})
+	if err := admin.Serve(ctx, s.listener, handler); err != nil {
+		r.log.Error("listener ended", "listener", s.name, "error", err)
+	}
+}
+
+// listenAddress returns where l listens, as a config would name it.
+func listenAddress(l net.Listener) string {
+	if at := l.Addr(); at.Network() == "unix" {
+		return "unix:" + at.String()
+	}
+	return l.Addr().String()
+}
+
+// adminGateway is a gateway as the admin API sees it.
+type adminGateway struct{ *gateway.Gateway }
+
+func (g adminGateway) Snapshot() any { return g.Gateway.Snapshot() }
+
+func (g adminGateway) Reload(ctx context.Context) (any, error) { return g.Gateway.Reload(ctx) }
+
+func (g adminGateway) Drain(context.Context) error {
+	g.Gateway.Drain()
+	return nil
+}

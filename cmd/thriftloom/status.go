@@ -1,0 +1,121 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/thriftloom/thriftloom/gateway/status"
+)
+
+func (a *app) newStatus() *cobra.Command {
+	flags := &adminFlags{}
+	cmd := &cobra.Command{
+		Use: "status", Short: "Show what a running gateway does", Args: cobra.NoArgs,
+		Example: "  thriftloom status\n  thriftloom status --admin unix:/run/thriftloom/admin.sock -o json",
+	}
+	flags.add(cmd)
+	output := addOutput(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := a.adminClient(flags)
+		if err != nil {
+			return err
+		}
+		body, err := c.do(cmd.Context(), "GET", "/api/v1/snapshot")
+		if err != nil {
+			return err
+		}
+		if output.word == "json" {
+			_, err = a.stdout.Write(body)
+			return err
+		}
+		var s status.Snapshot
+		if err := json.Unmarshal(body, &s); err != nil {
+			return fmt.Errorf("%s does not answer with a snapshot: %w", c.address, err)
+		}
+		_, err = fmt.Fprint(a.stdout, statusText(&s))
+		return err
+	}
+	return cmd
+}
+
+// statusText returns a snapshot as tables.
+func statusText(s *status.Snapshot) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "thriftloom %s, up for %v, config %s (%s)%s\n", s.Version, seconds(s.UptimeSeconds, time.Second), s.Config.Path, s.Config.Hash, remarks(s))
+	t := s.Totals
+	fmt.Fprintf(&b, "calls %d  errors %d  in flight %d  queued %d  %.1f/s  p50 %v  p99 %v\n",
+		t.Calls, t.Errors, t.InFlight, t.Queue, t.CallsPerSecond, seconds(t.P50Seconds, 10*time.Microsecond), seconds(t.P99Seconds, 10*time.Microsecond))
+	table(&b, "LISTENER\tSERVICES\tCONNECTIONS", len(s.Listeners), func(i int) []any {
+		l := s.Listeners[i]
+		return []any{l.Address, strings.Join(l.Services, ","), l.Connections}
+	})
+	table(&b, "SERVICE\tUPSTREAM\tMETHODS\tCALLS\tERRORS\tIN FLIGHT", len(s.Services), func(i int) []any { return serviceRow(&s.Services[i]) })
+	type row struct {
+		cluster  string
+		endpoint status.Endpoint
+	}
+	var rows []row
+	for _, c := range s.Clusters {
+		for _, e := range c.Endpoints {
+			rows = append(rows, row{c.Name, e})
+		}
+	}
+	table(&b, "UPSTREAM\tENDPOINT\tSTATE\tIN FLIGHT\tSLOTS\tZOMBIES\tCONNECTIONS\tCALLS\tFAILURES\tLAST ERROR", len(rows), func(i int) []any {
+		e := rows[i].endpoint
+		return []any{
+			rows[i].cluster, e.Name, e.State, e.InFlight, e.Slots, e.Zombies, e.Connections, e.Calls, e.Failures, cmp.Or(e.LastErrorCode, "-"),
+		}
+	})
+	table(&b, "REPLICA\tSERVICE\tSTATE\tPID\tRESTARTS\tSINCE\tLAST EXIT", len(s.Replicas), func(i int) []any {
+		r := s.Replicas[i]
+		return []any{r.Name, r.Service, r.State, r.PID, r.Restarts, r.Since.Format(time.RFC3339), cmp.Or(r.LastExit, "-")}
+	})
+	return b.String()
+}
+
+func remarks(s *status.Snapshot) (text string) {
+	if s.Draining {
+		text += ", draining"
+	}
+	if len(s.Config.Stale) > 0 {
+		text += ", stale: " + strings.Join(s.Config.Stale, ", ")
+	}
+	return text
+}
+
+func serviceRow(s *status.Service) []any {
+	var sum status.Method
+	for _, m := range s.Methods {
+		sum.Calls += m.Calls
+		sum.Errors += m.Errors
+		sum.InFlight += m.InFlight
+	}
+	return []any{s.Name, s.Upstream, len(s.Methods), sum.Calls, sum.Errors, sum.InFlight}
+}
+
+// table writes n rows below a head, unless there are none.
+func table(b *strings.Builder, head string, n int, row func(i int) []any) {
+	if n == 0 {
+		return
+	}
+	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "\n%s\n", head)
+	for i := range n {
+		var cells []string
+		for _, c := range row(i) {
+			cells = append(cells, fmt.Sprint(c))
+		}
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
+	}
+	_ = w.Flush() // b takes all
+}
+
+func seconds(s float64, unit time.Duration) time.Duration {
+	return time.Duration(s * float64(time.Second)).Round(unit)
+}

@@ -1,0 +1,120 @@
+package codec
+
+import (
+	"bytes"
+	"errors"
+	"reflect"
+	"testing"
+
+	"github.com/thriftloom/thriftloom/wire"
+)
+
+func seed(f *testing.F) {
+	v := full()
+	plan := mustCompile(f, "Everything", v)
+	body, err := plan.Append(nil, wire.Binary, &v)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(body)
+	f.Add(body[:len(body)/2])
+	for _, hex := range []string{
+		"00", "0f 000c 0b 7fffffff 00", "0d 000e 0b 08 00000001 00000001 61 00000005 00", "0c 000b 08 0001 00000001 00 0c 000b 00 00",
+		"0f 0010 0c 00000003 00 08 0001 00000001 00 00 00", "0e 000d 08 00000002 00000001 00000001 00",
+	} {
+		f.Add(unhex(f, hex))
+	}
+}
+
+// Whatever the bytes: no panic; what decodes is encoded again to bytes that decode to the same.
+func FuzzDecodeValue(f *testing.F) {
+	seed(f)
+	typ := structType("Everything")
+	f.Fuzz(func(t *testing.T, body []byte) {
+		v, used, err := DecodeStruct(wire.Binary, typ, body, wire.Limits{})
+		if err != nil {
+			if e := (*wire.Error)(nil); !errors.As(err, &e) || e.Offset > len(body) {
+				t.Fatalf("%v is no error of place", err)
+			}
+			return
+		}
+		if used < 1 || used > len(body) {
+			t.Fatalf("used %d of %d bytes", used, len(body))
+		}
+		once, err := AppendStruct(nil, wire.Binary, v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, _, err := DecodeStruct(wire.Binary, typ, once, wire.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if twice, _ := AppendStruct(nil, wire.Binary, again); !bytes.Equal(once, twice) {
+			t.Fatalf("%x\n%x", once, twice)
+		}
+		text, err := AppendJSON(nil, TypeOf(typ), v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = ParseJSON(TypeOf(typ), text)
+	})
+}
+
+// Whatever the bytes: a plan accepts what the plain path accepts, and reads it as it does.
+func FuzzDecodeTyped(f *testing.F) {
+	seed(f)
+	typ := typeOf("Everything")
+	plan := mustCompile(f, "Everything", Everything{})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var got, want Everything
+		used, err := plan.Decode(wire.Binary, body, &got, wire.Limits{})
+		v, plainUsed, plainErr := DecodeStruct(wire.Binary, typ.Struct, body, wire.Limits{})
+		if (err == nil) != (plainErr == nil) || used != plainUsed {
+			t.Fatalf("typed used %d, %v; plain used %d, %v", used, err, plainUsed, plainErr)
+		}
+		if err != nil {
+			return
+		}
+		plainSet(typ, v, reflect.ValueOf(&want).Elem(), true)
+		if a, b := bytesOf(t, &got), bytesOf(t, &want); !bytes.Equal(a, b) { // bytes: NaN is not equal to itself
+			t.Fatalf("typed %+v\nplain %+v", got, want)
+		}
+	})
+}
+
+func bytesOf(t *testing.T, v *Everything) []byte {
+	typ := typeOf("Everything")
+	b, err := AppendValue(nil, wire.Binary, typ, sorted(typ, plainValue(typ, reflect.ValueOf(v))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// Whatever the text: no panic, and a value that is accepted can be written and read again.
+func FuzzParseJSON(f *testing.F) {
+	for _, text := range []string{
+		`{}`, `{"flag":true,"status":"RETIRED","places":[[{"x":1},"p"]],"series":{"ACTIVE":[1,"NaN"]}}`, `{"shape":{"circle":1e3}}`,
+		`{"key":"ab000000-0000-0000-0000-000000000001","raw":"/wA="}`, `[1,{"a":`, `{"text":"\ud800"}`, `{"levels":{"-0":1,"0":2}}`,
+	} {
+		f.Add([]byte(text))
+	}
+	typ := typeOf("Everything")
+	f.Fuzz(func(t *testing.T, text []byte) {
+		v, err := ParseJSON(typ, text)
+		if err != nil {
+			return
+		}
+		once, err := AppendJSON(nil, typ, v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := ParseJSON(typ, once)
+		if err != nil {
+			t.Fatalf("%s\n%v", once, err)
+		}
+		if twice, _ := AppendJSON(nil, typ, again); !bytes.Equal(once, twice) {
+			t.Fatalf("%s\n%s", once, twice)
+		}
+	})
+}

@@ -1,0 +1,184 @@
+package gateway
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/thriftloom/thriftloom/internal/strictyaml"
+	"github.com/thriftloom/thriftloom/schema"
+)
+
+// told reports whether a mistake of key, or of something in it, is noted already: what follows from it is not told as well.
+func (l *loader) told(key string) bool {
+	return slices.ContainsFunc(l.Mistakes(), func(m strictyaml.Mistake) bool {
+		rest, ok := strings.CutPrefix(m.Key, key)
+		return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	})
+}
+
+// broken reports whether lines of the service could not be read: what seems to be missing may stand in them.
+func (l *loader) broken(b strictyaml.Block) bool {
+	next := 1 << 30
+	for _, keys := range []*yaml.Node{l.doc.Root, strictyaml.Find(l.doc.Root, "services")} {
+		for i := 0; keys != nil && i < len(keys.Content); i += 2 {
+			if line := keys.Content[i].Line; line > b.Key.Line {
+				next = min(next, line)
+			}
+		}
+	}
+	return l.doc.Damaged(b.Key.Line, next-1)
+}
+
+// checkSlots checks slots against the kind of server.
+func (l *loader) checkSlots(node *yaml.Node, path string, u *Upstream) {
+	kind := kindOf(u.Server)
+	switch named := func(e Endpoint) bool { return e.Slots > 0 }; {
+	case u.Server == "simple" && u.Slots.N > 1:
+		l.Addf(strictyaml.At(node, "slots"), path+".slots", "a simple server works at one call at a time: slots can only be 1")
+	case kind.Slots == 0 && u.Slots.N == 0 && !l.told(path+".slots") && (len(u.Endpoints) == 0 || !every(u.Endpoints, named)):
+		l.Addf(strictyaml.At(node, "server"), path+".slots", "has to be given for server: %s: its number of workers", u.Server)
+	}
+}
+
+func every[T any](list []T, is func(T) bool) bool {
+	return !slices.ContainsFunc(list, func(x T) bool { return !is(x) })
+}
+
+// checkShared finds what a service says of an upstream that it shares: it would hold for the others as well.
+func (l *loader) checkShared(b strictyaml.Block, key, name string) {
+	for _, what := range []string{"queue", "health"} {
+		if at := strictyaml.Find(b.Value, what); at != nil {
+			l.Addf(at, key+"."+what, "cannot be set here: the upstream %q is shared; its queue is that of `defaults`, and its health check has no method", name)
+		}
+	}
+}
+
+// checkHealth finds a method of the health check that the service does not have.
+func (l *loader) checkHealth(b strictyaml.Block, key string, s *Service, svc *schema.Service) {
+	if s.Health.Method == "" || svc == nil || svc.Method(s.Health.Method) != nil {
+		return
+	}
+	names := make([]string, len(svc.Methods))
+	for i, m := range svc.Methods {
+		names[i] = m.Name
+	}
+	l.Addf(strictyaml.At(b.Value, "health", "method"), key+".health.method", "%s has no method %q%s",
+		s.Service, s.Health.Method, strictyaml.DidYouMean(s.Health.Method, names))
+}
+
+// checkFolder finds a folder that is not there.
+func (l *loader) checkFolder(node *yaml.Node, key, path string) {
+	switch info, err := os.Stat(path); {
+	case err != nil:
+		l.Addf(node, key, "no such folder")
+	case !info.IsDir():
+		l.Addf(node, key, "is not a folder")
+	}
+}
+
+// checkOverlay finds a file of policies beside the IDL, which would be left out in silence.
+func (l *loader) checkOverlay(idl, key string) {
+	overlay := strings.TrimSuffix(idl, filepath.Ext(idl)) + ".policy.yaml"
+	if _, err := os.Stat(overlay); err == nil {
+		l.Add(strictyaml.Mistake{File: l.relative(overlay), Line: 1, Col: 1, Key: key, Text: "a file of policies beside the IDL is not built yet"})
+	}
+}
+
+// checkNames finds an upstream that has the name of a service with an upstream of its own: metrics and sockets could not tell them apart.
+func (l *loader) checkNames() {
+	for _, b := range l.cfg.Upstreams {
+		for _, s := range l.cfg.Services {
+			if u := strictyaml.Find(s.Value, "upstream"); s.Name == b.Name && u != nil && u.Kind == yaml.MappingNode {
+				l.Addf(b.Key, "upstreams."+b.Name, "the service %s has an upstream of its own, which has this name already", s.Name)
+			}
+		}
+	}
+}
+
+// checkAdmin checks the admin listener and its token.
+func (l *loader) checkAdmin() {
+	a := l.cfg.Admin
+	if a.at.node == nil {
+		return
+	}
+	token := strictyaml.Find(a.at.node, "token") != nil
+	switch {
+	case a.Address == "" && !l.told("admin"):
+		l.Addf(a.at.node, "admin.address", "is missing")
+		return
+	case a.Address == "":
+		return
+	case token && a.TokenFile != "":
+		l.Addf(a.at.node, "admin.token_file", "token and token_file are both given")
+	case a.TokenFile != "":
+		if _, err := readSecret(l.abs(a.TokenFile)); err != nil {
+			l.Addf(strictyaml.At(a.at.node, "token_file"), "admin.token_file", "%s: %v", a.TokenFile, cause(err))
+		}
+		l.files = append(l.files, l.abs(a.TokenFile))
+	case token && strings.TrimSpace(a.Token) == "" && !l.told("admin.token"):
+		l.Addf(strictyaml.At(a.at.node, "token"), "admin.token", "is empty")
+	case a.Token == "" && !Loopback(a.Address) && !l.told("admin"):
+		l.Addf(a.at.node, "admin", "%s can be reached from other machines: it needs a token (token_file)", a.Address)
+	}
+	l.checkHTTP(a.at.node, "admin", a.Address)
+}
+
+// cause is what went wrong with a file, without its path.
+func cause(err error) error {
+	if e, ok := err.(*os.PathError); ok {
+		return e.Err
+	}
+	return err
+}
+
+// overlap reports whether one socket would be in the way of the other: the same address, or the same port on every address.
+func overlap(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil || strings.HasPrefix(a, "unix:") || strings.HasPrefix(b, "unix:") {
+		return a == b
+	}
+	if portA != portB || portA == "0" {
+		return false
+	}
+	same := func(h string) string { return strings.Replace(h, "localhost", "127.0.0.1", 1) }
+	return same(hostA) == same(hostB) || all(hostA, hostB) || all(hostB, hostA)
+}
+
+// all reports whether a socket on host takes the port on other as well.
+func all(host, other string) bool {
+	return host == "" || host == "::" || host == "0.0.0.0" && !strings.Contains(other, ":")
+}
+
+// warnAmbiguous tells of method names that fit several services of one listener, in one line for the same services.
+func (l *loader) warnAmbiguous(node *yaml.Node, key string, labels []string) {
+	owners := map[string][]string{}
+	for _, s := range l.cfg.Resolved.services {
+		if slices.Contains(labels, s.label) {
+			for _, m := range s.schema.Methods {
+				owners[m.Name] = append(owners[m.Name], s.label)
+			}
+		}
+	}
+	shared := map[string][]string{}
+	for _, name := range slices.Sorted(maps.Keys(owners)) {
+		if fits := owners[name]; len(fits) > 1 {
+			together := strings.Join(fits, " and ")
+			shared[together] = append(shared[together], fmt.Sprintf("%q", name))
+		}
+	}
+	for together, names := range shared {
+		what := "the bare name " + names[0] + " fits"
+		if len(names) > 1 {
+			what = "the bare names " + strings.Join(names, ", ") + " fit"
+		}
+		l.warnf(node, key, "%s %s: refused unless default: names one", what, together)
+	}
+}
