@@ -42,21 +42,27 @@ func (m Mismatches) Error() string {
 type Option func(*options)
 
 type options struct {
-	exceptions []reflect.Type // struct types
+	exceptions []exceptionType
+}
+
+// exceptionType is the Go type of a declared exception.
+type exceptionType struct {
+	typ     reflect.Type // the struct
+	byValue bool         // named as a value: callers get it as one
 }
 
 // Exceptions names the Go types of declared exceptions, as values or nil pointers: Exceptions((*NotFound)(nil)). Each is a struct that
 // is an error and is named as the exception is. A server finds them by itself when they are returned; named here they are checked at
-// start. A client returns these types instead of *Exception.
+// start. A client returns these types instead of *Exception: pointers, or values where a value is given here.
 func Exceptions(types ...error) Option {
 	return func(o *options) {
 		for _, e := range types {
-			t := reflect.TypeOf(e)
-			if t != nil && t.Kind() == reflect.Pointer {
-				t = t.Elem()
-			}
-			if t != nil {
-				o.exceptions = append(o.exceptions, t)
+			switch t := reflect.TypeOf(e); {
+			case t == nil:
+			case t.Kind() == reflect.Pointer:
+				o.exceptions = append(o.exceptions, exceptionType{t.Elem(), false})
+			default:
+				o.exceptions = append(o.exceptions, exceptionType{t, true})
 			}
 		}
 	}
@@ -70,14 +76,14 @@ func collect(opts []Option) *options {
 	return o
 }
 
-// exception returns the Go type named as the exception s is, or nil.
-func (o *options) exception(s *schema.StructType) reflect.Type {
+// exception returns the Go type named as the exception s is; ok is false where there is none.
+func (o *options) exception(s *schema.StructType) (t exceptionType, ok bool) {
 	for _, t := range o.exceptions {
-		if sameType(t, s) {
-			return t
+		if sameType(t.typ, s) {
+			return t, true
 		}
 	}
-	return nil
+	return exceptionType{}, false
 }
 
 // sameType reports whether t is named as s is; the name of an included file is left out.
@@ -97,7 +103,7 @@ type binding struct {
 	args   *codec.Plan  // of argsType
 	goArgs reflect.Type // struct with a field for each argument
 	result *codec.Plan  // nil for void and oneway
-	goRes  reflect.Type // struct with the result as its one field
+	goRes  reflect.Type // struct with the result as its one field; a caller's is a pointer, slice or map, so that nil says "none"
 	ret    reflect.Type // nil for void and oneway
 	where  string
 }
@@ -127,13 +133,21 @@ func signature(m *schema.Method, ft reflect.Type, receiver int) (*binding, Misma
 	b.goArgs = reflect.StructOf(fields)
 	b.args, more = codec.Compile(codec.TypeOf(m.Args), b.goArgs)
 	if returns && len(more) == 0 {
-		b.goRes = resultStruct("success", b.ret)
+		t := b.ret
+		if caller := receiver == 0; caller && !nilable(t) {
+			t = reflect.PointerTo(t)
+		}
+		b.goRes = resultStruct("success", t)
 		b.result, more = codec.Compile(codec.TypeOf(m.Result), b.goRes)
 	}
 	for _, x := range more {
 		bad = append(bad, Mismatch{b.where + ": " + x.Path, x.Expected, x.Found})
 	}
 	return b, bad
+}
+
+func nilable(t reflect.Type) bool {
+	return t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map
 }
 
 // resultStruct is a result struct with one of its fields, as Go.
@@ -194,27 +208,27 @@ func shape(ft reflect.Type, receiver int) string {
 	return strings.TrimSpace(fmt.Sprintf("func(%s) %s", strings.Join(in, ", "), results))
 }
 
-// checkExceptions matches the Go types that options name to the exceptions that the service declares.
+// check matches the Go types that options name to the exceptions that the service declares.
 func (o *options) check(svc *schema.Service) (bad Mismatches) {
 	used := map[reflect.Type]bool{}
 	seen := map[*schema.StructType]bool{}
 	for _, m := range svc.Methods {
 		for _, f := range m.Throws {
-			t := o.exception(f.Type.Struct)
-			if t == nil {
+			t, ok := o.exception(f.Type.Struct)
+			if !ok {
 				continue
 			}
-			used[t] = true
+			used[t.typ] = true
 			if seen[f.Type.Struct] {
 				continue
 			}
 			seen[f.Type.Struct] = true
-			bad = append(bad, check(svc.Name+": exception "+f.Type.Struct.Name, f.Type, t)...)
+			bad = append(bad, check(svc.Name+": exception "+f.Type.Struct.Name, f.Type, t.typ)...)
 		}
 	}
 	for _, t := range o.exceptions {
-		if !used[t] {
-			bad = append(bad, Mismatch{svc.Name + ": exceptions", "a type named as a declared exception is", t.String()})
+		if !used[t.typ] {
+			bad = append(bad, Mismatch{svc.Name + ": exceptions", "a type named as a declared exception is", t.typ.String()})
 		}
 	}
 	return bad

@@ -51,7 +51,9 @@ func Client(svc *schema.Service, h rpc.Handler, target any, opts ...Option) erro
 		}
 		c := &caller{binding: b, handler: h}
 		for _, f := range b.method.Throws {
-			c.throws = append(c.throws, declared(b.method, f, o.exception(f.Type.Struct)))
+			if t, ok := o.exception(f.Type.Struct); ok {
+				c.throws = append(c.throws, declared(b.method, f, t))
+			}
 		}
 		v.Elem().Field(i).Set(reflect.MakeFunc(v.Elem().Field(i).Type(), c.invoke))
 	}
@@ -105,14 +107,11 @@ type caller struct {
 	throws  []*thrown
 }
 
-// declared is how an exception is decoded; typ is nil where the program has named no Go type.
-func declared(m *schema.Method, f *schema.Field, typ reflect.Type) *thrown {
-	t := &thrown{field: f}
-	if typ != nil {
-		t.typ = resultStruct(f.Name, reflect.PointerTo(typ))
-		t.plan, _ = codec.Compile(codec.TypeOf(m.Result), t.typ)
-	}
-	return t
+// declared is how an exception is decoded for which the program has named a Go type. That it fits has been checked.
+func declared(m *schema.Method, f *schema.Field, t exceptionType) *thrown {
+	typ := resultStruct(f.Name, reflect.PointerTo(t.typ))
+	plan, _ := codec.Compile(codec.TypeOf(m.Result), typ)
+	return &thrown{field: f, typ: typ, plan: plan, byValue: t.byValue}
 }
 
 // invoke makes one call.
@@ -142,7 +141,7 @@ func (c *caller) call(in []reflect.Value) (result reflect.Value, err error) {
 	}
 	body, err := c.args.Append(nil, wire.Binary, args.Interface())
 	if err != nil {
-		return result, fmt.Errorf("%s: %w", c.where, err)
+		return result, &rpc.Error{Code: rpc.Malformed, Reach: rpc.NotSent, Op: c.where, Text: "the arguments cannot be written", Err: err}
 	}
 	reply, err := c.handler.Handle(ctx, newCall(ctx, c.method, body))
 	if err != nil || c.method.Oneway {
@@ -154,14 +153,18 @@ func (c *caller) call(in []reflect.Value) (result reflect.Value, err error) {
 	if c.ret == nil {
 		return result, nil
 	}
-	if empty(reply) {
-		return result, missing(c.where)
-	}
 	out := reflect.New(c.goRes)
 	if _, err := c.result.Decode(reply.Protocol, reply.Body, out.Interface(), wire.Limits{}); err != nil {
 		return result, unreadable(c.where, err)
 	}
-	return out.Elem().Field(0), nil
+	switch v := out.Elem().Field(0); {
+	case v.IsNil():
+		return result, missing(c.where)
+	case v.Type() != c.ret:
+		return v.Elem(), nil
+	default:
+		return v, nil
+	}
 }
 
 // newCall makes a call of the method; a deadline of ctx becomes the call's.
@@ -175,9 +178,6 @@ func newCall(ctx context.Context, m *schema.Method, body []byte) *rpc.Call {
 	return call
 }
 
-// empty reports whether a reply has neither a result nor an exception.
-func empty(r *rpc.Reply) bool { return len(r.Body) <= 1 }
-
 func missing(where string) error {
 	return &rpc.Error{Code: rpc.MissingResult, Reach: rpc.Answered, Op: where, Text: "the reply has no result"}
 }
@@ -189,7 +189,7 @@ func unreadable(where string, err error) error {
 // exception makes an error of a declared exception.
 func (c *caller) exception(reply *rpc.Reply) error {
 	for _, t := range c.throws {
-		if t.field.ID != reply.Exception || t.plan == nil {
+		if t.field.ID != reply.Exception {
 			continue
 		}
 		out := reflect.New(t.typ)
@@ -197,10 +197,13 @@ func (c *caller) exception(reply *rpc.Reply) error {
 			return unreadable(c.where, err)
 		}
 		v := out.Elem().Field(0)
-		if e, ok := v.Interface().(error); ok {
-			return e
+		if v.IsNil() { // the field is not of the exception's type
+			break
 		}
-		return v.Elem().Interface().(error) // its Error method is on the value
+		if t.byValue {
+			v = v.Elem()
+		}
+		return v.Interface().(error)
 	}
 	_, exc, err := decode(c.method, reply)
 	if err != nil {
@@ -233,6 +236,10 @@ func decode(m *schema.Method, reply *rpc.Reply) (schema.Value, *Exception, error
 		if s, ok := v.Fields[f.Index].(*schema.StructValue); ok {
 			return nil, &Exception{Type: f.Type.Struct.Name, Value: s}, nil
 		}
+	}
+	if reply.Exception != 0 {
+		text := fmt.Sprintf("the reply has an exception that the IDL does not declare (field %d)", reply.Exception)
+		return nil, nil, &rpc.Error{Code: rpc.OtherException, Reach: rpc.Answered, Op: where, Text: text}
 	}
 	if m.Return.Kind == schema.Void {
 		return nil, nil, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"runtime/debug"
 	"sync"
 
 	"github.com/thriftloom/thriftloom/codec"
@@ -20,7 +21,7 @@ import (
 //	oneway void track(1: string e)  Track(ctx context.Context, e string) error
 //
 // An error whose type is named as a declared exception of the method is that exception, also where it is wrapped; an *rpc.Error goes out as
-// it is; any other error, and a panic, is a failed handler. A nil slice or map is an empty one; a nil pointer is a missing result. The
+// it is, but as answered; the context's error, once the call's time is over, is that; any other error, and a panic, is a failed handler. A nil slice or map is an empty one; a nil pointer is a missing result. The
 // context has the call's deadline. Further methods of impl are ignored. The error is Mismatches.
 func Server(svc *schema.Service, impl any, opts ...Option) (rpc.Handler, error) {
 	methods, err := serverBindings(svc, impl, collect(opts))
@@ -77,10 +78,10 @@ func methodNamed(t reflect.Type, name string) (reflect.Method, bool) {
 
 // Handle answers one call.
 func (s *server) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
-	if call.Method == nil {
+	m := s.method(call)
+	if m == nil {
 		return nil, &rpc.Error{Code: rpc.UnknownMethod, Reach: rpc.Answered, Op: s.service.Name, Text: fmt.Sprintf("no method %q", call.Name)}
 	}
-	m := s.methods[call.Method.Index]
 	args := reflect.New(m.goArgs)
 	if _, err := m.args.Decode(call.Protocol, call.Body, args.Interface(), wire.Limits{}); err != nil {
 		return nil, &rpc.Error{Code: rpc.Malformed, Reach: rpc.Answered, Op: m.where, Text: "the arguments cannot be read", Err: err}
@@ -100,16 +101,31 @@ func (s *server) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error)
 		return nil, failed
 	}
 	if err, _ := out[len(out)-1].Interface().(error); err != nil {
-		return s.failure(m, call, err)
+		return s.failure(ctx, m, call, err)
 	}
 	return m.reply(call, out)
+}
+
+// method returns what answers the call, nil if nothing does. A caller in the same process may have loaded the IDL on its own: its methods
+// are known by their names.
+func (s *server) method(call *rpc.Call) *served {
+	if call.Method == nil {
+		return nil
+	}
+	if i := call.Method.Index; i < len(s.methods) && s.methods[i].method == call.Method {
+		return s.methods[i]
+	}
+	if m := s.service.Method(call.Method.Name); m != nil {
+		return s.methods[m.Index]
+	}
+	return nil
 }
 
 // run calls the Go method. A panic is a failed handler.
 func (m *served) run(in []reflect.Value) (out []reflect.Value, failed *rpc.Error) {
 	defer func() {
 		if p := recover(); p != nil {
-			failed = &rpc.Error{Code: rpc.HandlerFailed, Reach: rpc.Answered, Op: m.where, Text: "the handler panicked", Err: fmt.Errorf("panic: %v", p)}
+			failed = &rpc.Error{Code: rpc.HandlerFailed, Reach: rpc.Answered, Op: m.where, Text: "the handler panicked", Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack())}
 		}
 	}()
 	return m.call.Call(in), nil
@@ -151,6 +167,8 @@ type thrown struct {
 	plan  *codec.Plan
 	typ   reflect.Type // struct with one field, a pointer to the exception
 	err   error        // the Go type does not fit
+
+	byValue bool // callers get the exception as a value
 }
 
 type exceptionKey struct {
@@ -158,35 +176,52 @@ type exceptionKey struct {
 	typ    reflect.Type
 }
 
-// failure makes a reply of a declared exception, and an error of any other.
-func (s *server) failure(m *served, call *rpc.Call, err error) (*rpc.Reply, error) {
-	var e *rpc.Error
-	if errors.As(err, &e) {
+// failure makes a reply of a declared exception, and an error of any other: of what err wraps, the outermost that is one of the two.
+func (s *server) failure(ctx context.Context, m *served, call *rpc.Call, err error) (*rpc.Reply, error) {
+	for _, at := range chain(err) {
+		if e, ok := at.(*rpc.Error); ok && e != nil {
+			answered := *e // whatever became of a call that the handler made: this one reached it
+			answered.Reach = rpc.Answered
+			return nil, &answered
+		}
+		if t, v := s.declared(m, at); t != nil {
+			return m.exception(call, t, v)
+		}
+	}
+	if over := ctx.Err(); over != nil && errors.Is(err, over) {
+		e := rpc.AsError(over, m.where)
+		e.Reach, e.Err = rpc.Answered, err
 		return nil, e
 	}
-	for _, at := range chain(err) {
-		v := reflect.ValueOf(at)
-		if v.Kind() != reflect.Pointer {
-			p := reflect.New(v.Type())
-			p.Elem().Set(v)
-			v = p
-		}
-		t := s.exception(m.method, v.Type().Elem())
-		if t == nil || v.IsNil() {
-			continue
-		}
-		if t.err != nil {
-			return nil, &rpc.Error{Code: rpc.HandlerFailed, Reach: rpc.Answered, Op: m.where, Text: "an exception's Go type does not fit", Err: t.err}
-		}
-		result := reflect.New(t.typ)
-		result.Elem().Field(0).Set(v)
-		body, err := t.plan.Append(nil, call.Protocol, result.Interface())
-		if err != nil {
-			return nil, m.unwritten(err)
-		}
-		return &rpc.Reply{Protocol: call.Protocol, Body: body, Exception: t.field.ID}, nil
-	}
 	return nil, &rpc.Error{Code: rpc.HandlerFailed, Reach: rpc.Answered, Op: m.where, Text: "the handler failed", Err: err}
+}
+
+// declared returns err as a pointer to a declared exception's Go type, with its plan; nil where it is none.
+func (s *server) declared(m *served, err error) (*thrown, reflect.Value) {
+	v := reflect.ValueOf(err)
+	if v.Kind() != reflect.Pointer {
+		p := reflect.New(v.Type())
+		p.Elem().Set(v)
+		v = p
+	}
+	if v.IsNil() {
+		return nil, v
+	}
+	return s.exception(m.method, v.Type().Elem()), v
+}
+
+// exception encodes a declared exception.
+func (m *served) exception(call *rpc.Call, t *thrown, v reflect.Value) (*rpc.Reply, error) {
+	if t.err != nil {
+		return nil, &rpc.Error{Code: rpc.Internal, Reach: rpc.Answered, Op: m.where, Text: "an exception's Go type does not fit", Err: t.err}
+	}
+	result := reflect.New(t.typ)
+	result.Elem().Field(0).Set(v)
+	body, err := t.plan.Append(nil, call.Protocol, result.Interface())
+	if err != nil {
+		return nil, m.unwritten(err)
+	}
+	return &rpc.Reply{Protocol: call.Protocol, Body: body, Exception: t.field.ID}, nil
 }
 
 // chain returns err and all that it wraps, outermost first.
@@ -200,7 +235,11 @@ func chain(err error) (all []error) {
 				queue = append(queue, inner)
 			}
 		case interface{ Unwrap() []error }:
-			queue = append(queue, w.Unwrap()...)
+			for _, inner := range w.Unwrap() {
+				if inner != nil {
+					queue = append(queue, inner)
+				}
+			}
 		}
 	}
 	return all

@@ -233,6 +233,7 @@ func (c *Cluster) settle(n *node, l *link, o rpc.Outcome, took time.Duration) {
 	n.count(o)
 	if o == rpc.Success || o == rpc.DeclaredException {
 		c.latency.Add(took)
+		n.latency.Add(took)
 	}
 	if l == nil {
 		c.release(n, o, now)

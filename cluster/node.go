@@ -6,6 +6,7 @@ import (
 
 	"github.com/thriftloom/thriftloom/client"
 	"github.com/thriftloom/thriftloom/cluster/balance"
+	"github.com/thriftloom/thriftloom/internal/quantile"
 	"github.com/thriftloom/thriftloom/rpc"
 )
 
@@ -19,6 +20,7 @@ type node struct {
 	failures int64
 	zombies  int // slots whose caller has its answer, or has gone, while the peer is still at work
 	lastErr  rpc.Outcome
+	latency  quantile.Sketch // of attempts that were answered
 }
 
 func (n *node) count(o rpc.Outcome) {

@@ -26,6 +26,7 @@ type EndpointSnapshot struct {
 	Calls       int64
 	Failures    int64
 	LastFailure string // outcome class, "" if there was none
+	P50, P99    time.Duration
 }
 
 // Snapshot returns the cluster as it is now.
@@ -51,6 +52,7 @@ func (n *node) snapshot(state string) EndpointSnapshot {
 	e := EndpointSnapshot{
 		Name: n.Endpoint.Name, Address: n.Endpoint.Address, State: state, Slots: n.Slots, InFlight: n.InFlight, Zombies: n.zombies,
 		Connections: len(n.free) + n.InFlight, Calls: n.calls, Failures: n.failures,
+		P50: n.latency.Quantile(0.5), P99: n.latency.Quantile(0.99),
 	}
 	if n.lastErr != 0 {
 		e.LastFailure = n.lastErr.String()

@@ -25,6 +25,10 @@ type routes struct {
 	unrouted func(reason string)  // counts calls that lead nowhere
 }
 
+// controlPrefix begins the methods by which Thriftloom's own clients probe and fence a peer. No service has one: they are answered here,
+// counted nowhere, and never reach a worker.
+const controlPrefix = "__thriftloom_"
+
 // newRoutes makes the routes of a listener. fallback is the label of its default service, "" for none.
 func newRoutes(targets []*target, fallback string, unrouted func(string)) *routes {
 	r := &routes{services: map[string]*target{}, methods: map[string][]*target{}, unrouted: unrouted}
@@ -43,6 +47,9 @@ func newRoutes(targets []*target, fallback string, unrouted func(string)) *route
 // route finds who answers a message, and fills what the call is named. The error is what the caller is told.
 func (r *routes) route(head *wire.Head, call *rpc.Call) (rpc.Handler, *rpc.Error) {
 	name := head.Name
+	if strings.HasPrefix(name, controlPrefix) {
+		return nil, &rpc.Error{Code: rpc.UnknownMethod, Reach: rpc.Answered, Op: "gateway", Text: "no service has this method"}
+	}
 	if label, method, ok := transport.SplitName(name); ok {
 		t := r.services[label]
 		if t == nil {

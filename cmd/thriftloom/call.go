@@ -256,5 +256,5 @@ func (a *app) completeCall(f *callFlags, at int, begun string) []cobra.Completio
 	if err != nil || at > 1 || at == 0 && !f.empty {
 		return nil
 	}
-	return completeMethods(doc.AllServices(), begun)
+	return completeMethods(doc, begun)
 }

@@ -100,7 +100,9 @@ func (d *demo) state() view.State {
 	}
 	for _, r := range s.Replicas {
 		e := endpoints[r.Name]
-		row := view.Replica{Name: r.Name, State: r.State, PID: r.PID, InFlight: e.InFlight, Slots: e.Slots, Restarts: r.Restarts}
+		row := view.Replica{Name: r.Name, State: r.State, PID: r.PID, InFlight: e.InFlight, Slots: e.Slots, Restarts: r.Restarts,
+			P50: seconds(e.P50Seconds, time.Microsecond), P99: seconds(e.P99Seconds, time.Microsecond),
+		}
 		if before, ok := d.seen[r.Name]; ok && e.Calls >= before {
 			row.Rate = float64(e.Calls-before) * 4 // four frames a second
 		}

@@ -15,6 +15,7 @@ type described struct {
 	services []*schema.Service
 	methods  []*schema.Method // asked for by name, without their service
 	types    []any
+	from     *schema.Document // the file, from which names are seen
 }
 
 func (a *app) newDescribe() *cobra.Command {
@@ -50,14 +51,14 @@ func (a *app) newDescribe() *cobra.Command {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		names := append(serviceNames(doc), typeNames(describeAll(doc).types)...)
-		return append(completeNames(names, begun), completeMethods(doc.AllServices(), begun)...), cobra.ShellCompDirectiveNoFileComp
+		return append(completeNames(names, begun), completeMethods(doc, begun)...), cobra.ShellCompDirectiveNoFileComp
 	}
 	return cmd
 }
 
 // describeAll is the whole file, with what it includes behind it.
 func describeAll(doc *schema.Document) described {
-	d := described{services: doc.AllServices()}
+	d := described{services: doc.AllServices(), from: doc}
 	seen := map[*schema.Document]bool{}
 	var add func(*schema.Document)
 	add = func(doc *schema.Document) {
@@ -90,17 +91,17 @@ func describeOne(doc *schema.Document, name string) (described, error) {
 	switch x := doc.Lookup(strings.ReplaceAll(name, "/", ".")).(type) {
 	case nil:
 	case *schema.Service:
-		return described{services: []*schema.Service{x}}, nil
+		return described{services: []*schema.Service{x}, from: doc}, nil
 	default:
-		return described{types: []any{x}}, nil
+		return described{types: []any{x}, from: doc}, nil
 	}
 	if m, err := findMethod(doc, name); err == nil {
-		return described{methods: []*schema.Method{m}, types: reachable(m)}, nil
+		return described{methods: []*schema.Method{m}, types: reachable(m), from: doc}, nil
 	}
 	all := append(serviceNames(doc), typeNames(describeAll(doc).types)...)
 	for _, s := range doc.AllServices() {
 		for _, m := range s.Methods {
-			all = append(all, m.Name, s.Name+"."+m.Name)
+			all = append(all, m.Name, serviceName(s, doc)+"."+m.Name)
 		}
 	}
 	return described{}, usageError("%s has no service, method or type %q%s", doc.Path, name, codec.DidYouMean(name, all))

@@ -56,17 +56,17 @@ type (
 
 func (d described) json() (out jsonDescription) {
 	for _, s := range d.services {
-		service := jsonService{Name: s.Name, Doc: s.Doc, Methods: []jsonMethod{}}
+		service := jsonService{Name: serviceName(s, d.from), Doc: s.Doc, Methods: []jsonMethod{}}
 		if s.Extends != nil {
-			service.Extends = s.Extends.Name
+			service.Extends = serviceName(s.Extends, d.from)
 		}
 		for _, m := range s.Methods {
-			service.Methods = append(service.Methods, methodJSON(m))
+			service.Methods = append(service.Methods, methodJSON(m, d.from))
 		}
 		out.Services = append(out.Services, service)
 	}
 	for _, m := range d.methods {
-		out.Methods = append(out.Methods, methodJSON(m))
+		out.Methods = append(out.Methods, methodJSON(m, d.from))
 	}
 	for _, t := range d.types {
 		out.Types = append(out.Types, typeJSON(t))
@@ -74,9 +74,9 @@ func (d described) json() (out jsonDescription) {
 	return out
 }
 
-func methodJSON(m *schema.Method) jsonMethod {
+func methodJSON(m *schema.Method, from *schema.Document) jsonMethod {
 	return jsonMethod{
-		Name: m.Name, Service: m.Service.Name, Declared: m.Declared.Name, Oneway: m.Oneway, Returns: m.Return.String(),
+		Name: m.Name, Service: serviceName(m.Service, from), Declared: serviceName(m.Declared, from), Oneway: m.Oneway, Returns: m.Return.String(),
 		Args: fieldsJSON(m.Args.Fields), Throws: fieldsJSON(m.Throws), Doc: m.Doc,
 	}
 }

@@ -12,10 +12,10 @@ import (
 func (d described) text() string {
 	var blocks []string
 	for _, s := range d.services {
-		blocks = append(blocks, serviceText(s))
+		blocks = append(blocks, serviceText(s, d.from))
 	}
 	for _, m := range d.methods {
-		blocks = append(blocks, docText("", m.Doc)+signature(m)+inherited(m)+"\n")
+		blocks = append(blocks, docText("", m.Doc)+signature(m)+inherited(m, d.from)+"\n")
 	}
 	for _, t := range d.types {
 		blocks = append(blocks, typeText(t))
@@ -23,24 +23,24 @@ func (d described) text() string {
 	return strings.Join(blocks, "\n")
 }
 
-func serviceText(s *schema.Service) string {
+func serviceText(s *schema.Service, from *schema.Document) string {
 	var b strings.Builder
-	b.WriteString(docText("", s.Doc) + "service " + s.Name)
+	b.WriteString(docText("", s.Doc) + "service " + serviceName(s, from))
 	if s.Extends != nil {
-		b.WriteString(" extends " + s.Extends.Name)
+		b.WriteString(" extends " + serviceName(s.Extends, from))
 	}
 	b.WriteString(" {\n")
 	for _, m := range s.Methods {
-		b.WriteString(docText("  ", m.Doc) + "  " + signature(m) + inherited(m) + "\n")
+		b.WriteString(docText("  ", m.Doc) + "  " + signature(m) + inherited(m, from) + "\n")
 	}
 	return b.String() + "}\n"
 }
 
-func inherited(m *schema.Method) string {
-	if m.Declared == m.Service || m.Declared == nil {
+func inherited(m *schema.Method, from *schema.Document) string {
+	if m.Declared == m.Service {
 		return ""
 	}
-	return "  // of " + m.Declared.Name
+	return "  // of " + serviceName(m.Declared, from)
 }
 
 // signature returns `User getUser(1: i64 id) throws (1: NotFound missing)`.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -82,9 +83,17 @@ func findService(doc *schema.Document, name string) (*schema.Service, error) {
 
 func serviceNames(doc *schema.Document) (names []string) {
 	for _, s := range doc.AllServices() {
-		names = append(names, s.Name)
+		names = append(names, serviceName(s, doc))
 	}
 	return names
+}
+
+// serviceName returns the service's name as doc's file has to write it: with a prefix where it stands in another file.
+func serviceName(s *schema.Service, doc *schema.Document) string {
+	if s.Document == doc {
+		return s.Name
+	}
+	return strings.TrimSuffix(filepath.Base(s.Document.Path), ".thrift") + "." + s.Name
 }
 
 func methodNames(s *schema.Service) (names []string) {
@@ -94,15 +103,15 @@ func methodNames(s *schema.Service) (names []string) {
 	return names
 }
 
-// completeMethods returns "Users.getUser" for each method whose name begins so, with its signature. Mistakes complete nothing.
-func completeMethods(services []*schema.Service, begun string) (found []cobra.Completion) {
+// completeMethods returns "Users.getUser" for each method of the IDL whose name begins so, with its signature.
+func completeMethods(doc *schema.Document, begun string) (found []cobra.Completion) {
 	dot := "."
 	if strings.Contains(begun, "/") {
 		dot = "/"
 	}
-	for _, s := range services {
+	for _, s := range doc.AllServices() {
 		for _, m := range s.Methods {
-			if name := s.Name + dot + m.Name; strings.HasPrefix(name, begun) {
+			if name := serviceName(s, doc) + dot + m.Name; strings.HasPrefix(name, begun) {
 				found = append(found, cobra.CompletionWithDesc(name, signature(m)))
 			}
 		}

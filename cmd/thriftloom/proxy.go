@@ -70,7 +70,7 @@ func (f *proxyFlags) yaml(listen string, servers []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, label := splitTarget(service.Name)
+	label, name := service.Name, serviceName(service, doc)
 	var b strings.Builder
 	line := func(indent int, key, value string) {
 		fmt.Fprintf(&b, "%*s%s: %s\n", indent, "", key, value)
@@ -81,8 +81,8 @@ func (f *proxyFlags) yaml(listen string, servers []string) (string, error) {
 	}
 	b.WriteString("services:\n")
 	fmt.Fprintf(&b, "  %s:\n", label)
-	if label != service.Name {
-		line(4, "service", quoteYAML(service.Name))
+	if label != name {
+		line(4, "service", quoteYAML(name))
 	}
 	if len(f.idl.include) == 0 {
 		line(4, "idl", quoteYAML(f.idl.path))

@@ -17,7 +17,6 @@ type site struct {
 	name     string
 	listener net.Listener
 	token    string
-	loopback bool // reached from this machine only
 }
 
 // openSites opens what the config names. On an error none stays open.
@@ -39,7 +38,7 @@ func openSites(ctx context.Context, cfg *gateway.Config) ([]*site, error) {
 			closeSites(sites)
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
-		sites = append(sites, &site{name: s.name, listener: l, token: token, loopback: gateway.Loopback(s.address)})
+		sites = append(sites, &site{name: s.name, listener: l, token: token})
 	}
 	return sites, nil
 }
@@ -53,7 +52,7 @@ func closeSites(sites []*site) {
 // serve answers until ctx ends.
 func (s *site) serve(ctx context.Context, r *running) {
 	handler := admin.NewHandler(admin.Config{
-		Token: s.token, ReadOnly: s.name == "health", Loopback: s.loopback, Audit: r.log,
+		Token: s.token, ReadOnly: s.name == "health", Loopback: gateway.Loopback(listenAddress(s.listener)), Audit: r.log,
 		Metrics: promhttp.HandlerFor(r.gateway.Registry(), promhttp.HandlerOpts{}),
 	}, adminGateway{r.gateway})
 	if err := admin.Serve(ctx, s.listener, handler); err != nil {

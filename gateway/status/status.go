@@ -80,16 +80,18 @@ type Cluster struct {
 // Endpoint is one address of a cluster. A slot is taken by a call in flight, or by a zombie: a call that has timed out and may still
 // keep the peer busy.
 type Endpoint struct {
-	Name          string `json:"name"`
-	Address       string `json:"address,omitempty"`
-	State         string `json:"state"` // up, down or draining
-	Slots         int    `json:"slots"`
-	InFlight      int    `json:"in_flight"`
-	Zombies       int    `json:"zombies"`
-	Connections   int    `json:"connections"`
-	Calls         int64  `json:"calls"` // attempts
-	Failures      int64  `json:"failures"`
-	LastErrorCode string `json:"last_error_code"` // of the last failure; "" where there was none
+	Name          string  `json:"name"`
+	Address       string  `json:"address,omitempty"`
+	State         string  `json:"state"` // up, down or draining
+	Slots         int     `json:"slots"`
+	InFlight      int     `json:"in_flight"`
+	Zombies       int     `json:"zombies"`
+	Connections   int     `json:"connections"`
+	Calls         int64   `json:"calls"` // attempts
+	Failures      int64   `json:"failures"`
+	LastErrorCode string  `json:"last_error_code"` // of the last failure; "" where there was none
+	P50Seconds    float64 `json:"p50_seconds"`     // of attempts that were answered, lately
+	P99Seconds    float64 `json:"p99_seconds"`
 }
 
 // Replica is one process, container or pod that the gateway runs.

@@ -1,0 +1,199 @@
+package interop
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/thriftloom/thriftloom"
+	"github.com/thriftloom/thriftloom/rpc"
+	"github.com/thriftloom/thriftloom/transport"
+	"github.com/thriftloom/thriftloom/wire"
+)
+
+// callGo is client.py in Go: the same cases by the library's own client.
+func callGo(t *testing.T, s server, kind transport.Kind) {
+	cfg := thriftloom.ClientConfig{Addresses: []string{s.address}, Framed: kind == transport.Framed, Connections: 16}
+	client, err := cfg.Dial(document(t).Service("Kinds"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	var c caller
+	if err := thriftloom.Bind(client, &c, thriftloom.Exceptions((*Refused)(nil))); err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range []struct {
+		name string
+		run  func(*testing.T, *caller)
+	}{
+		{"void", func(t *testing.T, c *caller) {
+			if err := c.Ping(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}},
+		{"texts", texts}, {"binary", binaries}, {"bases", bases}, {"structs", structs}, {"containers", containers}, {"union", unions},
+		{"exceptions", exceptions}, {"unknown_method", func(t *testing.T, c *caller) { unknown(t, client) }}, {"oneway", oneways},
+		{"concurrent_calls", concurrent},
+	} {
+		t.Run(one.name, func(t *testing.T) { one.run(t, &c) })
+	}
+}
+
+// comes checks that a value comes back as it went.
+func comes[T any](t *testing.T, echo func(context.Context, T) (T, error), values ...T) {
+	t.Helper()
+	for _, v := range values {
+		got, err := echo(t.Context(), v)
+		if err != nil {
+			t.Errorf("%.200v: %v", v, err)
+		} else if diff := cmp.Diff(v, got, cmpopts.EquateEmpty(), cmpopts.EquateNaNs()); diff != "" {
+			t.Error(diff[:min(len(diff), 2000)])
+		}
+	}
+}
+
+func texts(t *testing.T, c *caller) {
+	comes(t, c.EchoString, "", "a", strings.Repeat("x", 4095), strings.Repeat("x", 4096), strings.Repeat("x", 4097),
+		"é", "日本語", "👩‍🚀 𝒳", "nul \x00 within", "line\nends\r\n", strings.Repeat("0123456789", 50_000))
+	if got, err := c.Big(t.Context(), 500_000); err != nil || got != strings.Repeat("x", 500_000) {
+		t.Errorf("big: %d bytes, %v", len(got), err)
+	}
+}
+
+func binaries(t *testing.T, c *caller) {
+	every := make([]byte, 256)
+	for i := range every {
+		every[i] = byte(i)
+	}
+	comes(t, c.EchoBinary, []byte{}, []byte{0}, []byte("plain"), every, []byte{0x80, 1, 0, 1}, bytes.Repeat([]byte{0xff}, 70_000))
+}
+
+func bases(t *testing.T, c *caller) {
+	comes(t, c.EchoBool, true, false)
+	comes(t, c.EchoByte, math.MinInt8, -1, 0, math.MaxInt8)
+	comes(t, c.EchoI16, math.MinInt16, -1, 0, math.MaxInt16)
+	comes(t, c.EchoI32, math.MinInt32, -1, 0, math.MaxInt32)
+	comes(t, c.EchoI64, math.MinInt64, -1, 0, math.MaxInt64)
+	comes(t, c.EchoDouble, 0, 1.5, -1e-300, math.MaxFloat64, math.SmallestNonzeroFloat64, math.Inf(1), math.Inf(-1), math.NaN())
+	comes(t, c.EchoColor, 1, 5, 77) // 77 is no member of the enum
+	if got, err := c.EchoDouble(t.Context(), math.Copysign(0, -1)); err != nil || !math.Signbit(got) {
+		t.Errorf("-0.0 came back as %v, %v", got, err)
+	}
+	comes(t, c.EchoBases,
+		&Bases{new(false), new(int8(math.MinInt8)), new(int16(math.MinInt16)), new(int32(math.MinInt32)), new(int64(math.MinInt64)), new(-0.5), new(""), []byte{0xfe, 0xff}},
+		&Bases{new(true), new(int8(math.MaxInt8)), new(int16(math.MaxInt16)), new(int32(math.MaxInt32)), new(int64(math.MaxInt64)), new(1e300), new("é"), []byte{0, 0xff}},
+		&Bases{Medium: new(int32(1))}) // what is unset stays unset
+}
+
+func shape(name string, corners int) *Shape {
+	s := &Shape{
+		Name: name, Origin: &Point{1, -2}, Color: new(int32(2)), Marks: map[string]Point{"top": {0, 9}, "é": {-1, 0}}, Closed: new(false),
+	}
+	for n := range int32(corners) {
+		s.Corners = append(s.Corners, Point{n, n * n})
+	}
+	return s
+}
+
+func structs(t *testing.T, c *caller) {
+	labelled := shape("n", 1)
+	labelled.Label = new("here")
+	comes(t, c.EchoShape, shape("n", 0), shape("n", 3), shape("n", 5000), labelled)
+	got, err := c.EchoShape(t.Context(), &Shape{Name: "bare"})
+	if err != nil || got.Name != "bare" || got.Label != nil || got.Origin != nil {
+		t.Errorf("a bare shape came back as %+v, %v", got, err)
+	}
+}
+
+func containers(t *testing.T, c *caller) {
+	nested := map[string][][]int32{"": {}, "one": {{1}}, "more": {{}, {-1, 2, math.MaxInt32}, {5}}}
+	got, err := c.EchoNested(t.Context(), nested)
+	for _, lists := range got {
+		for _, set := range lists {
+			slices.Sort(set) // a set has no order
+		}
+	}
+	if diff := cmp.Diff(nested, got, cmpopts.EquateEmpty()); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	comes(t, c.EchoNested, map[string][][]int32{})
+	comes(t, c.EchoShapes, map[int32]map[int32]Shape{-7: {1: *shape("a", 2), 5: *shape("b", 0)}, 0: {}})
+}
+
+func unions(t *testing.T, c *caller) {
+	comes(t, c.EchoValue, &Value{Number: new(int64(1 << 40))}, &Value{Text: new("é")}, &Value{Point: &Point{3, 4}})
+}
+
+func exceptions(t *testing.T, c *caller) {
+	var refused *Refused
+	if _, err := c.Refuse(t.Context(), "not today — é", -3); !errors.As(err, &refused) || *refused != (Refused{"not today — é", -3}) {
+		t.Errorf("refuse: %v", err)
+	}
+	var failed *thriftloom.Error
+	if _, err := c.Crash(t.Context(), "on purpose"); !errors.As(err, &failed) {
+		t.Errorf("crash: %v", err)
+	}
+	if err := c.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// unknown calls what the service does not have.
+func unknown(t *testing.T, client *thriftloom.Client) {
+	call := &rpc.Call{ID: rpc.NewID(), Service: "Kinds", Name: "missing", Protocol: wire.Binary, Body: []byte{0}, Start: time.Now()}
+	_, err := client.Handle(t.Context(), call)
+	var e *thriftloom.Error
+	if !errors.As(err, &e) || e.Code != rpc.UnknownMethod {
+		t.Errorf("error %v", err)
+	}
+}
+
+// oneways run once each, their callers do not wait, and what one leaves behind reaches no other call.
+func oneways(t *testing.T, c *caller) {
+	start, word := time.Now(), "word-"+rpc.NewID().String()
+	if err := c.Remember(t.Context(), word+"-slow", 500); err != nil {
+		t.Fatal(err)
+	}
+	if waited := time.Since(start); waited >= 500*time.Millisecond {
+		t.Errorf("the oneway waited for its handler: %v", waited)
+	}
+	if err := c.Stumble(t.Context(), word+"-stumble"); err != nil {
+		t.Fatal(err)
+	}
+	comes(t, c.EchoString, word)
+	want := []string{word + "-slow", word + "-stumble"}
+	var got []string
+	for end := time.Now().Add(10 * time.Second); len(got) < 2 && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		var err error
+		if got, err = c.Remembered(t.Context(), word); err != nil {
+			t.Fatal(err)
+		}
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("recorded %q, want %q", got, want)
+	}
+}
+
+func concurrent(t *testing.T, c *caller) {
+	var all sync.WaitGroup
+	for n := range 100 {
+		all.Go(func() {
+			for turn := range 10 {
+				comes(t, c.EchoString, fmt.Sprintf("caller %d, call %d", n, turn))
+			}
+		})
+	}
+	all.Wait()
+}
