@@ -24,6 +24,9 @@ const FenceMethod = "__thriftloom_fence"
 // Dialer makes a socket to an address.
 type Dialer func(ctx context.Context, address string) (net.Conn, error)
 
+// multiplexedFence is the same where calls have the service before the method.
+const multiplexedFence = FenceMethod + ":" + FenceMethod
+
 // Config says how to speak to a peer.
 type Config struct {
 	Wire   transport.Wire
@@ -163,7 +166,8 @@ func (c *Conn) begin(call *rpc.Call) error {
 	c.seq++
 	c.calls++
 	head := wire.Head{Name: call.Name, Seq: c.seq, Type: wire.Call}
-	c.state, c.name, c.partial = calling, call.Name, false
+	_, bare, multiplexed := transport.SplitName(call.Name)
+	c.state, c.name, c.partial = calling, bare, false // multiplexed servers answer by the bare name
 	if call.Oneway {
 		head.Type = wire.Oneway
 		c.seq++
@@ -179,6 +183,9 @@ func (c *Conn) begin(call *rpc.Call) error {
 	_ = c.net.Send(before, call.Body)
 	if call.Oneway {
 		fence := wire.Head{Name: FenceMethod, Seq: seq, Type: wire.Call}
+		if multiplexed { // an unknown method of a known service would close the connection; an unknown service does not
+			fence.Name = multiplexedFence
+		}
 		_ = c.net.Send(transport.AppendHead(nil, c.cfg.Wire, fence, len(emptyStruct), nil), emptyStruct)
 	}
 	return nil

@@ -74,7 +74,7 @@ type (
 		Tiny    int8
 		Small   int16
 		Medium  int32
-		Large   int
+		Large   int64
 		Real    float64
 		Text    string
 		Raw     []byte

@@ -29,6 +29,7 @@ type upstream struct {
 	plan     upstreamPlan
 	cluster  *cluster.Cluster
 	set      *process.Set // nil where nothing is run
+	life     context.Context // ends with stop, or with the gateway
 	stop     context.CancelFunc
 	stopped  chan struct{} // closed when everything that it started has ended
 	answered chan struct{} // closed when an endpoint has answered a call
@@ -57,7 +58,7 @@ func (p *upstreamPlan) sameWire(o *upstreamPlan) bool {
 func (g *Gateway) startUpstream(p upstreamPlan) (*upstream, error) {
 	u := &upstream{plan: p, cluster: cluster.New(p.cluster), stopped: make(chan struct{}), answered: make(chan struct{}), pinned: -1}
 	ctx, cancel := context.WithCancel(g.life)
-	u.stop = cancel
+	u.life, u.stop = ctx, cancel
 	if p.run == nil {
 		u.cluster.Update(p.endpoints)
 		go func() {
@@ -144,10 +145,13 @@ func (u *upstream) change(p upstreamPlan) {
 // take. It waits for its processes.
 func (u *upstream) halt() {
 	u.cluster.Close()
-	for end := time.Now().Add(u.plan.drainTime); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	drain, cancel := context.WithTimeout(u.life, u.plan.drainTime)
+	defer cancel()
+	for drain.Err() == nil {
 		if taken, _ := u.cluster.InFlight(); taken == 0 {
 			break
 		}
+		wait(drain, 20*time.Millisecond)
 	}
 	u.stop()
 	<-u.stopped

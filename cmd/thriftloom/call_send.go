@@ -32,7 +32,7 @@ func (p *callPlan) send(ctx context.Context) (*rpc.Reply, *rpc.Error) {
 		return nil, failure
 	}
 	owner := oneCall{freed: make(chan struct{})}
-	conn, err := client.Dial(ctx, engine, p.address, p.config(kind, p.wireName, owner))
+	conn, err := client.Dial(ctx, engine, p.address, p.config(kind, owner))
 	if err != nil {
 		return nil, rpc.AsError(err, "call")
 	}
@@ -62,13 +62,9 @@ type oneCall struct{ freed chan struct{} }
 func (o oneCall) Freed(*client.Conn, bool) { close(o.freed) }
 func (oneCall) Gone(*client.Conn)          {}
 
-// config says how to speak to the server; name is what is called, as it stands in the message.
-func (p *callPlan) config(kind transport.Kind, name string, owner client.Owner) client.Config {
-	c := client.Config{Wire: transport.Wire{Kind: kind, Protocol: wire.Binary}, Owner: owner}
-	if strings.Contains(name, ":") {
-		c.Dialer = multiplexedDialer(c.Wire, name)
-	}
-	return c
+// config says how to speak to the server.
+func (p *callPlan) config(kind transport.Kind, owner client.Owner) client.Config {
+	return client.Config{Wire: transport.Wire{Kind: kind, Protocol: wire.Binary}, Owner: owner}
 }
 
 // probe returns the transport that the server answers: each is tried with a method that no service has, on a connection of its own, for
@@ -79,13 +75,13 @@ func (p *callPlan) probe(ctx context.Context, engine netio.Engine) (transport.Ki
 	}
 	method := client.ProbeMethod
 	if strings.Contains(p.wireName, ":") {
-		method = "__thriftloom:probe" // ThriftPy answers an unknown service, and closes on an unknown method of a known one
+		method = client.ProbeMethod + ":" + client.ProbeMethod // ThriftPy answers an unknown service, and closes on an unknown method of a known one
 	}
 	var last *rpc.Error
 	var tried []string
 	for _, kind := range p.kinds {
 		short, cancel := context.WithTimeout(ctx, p.timeout/3)
-		err := client.Probe(short, engine, p.address, p.config(kind, method, nil), method)
+		err := client.Probe(short, engine, p.address, p.config(kind, nil), method)
 		late := short.Err() != nil
 		cancel()
 		if err == nil {

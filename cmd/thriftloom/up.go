@@ -119,7 +119,7 @@ func (r *running) obey(ctx context.Context, signals <-chan os.Signal) {
 			return
 		case s := <-signals:
 			if s == syscall.SIGHUP {
-				_, _ = r.gateway.Reload(ctx) // it logs what came of it
+				r.reload(ctx)
 				continue
 			}
 			switch ends++; ends {
@@ -129,6 +129,17 @@ func (r *running) obey(ctx context.Context, signals <-chan os.Signal) {
 				close(r.kill)
 			}
 		}
+	}
+}
+
+// reload lets the gateway read its config anew, and prints the mistakes of services that keep what they were. The gateway logs the rest.
+func (r *running) reload(ctx context.Context) {
+	result, err := r.gateway.Reload(ctx)
+	if err != nil {
+		return
+	}
+	for _, m := range result.Mistakes {
+		fmt.Fprintln(r.stderr, m)
 	}
 }
 

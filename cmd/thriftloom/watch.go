@@ -34,7 +34,7 @@ func (r *running) watch(ctx context.Context) {
 			r.log.Warn("watching files", "error", err)
 		case <-quiet:
 			quiet = nil
-			_, _ = r.gateway.Reload(ctx) // it logs what came of it
+			r.reload(ctx)
 			files = r.watchFolders(w)
 		}
 	}
