@@ -88,7 +88,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		_ = <-served // ended by us
 	}
 	end()
-	<-engineDone
+	_ = <-engineDone
 	return err
 }
 

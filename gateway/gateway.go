@@ -210,8 +210,8 @@ func (g *Gateway) Unscale(label string) (int, error) {
 		return 0, err
 	}
 	u.pinned = -1
-	u.set.Scale(u.plan.run.Replicas)
-	return u.plan.run.Replicas, nil
+	u.set.Scale(u.plan.Load().run.Replicas)
+	return u.plan.Load().run.Replicas, nil
 }
 
 // maxReplicas bounds the replicas of one service: one host's processes.

@@ -50,7 +50,7 @@ func (p *plan) keep(was *state, upstreams map[string]*upstream, stale []string) 
 			if u := upstreams[key]; u != nil && !have[key] {
 				have[key] = true
 				p.upstreams = slices.DeleteFunc(p.upstreams, func(x upstreamPlan) bool { return x.key == key })
-				p.upstreams = append(p.upstreams, u.plan)
+				p.upstreams = append(p.upstreams, *u.plan.Load())
 			}
 		}
 		p.listeners = slices.DeleteFunc(slices.Clone(p.listeners), func(l listenerPlan) bool {

@@ -58,7 +58,7 @@ func (g *Gateway) apply(cfg *Config, stale []string) error {
 func (g *Gateway) connect(plans []upstreamPlan) (map[string]rpc.Handler, []*upstream, error) {
 	clusters, fresh, gone := map[string]rpc.Handler{}, map[string]*upstream{}, []*upstream{}
 	for _, p := range plans {
-		if u := g.upstreams[p.key]; u != nil && u.plan.sameProcesses(&p) && u.plan.sameWire(&p) {
+		if u := g.upstreams[p.key]; u != nil && u.plan.Load().sameProcesses(&p) && u.plan.Load().sameWire(&p) {
 			continue
 		}
 		u, err := g.startUpstream(p)

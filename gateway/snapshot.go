@@ -29,7 +29,7 @@ func (g *Gateway) Snapshot() status.Snapshot {
 	}
 	names := map[string]string{}
 	for key, u := range g.upstreams {
-		names[key] = u.plan.name
+		names[key] = u.plan.Load().name
 	}
 	g.changing.Unlock()
 	slices.SortFunc(s.Listeners, func(a, b status.Listener) int { return strings.Compare(a.Address, b.Address) })
@@ -80,7 +80,7 @@ func (g *Gateway) method(label, name string, p methodPlan, upstreams map[string]
 
 func (u *upstream) snapshot() status.Cluster {
 	c := u.cluster.Snapshot()
-	s := status.Cluster{Name: c.Name, QueueCalls: c.Waiting, QueueMax: u.plan.cluster.Queue.MaxCalls, Refused: c.Refused}
+	s := status.Cluster{Name: c.Name, QueueCalls: c.Waiting, QueueMax: u.plan.Load().cluster.Queue.MaxCalls, Refused: c.Refused}
 	for _, e := range c.Endpoints {
 		s.Endpoints = append(s.Endpoints, status.Endpoint{
 			Name: e.Name, Address: e.Address, State: e.State, Slots: e.Slots, InFlight: e.InFlight, Zombies: e.Zombies,
@@ -96,7 +96,7 @@ func (u *upstream) replicas() (all []status.Replica) {
 	}
 	for _, r := range u.set.Snapshot().Replicas {
 		all = append(all, status.Replica{
-			Service: u.plan.name, Name: r.Name, PID: r.PID, State: fmt.Sprint(r.State), Restarts: r.Restarts, Since: r.Since,
+			Service: u.plan.Load().name, Name: r.Name, PID: r.PID, State: fmt.Sprint(r.State), Restarts: r.Restarts, Since: r.Since,
 			LastExit: r.LastExit, LastOutput: r.Output,
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"sync/atomic"
 	"time"
 
 	"github.com/thriftloom/thriftloom/client"
@@ -26,9 +27,9 @@ type upstreamPlan struct {
 
 // upstream is a cluster, with the replicas behind it where the gateway runs them. It outlives a reload that does not change what it is.
 type upstream struct {
-	plan     upstreamPlan
+	plan     atomic.Pointer[upstreamPlan] // what it points to is not changed
 	cluster  *cluster.Cluster
-	set      *process.Set // nil where nothing is run
+	set      *process.Set    // nil where nothing is run
 	life     context.Context // ends with stop, or with the gateway
 	stop     context.CancelFunc
 	stopped  chan struct{} // closed when everything that it started has ended
@@ -56,9 +57,10 @@ func (p *upstreamPlan) sameWire(o *upstreamPlan) bool {
 
 // startUpstream brings an upstream to life. Its goroutines end after halt.
 func (g *Gateway) startUpstream(p upstreamPlan) (*upstream, error) {
-	u := &upstream{plan: p, cluster: cluster.New(p.cluster), stopped: make(chan struct{}), answered: make(chan struct{}), pinned: -1}
+	u := &upstream{cluster: cluster.New(p.cluster), stopped: make(chan struct{}), answered: make(chan struct{}), pinned: -1}
 	ctx, cancel := context.WithCancel(g.life)
 	u.life, u.stop = ctx, cancel
+	u.plan.Store(&p)
 	if p.run == nil {
 		u.cluster.Update(p.endpoints)
 		go func() {
@@ -97,14 +99,14 @@ func (g *Gateway) startUpstream(p upstreamPlan) (*upstream, error) {
 
 // probe asks one endpoint for a sign of life on a connection of its own.
 func (u *upstream) probe(ctx context.Context, address string) error {
-	o := u.plan.cluster
-	return client.Probe(ctx, o.Engine, address, client.Config{Wire: o.Wire, Limits: o.Limits, Dialer: o.Dialer}, u.plan.probe)
+	o := u.plan.Load().cluster
+	return client.Probe(ctx, o.Engine, address, client.Config{Wire: o.Wire, Limits: o.Limits, Dialer: o.Dialer}, u.plan.Load().probe)
 }
 
 // awaitAnswer asks the endpoints in turn until one has answered.
 func (u *upstream) awaitAnswer(ctx context.Context) {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		for _, e := range u.plan.endpoints {
+		for _, e := range u.plan.Load().endpoints {
 			once, cancel := context.WithTimeout(ctx, time.Second)
 			err := u.probe(once, e.Address)
 			cancel()
@@ -131,7 +133,7 @@ func (u *upstream) markAnswered() {
 
 // change makes a living upstream what the new plan says. The two are the same in processes and wire.
 func (u *upstream) change(p upstreamPlan) {
-	u.plan = p
+	u.plan.Store(&p)
 	u.cluster.Configure(p.cluster)
 	if u.set == nil {
 		u.cluster.Update(p.endpoints)
@@ -141,18 +143,22 @@ func (u *upstream) change(p upstreamPlan) {
 	u.set.Scale(p.run.Replicas)
 }
 
-// halt ends an upstream whose calls nobody routes here any more: those in flight are answered first, within the longest that a call may
-// take. It waits for its processes.
+// grace is how long an upstream that nobody routes to any more is kept for calls that had been routed and have not come to it yet.
+const grace = time.Second
+
+// halt ends an upstream whose calls nobody routes here any more: those that began before are answered first, within the longest that a
+// call may take. It waits for its processes.
 func (u *upstream) halt() {
-	u.cluster.Close()
-	drain, cancel := context.WithTimeout(u.life, u.plan.drainTime)
+	drain, cancel := context.WithTimeout(u.life, grace+u.plan.Load().drainTime)
 	defer cancel()
+	wait(drain, grace)
 	for drain.Err() == nil {
-		if taken, _ := u.cluster.InFlight(); taken == 0 {
+		if taken, waiting := u.cluster.InFlight(); taken+waiting == 0 {
 			break
 		}
 		wait(drain, 20*time.Millisecond)
 	}
+	u.cluster.Close()
 	u.stop()
 	<-u.stopped
 }

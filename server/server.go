@@ -109,7 +109,7 @@ func (s *Server) accept(ctx context.Context, l net.Listener, engine netio.Engine
 			continue
 		}
 		if ctx.Err() != nil || s.isDraining() {
-			return nil
+			return nil //nolint:nilerr // closed by us
 		}
 		if t, ok := err.(interface{ Temporary() bool }); !ok || !t.Temporary() {
 			return fmt.Errorf("accept: %w", err)

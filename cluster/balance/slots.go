@@ -23,6 +23,10 @@ const (
 	maxDown   = 5 * time.Second
 )
 
+// doubt is how many failures in a row it takes until an endpoint counts as gone: a single one may be a full backlog, and calls had
+// better wait a moment than fail.
+const doubt = 3
+
 // Node is one endpoint as a picker sees it. It is its own ticket: Pick takes one of its slots, Done gives it back.
 type Node struct {
 	Endpoint rpc.Endpoint
@@ -75,16 +79,19 @@ func (s *Slots) Remove(n *Node) {
 func (s *Slots) Nodes() []*Node { return s.nodes }
 
 // Pick takes a slot for one attempt. An endpoint that call.Avoid names is taken only where no other has a free slot. The error is
-// ErrBusy where all slots of the endpoints that are up are taken, ErrNoEndpoint where none is up.
+// ErrBusy where a call had better wait: all slots are taken, or no endpoint is up and one of them failed less than three times in a
+// row; else ErrNoEndpoint.
 func (s *Slots) Pick(call *rpc.Call, now time.Time) (*Node, error) {
 	var best *Node
 	var avoided, ties int
 	err := ErrNoEndpoint
 	for _, n := range s.nodes {
+		if n.Up(now) || n.Failures < doubt {
+			err = ErrBusy
+		}
 		if !n.Up(now) {
 			continue
 		}
-		err = ErrBusy
 		if n.InFlight >= n.limit() {
 			continue
 		}

@@ -120,6 +120,8 @@ func (f *callFlags) check(cmd *cobra.Command) error {
 		if key, _, ok := strings.Cut(h, "="); !ok || key == "" {
 			return usageError("-H %q: want key=value", h)
 		}
+	}
+	if len(f.headers) > 0 {
 		return usageError("-H: headers need a transport that carries them, header or http, and these are not built yet")
 	}
 	switch {

@@ -105,7 +105,7 @@ func (r *running) wait(ctx context.Context) error {
 	case <-r.kill:
 	}
 	select {
-	case <-done:
+	case _ = <-done:
 	case <-time.After(killGrace):
 	}
 	return errors.New("cut short by a second signal")

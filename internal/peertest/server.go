@@ -8,8 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -41,16 +43,19 @@ func (l Library) ServeAt(t testing.TB, kind transport.Kind, address string) stri
 type Process struct {
 	PID  int
 	cmd  *exec.Cmd
+	mark string // in the environment of the process and of all that it starts
 	out  output
-	once sync.Once
 	done chan struct{}
-	err  error // of the end; to be read once done is closed
 }
 
-// Start starts a program. What it wrote is logged where the test fails; what is left of its group is killed when the test ends.
+var started atomic.Int64
+
+// Start starts a program. What it wrote is logged where the test fails; what is left of its group is killed when the test ends, and so is
+// what it started in other groups.
 func Start(t testing.TB, program string, args ...string) *Process {
 	t.Helper()
-	p := &Process{cmd: exec.Command(program, args...), done: make(chan struct{})}
+	p := &Process{cmd: exec.Command(program, args...), mark: fmt.Sprintf("PEERTEST=%d.%d", os.Getpid(), started.Add(1)), done: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), p.mark)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.cmd.WaitDelay = time.Second // a child that escaped may hold the pipe
@@ -59,12 +64,15 @@ func Start(t testing.TB, program string, args ...string) *Process {
 	}
 	p.PID = p.cmd.Process.Pid
 	go func() {
-		p.err = p.cmd.Wait()
+		_ = p.cmd.Wait()
 		close(p.done)
 	}()
 	t.Cleanup(func() {
 		_ = syscall.Kill(-p.PID, syscall.SIGKILL)
 		<-p.done
+		for _, pid := range p.Left() {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
 		if t.Failed() {
 			t.Logf("%s wrote:\n%s", filepath.Base(program), p.Output())
 		}
@@ -94,6 +102,19 @@ func (p *Process) Wait(t testing.TB, limit time.Duration) int {
 
 // Output returns what the process has written so far, both streams together.
 func (p *Process) Output() string { return p.out.String() }
+
+// Left returns the processes that this one has started, or they, and that still run. It knows them by their environment.
+func (p *Process) Left() (pids []int) {
+	files, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, f := range files {
+		env, err := os.ReadFile(f)
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(f)))
+		if err == nil && pid != p.PID && bytes.Contains(append(env, 0), []byte(p.mark+"\x00")) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
 
 // output is a buffer for what a process writes while others read it.
 type output struct {

@@ -3,18 +3,13 @@ package interop
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 
 	"github.com/thriftloom/thriftloom"
-	"github.com/thriftloom/thriftloom/gateway"
 	"github.com/thriftloom/thriftloom/internal/peertest"
 	"github.com/thriftloom/thriftloom/transport"
 )
@@ -83,33 +78,13 @@ func serveGo(t *testing.T) string {
 func startGateway(t *testing.T, servers []server) []server {
 	t.Helper()
 	var file strings.Builder
-	fmt.Fprintf(&file, "state: %s\ndefaults: {timeout: 30s, queue: {max_wait: 30s}}\nservices:\n", t.TempDir())
+	file.WriteString("defaults: {timeout: 30s, queue: {max_wait: 30s}}\nservices:\n")
 	fronts := make([]server, len(servers))
 	for i, s := range servers {
 		fronts[i] = server{s.name, peertest.FreePort(t), s.kind, peertest.CrashException}
 		fmt.Fprintf(&file, "  %s: {service: Kinds, idl: %s, listen: %q, upstream: {endpoints: [%q], server: threaded, slots: 16, transport: %v}}\n",
 			s.name, peertest.File("kinds.thrift"), fronts[i].address, s.address, s.kind)
 	}
-	path := filepath.Join(t.TempDir(), "thriftloom.yaml")
-	if err := os.WriteFile(path, []byte(file.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	loaded := gateway.Load(path, nil)
-	if len(loaded.Mistakes) > 0 {
-		t.Fatal(loaded.Mistakes)
-	}
-	g := gateway.New(loaded.Config, gateway.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
-	if err := g.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- g.Run(ctx, nil) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
+	peertest.StartGateway(t, file.String())
 	return fronts
 }
