@@ -42,7 +42,7 @@ type Gateway struct {
 
 	changing  sync.Mutex // one change at a time: start, reload, scale, end
 	upstreams map[string]*upstream
-	listeners map[string]*listener // by address
+	listeners map[string]*listener // by id
 	halting   sync.WaitGroup       // upstreams and listeners that are on their way out
 
 	current  atomic.Pointer[state]

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync/atomic"
 
 	"github.com/thriftloom/thriftloom/netio"
@@ -15,10 +16,19 @@ import (
 
 // listenerPlan is one address where calls come in, as the config has it.
 type listenerPlan struct {
+	key            string // in the config
 	address        string
 	services       []string // labels
 	fallback       string   // label of the service that gets bare names which fit several
 	maxConnections int
+}
+
+// id is what a listener is known by across reloads: its address, or its place in the config where the system chooses the port.
+func (p *listenerPlan) id() string {
+	if strings.HasSuffix(p.address, ":0") {
+		return p.key
+	}
+	return p.address
 }
 
 // listener is an open address. It outlives a reload that still names the address.
@@ -36,7 +46,7 @@ func (g *Gateway) bind(plans []listenerPlan) (map[string]net.Listener, error) {
 	bound := map[string]net.Listener{}
 	var errs []error
 	for _, p := range plans {
-		if g.listeners[p.address] != nil {
+		if g.listeners[p.id()] != nil {
 			continue
 		}
 		l, err := netio.Listen(g.life, p.address)
@@ -44,7 +54,7 @@ func (g *Gateway) bind(plans []listenerPlan) (map[string]net.Listener, error) {
 			errs = append(errs, fmt.Errorf("listen %s: %w", p.address, err))
 			continue
 		}
-		bound[p.address] = l
+		bound[p.id()] = l
 	}
 	if len(errs) > 0 {
 		for _, l := range bound {
@@ -59,11 +69,11 @@ func (g *Gateway) bind(plans []listenerPlan) (map[string]net.Listener, error) {
 func (g *Gateway) serve(plans []listenerPlan, bound map[string]net.Listener, targets map[string]*target, st *state) {
 	wanted := map[string]bool{}
 	for _, p := range plans {
-		wanted[p.address] = true
-		l := g.listeners[p.address]
+		wanted[p.id()] = true
+		l := g.listeners[p.id()]
 		if l == nil {
-			l = g.startListener(p, bound[p.address], st)
-			g.listeners[p.address] = l
+			l = g.startListener(p, bound[p.id()], st)
+			g.listeners[p.id()] = l
 		}
 		l.plan = p
 		var served []*target
@@ -72,11 +82,11 @@ func (g *Gateway) serve(plans []listenerPlan, bound map[string]net.Listener, tar
 		}
 		l.routes.Store(newRoutes(served, p.fallback, g.metrics.unrouted))
 	}
-	for address, l := range g.listeners {
-		if wanted[address] {
+	for id, l := range g.listeners {
+		if wanted[id] {
 			continue
 		}
-		delete(g.listeners, address)
+		delete(g.listeners, id)
 		g.halting.Go(func() {
 			ctx, cancel := context.WithTimeout(g.life, st.config.Drain.Timeout)
 			defer cancel()

@@ -323,7 +323,7 @@ func (l *loader) listener(ln Listener, key string, services []string) listenerPl
 	node := ln.at.node
 	address := l.unixPath(ln.Address)
 	if l.told(key) {
-		return listenerPlan{address: address, services: services}
+		return listenerPlan{key: key, address: address, services: services}
 	}
 	if address == "" {
 		l.Addf(node, key, "an address is missing")
@@ -331,7 +331,7 @@ func (l *loader) listener(ln Listener, key string, services []string) listenerPl
 		l.Addf(node, key, "%v", err)
 	}
 	l.opens(node, key, address)
-	return listenerPlan{address: address, services: services, fallback: ln.Default, maxConnections: ln.MaxConnections}
+	return listenerPlan{key: key, address: address, services: services, fallback: ln.Default, maxConnections: ln.MaxConnections}
 }
 
 func (l *loader) opens(node *yaml.Node, key, address string) {
