@@ -45,9 +45,8 @@ type Config struct {
 	Traces any `yaml:"traces" built:"no"`
 	// Drain says how the gateway ends on SIGTERM and SIGINT.
 	Drain Drain `yaml:"drain"`
-	// MaxBufferedBytes bounds the messages that the whole process holds at one time, in bytes. Default 512MiB; at least
-	// max_message_bytes.
-	MaxBufferedBytes strictyaml.Bytes `yaml:"max_buffered_bytes" min:"1"`
+	// MaxBufferedBytes bounds the messages that the whole process holds at one time, in bytes.
+	MaxBufferedBytes strictyaml.Bytes `yaml:"max_buffered_bytes" built:"no"`
 	// MaxMessageBytes bounds one message, in bytes. Default 16384000, which is Apache Thrift's; 1KiB to 1GiB.
 	MaxMessageBytes strictyaml.Bytes `yaml:"max_message_bytes" min:"1KiB" max:"1GiB"`
 

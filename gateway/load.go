@@ -110,11 +110,10 @@ func loadBytes(path string, data []byte, env func(string) (string, bool)) *Loade
 // newConfig returns the config of an empty file.
 func newConfig() *Config {
 	return &Config{
-		Defaults:         newDefaults(),
-		Logs:             Logs{Config: observe.Default(), Level: "info"},
-		Drain:            Drain{Timeout: 10 * time.Second},
-		MaxBufferedBytes: 512 << 20,
-		MaxMessageBytes:  wire.DefaultMessageBytes,
+		Defaults:        newDefaults(),
+		Logs:            Logs{Config: observe.Default(), Level: "info"},
+		Drain:           Drain{Timeout: 10 * time.Second},
+		MaxMessageBytes: wire.DefaultMessageBytes,
 	}
 }
 

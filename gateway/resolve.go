@@ -69,10 +69,6 @@ func (l *loader) resolve(env func(string) (string, bool)) {
 		l.Addf(l.at("services"), "services", "no service is named")
 	}
 	l.listenersAndAdmin()
-	if l.cfg.MaxBufferedBytes < l.cfg.MaxMessageBytes {
-		l.Addf(l.at("max_buffered_bytes"), "max_buffered_bytes", "%v is less than one message may have (max_message_bytes: %v)",
-			l.cfg.MaxBufferedBytes, l.cfg.MaxMessageBytes)
-	}
 	l.drainTimes()
 	r.Files = l.files
 }

@@ -16,6 +16,11 @@ It loads .thrift files at run time and calls any Thrift server from the command 
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRun: func(*cobra.Command, []string) { a.running = true },
 	}
+	root.RunE = func(*cobra.Command, []string) error {
+		_ = root.Usage()
+		return &exitError{exitUsage, nil}
+	}
+	root.Args = cobra.NoArgs
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
