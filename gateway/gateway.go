@@ -40,12 +40,11 @@ type Gateway struct {
 	life     context.Context // ends when everything is to end
 	end      context.CancelFunc
 
-	changing  sync.Mutex // one change at a time: start, reload, scale, end
-	upstreams map[string]*upstream
-	listeners map[string]*listener // by id
-	halting   sync.WaitGroup       // upstreams and listeners that are on their way out
+	changing sync.Mutex     // one change at a time: start, reload, scale, end; who only reads takes current
+	halting  sync.WaitGroup // upstreams and listeners that are on their way out
 
 	current  atomic.Pointer[state]
+	ready    atomic.Bool // Ready said so once: from then on one service does not change it
 	draining atomic.Bool
 	drain    chan struct{} // closed when Drain was asked for
 	once     sync.Once
@@ -58,7 +57,10 @@ type state struct {
 	loaded   time.Time
 	stale    []string // services that kept their last good version
 	services []*target
-	plans    map[string]servicePlan // by label
+	plans    map[string]servicePlan // by label; nil before Start
+
+	upstreams map[string]*upstream // by key
+	listeners map[string]*listener // by id
 }
 
 // New returns a gateway for a config without mistakes. Nothing is opened or started yet.
@@ -68,7 +70,7 @@ func New(cfg *Config, opts Options) *Gateway {
 	}
 	g := &Gateway{
 		opts: opts, log: opts.Log, engine: netio.NewPortable(), registry: prometheus.NewRegistry(), stats: observe.NewStats(),
-		upstreams: map[string]*upstream{}, listeners: map[string]*listener{}, drain: make(chan struct{}), started: time.Now(),
+		drain: make(chan struct{}), started: time.Now(),
 	}
 	g.life, g.end = context.WithCancel(context.Background())
 	g.calls = observe.NewMetrics(g.registry)
@@ -137,15 +139,12 @@ func wait(ctx context.Context, d time.Duration) {
 
 // drainListeners lets all listeners answer what they have read.
 func (g *Gateway) drainListeners(ctx context.Context) error {
-	g.changing.Lock()
-	all := make([]*listener, 0, len(g.listeners))
-	for _, l := range g.listeners {
-		all = append(all, l)
-	}
+	g.changing.Lock() // behind a reload that had begun
+	st := g.current.Load()
 	g.changing.Unlock()
 	var wg sync.WaitGroup
 	var cut atomic.Bool
-	for _, l := range all {
+	for _, l := range st.listeners {
 		wg.Go(func() {
 			if err := l.server.Drain(ctx); err != nil {
 				cut.Store(true)
@@ -162,13 +161,11 @@ func (g *Gateway) drainListeners(ctx context.Context) error {
 // closeAll ends what is left. g.changing is held.
 func (g *Gateway) closeAll() {
 	g.end()
-	for _, l := range g.listeners {
+	st := g.current.Load()
+	for _, l := range st.listeners {
 		l.close()
 	}
-	for _, u := range g.upstreams {
-		u.stop()
-	}
-	for _, u := range g.upstreams {
+	for _, u := range st.upstreams {
 		<-u.stopped
 	}
 	g.halting.Wait()
@@ -196,7 +193,6 @@ func (g *Gateway) Scale(label string, n int) (int, error) {
 	if n < 0 || n > maxReplicas {
 		return 0, fmt.Errorf("%d replicas are out of bounds: 0 to %d", n, maxReplicas)
 	}
-	u.pinned = n
 	u.set.Scale(n)
 	return n, nil
 }
@@ -209,21 +205,22 @@ func (g *Gateway) Unscale(label string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	u.pinned = -1
-	u.set.Scale(u.plan.Load().run.Replicas)
-	return u.plan.Load().run.Replicas, nil
+	replicas := u.plan.Load().run.Replicas
+	u.set.Scale(replicas)
+	return replicas, nil
 }
 
 // maxReplicas bounds the replicas of one service: one host's processes.
 const maxReplicas = 1000
 
 func (g *Gateway) scalable(label string) (*upstream, error) {
-	p, ok := g.current.Load().plans[label]
+	st := g.current.Load()
+	p, ok := st.plans[label]
 	if !ok {
 		return nil, fmt.Errorf("%w: %s", status.ErrUnknownService, label)
 	}
-	u := g.upstreams[p.upstream]
-	if u == nil || u.set == nil {
+	u := st.upstreams[p.upstream]
+	if u.set == nil {
 		return nil, fmt.Errorf("service %s has no `run`: its replicas are not the gateway's", label)
 	}
 	return u, nil

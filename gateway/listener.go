@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/rpc"
@@ -18,6 +20,7 @@ import (
 type listenerPlan struct {
 	key            string // in the config
 	address        string
+	own            bool     // it stands in the section of its one service
 	services       []string // labels
 	fallback       string   // label of the service that gets bare names which fit several
 	maxConnections int
@@ -33,7 +36,7 @@ func (p *listenerPlan) id() string {
 
 // listener is an open address. It outlives a reload that still names the address.
 type listener struct {
-	plan   listenerPlan
+	plan   atomic.Pointer[listenerPlan]
 	bound  net.Addr
 	server *server.Server
 	routes atomic.Pointer[routes]
@@ -41,12 +44,12 @@ type listener struct {
 	done   chan struct{}
 }
 
-// bind opens the addresses that are not open yet. On an error none stays open.
-func (g *Gateway) bind(plans []listenerPlan) (map[string]net.Listener, error) {
+// bind opens the addresses that are not open yet, and returns the sockets by the listener's id. On an error none stays open.
+func (g *Gateway) bind(plans []listenerPlan, open map[string]*listener) (map[string]net.Listener, error) {
 	bound := map[string]net.Listener{}
 	var errs []error
 	for _, p := range plans {
-		if g.listeners[p.id()] != nil {
+		if open[p.id()] != nil {
 			continue
 		}
 		l, err := netio.Listen(g.life, p.address)
@@ -65,42 +68,31 @@ func (g *Gateway) bind(plans []listenerPlan) (map[string]net.Listener, error) {
 	return bound, nil
 }
 
-// serve points the listeners to their services, starts the new ones, and drains those that the config does not name any more.
-func (g *Gateway) serve(plans []listenerPlan, bound map[string]net.Listener, targets map[string]*target, st *state) {
-	wanted := map[string]bool{}
+// serve points the listeners to their services, starts the new ones, and returns all by id.
+func (g *Gateway) serve(plans []listenerPlan, bound map[string]net.Listener, targets map[string]*target, was, st *state) map[string]*listener {
+	listeners := map[string]*listener{}
 	for _, p := range plans {
-		wanted[p.id()] = true
-		l := g.listeners[p.id()]
-		if l == nil {
-			l = g.startListener(p, bound[p.id()], st)
-			g.listeners[p.id()] = l
-		}
-		l.plan = p
 		var served []*target
 		for _, label := range p.services {
 			served = append(served, targets[label])
 		}
-		l.routes.Store(newRoutes(served, p.fallback, g.metrics.unrouted))
-	}
-	for id, l := range g.listeners {
-		if wanted[id] {
-			continue
+		r := newRoutes(served, p.fallback, g.metrics.unrouted)
+		l := was.listeners[p.id()]
+		if l == nil {
+			l = g.startListener(p, bound[p.id()], r, st)
 		}
-		delete(g.listeners, id)
-		g.halting.Go(func() {
-			ctx, cancel := context.WithTimeout(g.life, st.config.Drain.Timeout)
-			defer cancel()
-			_ = l.server.Drain(ctx)
-			l.close()
-		})
+		l.plan.Store(&p)
+		l.routes.Store(r)
+		listeners[p.id()] = l
 	}
+	return listeners
 }
 
-// startListener accepts calls on a socket. The routes have to be stored before the first call comes: it waits for them.
-func (g *Gateway) startListener(p listenerPlan, socket net.Listener, st *state) *listener {
+// startListener accepts calls on a socket.
+func (g *Gateway) startListener(p listenerPlan, socket net.Listener, r *routes, st *state) *listener {
 	ctx, cancel := context.WithCancel(g.life)
-	l := &listener{plan: p, bound: socket.Addr(), stop: cancel, done: make(chan struct{})}
-	l.routes.Store(newRoutes(nil, "", g.metrics.unrouted))
+	l := &listener{bound: socket.Addr(), stop: cancel, done: make(chan struct{})}
+	l.routes.Store(r)
 	l.server = server.New(server.Config{
 		Limits:         wire.Limits{MessageBytes: int(st.config.MaxMessageBytes)},
 		MaxConnections: p.maxConnections,
@@ -120,6 +112,14 @@ func (g *Gateway) startListener(p listenerPlan, socket net.Listener, st *state) 
 	return l
 }
 
+// retire drains a listener that the config does not name any more, then closes what is left of it.
+func (l *listener) retire(life context.Context, limit time.Duration) {
+	ctx, cancel := context.WithTimeout(life, limit)
+	defer cancel()
+	_ = l.server.Drain(ctx)
+	l.close()
+}
+
 // close ends the listener and all of its connections.
 func (l *listener) close() {
 	l.stop()
@@ -132,17 +132,19 @@ func (g *Gateway) closesOnCrash(call *rpc.Call) bool {
 	return g.current.Load().plans[call.Service].closeOnCrash
 }
 
-// Addresses returns where calls come in, as bound: with the port where the config names port 0.
+// Addresses returns where calls come in, sorted, as bound: with the port where the config names port 0.
 func (g *Gateway) Addresses() []string {
-	g.changing.Lock()
-	defer g.changing.Unlock()
 	var all []string
-	for _, l := range g.listeners {
-		if l.bound.Network() == "unix" {
-			all = append(all, "unix:"+l.bound.String())
-		} else {
-			all = append(all, l.bound.String())
-		}
+	for _, l := range g.current.Load().listeners {
+		all = append(all, l.address())
 	}
+	slices.Sort(all)
 	return all
+}
+
+func (l *listener) address() string {
+	if l.bound.Network() == "unix" {
+		return "unix:" + l.bound.String()
+	}
+	return l.bound.String()
 }

@@ -27,26 +27,33 @@ type Loaded struct {
 	Config   *Config
 	Mistakes []strictyaml.Mistake // sorted
 	Warnings []strictyaml.Mistake // what is legal, and probably not meant
+
+	broken  []string
+	outside bool
 }
 
-// Broken returns the labels of the services in which mistakes were found, and whether there are mistakes outside of services.
-func (l *Loaded) Broken() (labels []string, outside bool) {
-	for _, m := range l.Mistakes {
-		label := ""
-		if l.Config != nil {
-			for _, s := range l.Config.Services.Names() {
-				if m.Key == "services."+s || strings.HasPrefix(m.Key, "services."+s+".") {
-					label = s
-				}
+// Broken returns the labels of the services in which mistakes were found, all that share a broken IDL among them, and whether there are
+// mistakes outside of services.
+func (l *Loaded) Broken() (labels []string, outside bool) { return l.broken, l.outside }
+
+// blame finds the services that mistakes stand in, by their keys.
+func blame(mistakes []strictyaml.Mistake, labels []string) (broken []string, outside bool) {
+	for _, m := range mistakes {
+		owner, found := "", false
+		for _, label := range labels {
+			rest, ok := strings.CutPrefix(m.Key, "services."+label)
+			if ok && (rest == "" || rest[0] == '.') && len(label) >= len(owner) { // of labels a and a.b the longer
+				owner, found = label, true
 			}
 		}
-		if label == "" {
+		switch {
+		case !found:
 			outside = true
-		} else if !slices.Contains(labels, label) {
-			labels = append(labels, label)
+		case !slices.Contains(broken, owner):
+			broken = append(broken, owner)
 		}
 	}
-	return labels, outside
+	return broken, outside
 }
 
 // loader reads one config file.
@@ -70,7 +77,7 @@ func Load(path string, env func(string) (string, bool)) *Loaded {
 		if errors.Is(err, os.ErrNotExist) {
 			text = "no such file"
 		}
-		return &Loaded{Mistakes: []strictyaml.Mistake{{File: path, Line: 1, Col: 1, Key: "file", Text: text}}}
+		return &Loaded{Mistakes: []strictyaml.Mistake{{File: path, Line: 1, Col: 1, Key: "file", Text: text}}, outside: true}
 	}
 	return loadBytes(path, data, env)
 }
@@ -104,7 +111,10 @@ func loadBytes(path string, data []byte, env func(string) (string, bool)) *Loade
 	}
 	l.Decode(l.doc.Root, "", l.cfg)
 	l.resolve(env)
-	return &Loaded{Config: l.cfg, Mistakes: strictyaml.Sort(l.Mistakes()), Warnings: strictyaml.Sort(l.warnings)}
+	broken, outside := blame(l.Mistakes(), l.cfg.Services.Names()) // before Sort, which tells a mistake of a shared IDL once
+	return &Loaded{
+		Config: l.cfg, Mistakes: strictyaml.Sort(l.Mistakes()), Warnings: strictyaml.Sort(l.warnings), broken: broken, outside: outside,
+	}
 }
 
 // newConfig returns the config of an empty file.
@@ -135,7 +145,7 @@ func (l *loader) warnf(node *yaml.Node, key, format string, args ...any) {
 // at returns the node at keys, or the nearest to it.
 func (l *loader) at(keys ...string) *yaml.Node { return strictyaml.At(l.doc.Root, keys...) }
 
-// path makes a path of the file absolute.
+// abs makes a path of the file absolute.
 func (l *loader) abs(path string) string {
 	if path == "" || filepath.IsAbs(path) {
 		return path

@@ -2,8 +2,8 @@ package gateway
 
 import (
 	"slices"
+	"strings"
 
-	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/service"
 )
 
@@ -24,7 +24,7 @@ func (g *Gateway) plan(cfg *Config, stale []string) plan {
 		upstreams: slices.Clone(r.upstreams),
 	}
 	if len(stale) > 0 {
-		p.keep(g.current.Load(), g.upstreams, stale)
+		p.keep(g.current.Load(), stale)
 	}
 	for i := range p.upstreams {
 		p.upstreams[i].cluster.Engine = g.engine
@@ -32,38 +32,40 @@ func (g *Gateway) plan(cfg *Config, stale []string) plan {
 	return p
 }
 
-// keep puts the last good version of the stale services in the place of what the config has of them.
-func (p *plan) keep(was *state, upstreams map[string]*upstream, stale []string) {
-	p.services = slices.DeleteFunc(slices.Clone(p.services), func(s servicePlan) bool { return slices.Contains(stale, s.label) })
-	have := map[string]bool{}
+// keep puts the last good version of the stale services in the place of what the config has of them. One that is new has no such
+// version, and is left out.
+func (p *plan) keep(was *state, stale []string) {
+	broken := func(label string) bool { return slices.Contains(stale, label) }
+	p.services = slices.DeleteFunc(slices.Clone(p.services), func(s servicePlan) bool { return broken(s.label) })
+	p.listeners = slices.DeleteFunc(slices.Clone(p.listeners), func(l listenerPlan) bool { return l.own && broken(l.services[0]) })
+	p.upstreams = slices.DeleteFunc(p.upstreams, func(u upstreamPlan) bool {
+		label, own := strings.CutPrefix(u.key, "services.")
+		return own && broken(label)
+	})
 	for _, label := range stale {
-		old, ok := was.plans[label]
-		if !ok {
-			continue // it is new, and has no good version
+		if old, ok := was.plans[label]; ok {
+			p.keepService(old, was)
 		}
-		p.services = append(p.services, old)
-		need := []string{old.upstream, old.other.upstream}
-		for _, m := range old.methods {
-			need = append(need, m.upstream)
-		}
-		for _, key := range need {
-			if u := upstreams[key]; u != nil && !have[key] {
-				have[key] = true
-				p.upstreams = slices.DeleteFunc(p.upstreams, func(x upstreamPlan) bool { return x.key == key })
-				p.upstreams = append(p.upstreams, *u.plan.Load())
-			}
-		}
-		p.listeners = slices.DeleteFunc(slices.Clone(p.listeners), func(l listenerPlan) bool {
-			return len(l.services) == 1 && l.services[0] == label
+	}
+	for i, l := range p.listeners {
+		p.listeners[i].services = slices.DeleteFunc(slices.Clone(l.services), func(label string) bool {
+			return !slices.ContainsFunc(p.services, func(s servicePlan) bool { return s.label == label })
 		})
-		p.listeners = append(p.listeners, old.listen...)
 	}
-	served := map[string]bool{}
-	for _, s := range p.services {
-		served[s.label] = true
+}
+
+// keepService adds what a service was, with the addresses and upstreams that the config does not give to others.
+func (p *plan) keepService(old servicePlan, was *state) {
+	p.services = append(p.services, old)
+	for _, l := range old.listen {
+		if !slices.ContainsFunc(p.listeners, func(x listenerPlan) bool { return x.id() == l.id() }) {
+			p.listeners = append(p.listeners, l)
+		}
 	}
-	for i := range p.listeners { // labels of new services that are broken lead nowhere
-		p.listeners[i].services = slices.DeleteFunc(slices.Clone(p.listeners[i].services), func(s string) bool { return !served[s] })
+	for _, m := range append(slices.Clone(old.methods), old.other) {
+		if !slices.ContainsFunc(p.upstreams, func(x upstreamPlan) bool { return x.key == m.upstream }) {
+			p.upstreams = append(p.upstreams, *was.upstreams[m.upstream].plan.Load())
+		}
 	}
 }
 
@@ -73,16 +75,16 @@ func (g *Gateway) reread(was *Config) (cfg *Config, stale, mistakes []string) {
 	for _, m := range l.Mistakes {
 		mistakes = append(mistakes, m.String())
 	}
-	broken, outside := l.Broken()
-	if outside || len(broken) > 0 && len(broken) == len(l.Config.Services) && len(g.current.Load().plans) == 0 {
+	stale, outside := l.Broken()
+	if outside {
 		return nil, nil, mistakes
 	}
-	return l.Config, broken, mistakes
+	return l.Config, stale, mistakes
 }
 
 // policy is the plan with its upstream looked up.
-func (m methodPlan) policy(clusters map[string]rpc.Handler) service.Policy {
+func (m methodPlan) policy(upstreams map[string]*upstream) service.Policy {
 	return service.Policy{
-		Timeout: m.policies.Deadline.Timeout, Retry: m.policies.Retry, Idempotent: m.idempotent, Upstream: clusters[m.upstream],
+		Timeout: m.policies.Deadline.Timeout, Retry: m.policies.Retry, Idempotent: m.idempotent, Upstream: upstreams[m.upstream].cluster,
 	}
 }

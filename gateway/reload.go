@@ -27,84 +27,85 @@ type ReloadResult struct {
 // apply makes cfg what the gateway does. stale are services that keep what they were. Nothing is changed where it returns an error.
 // g.changing is held.
 func (g *Gateway) apply(cfg *Config, stale []string) error {
-	next := g.plan(cfg, stale)
-	bound, err := g.bind(next.listeners)
+	was, next := g.current.Load(), g.plan(cfg, stale)
+	bound, err := g.bind(next.listeners, was.listeners)
 	if err != nil {
 		return err
 	}
-	clusters, gone, err := g.connect(next.upstreams)
+	upstreams, err := g.connect(next.upstreams, was.upstreams)
 	if err != nil {
 		for _, l := range bound {
 			l.Close()
 		}
 		return err
 	}
-	st := &state{config: cfg, hash: next.hash, loaded: time.Now(), stale: stale, plans: map[string]servicePlan{}}
+	st := &state{config: cfg, hash: next.hash, loaded: time.Now(), stale: stale, plans: map[string]servicePlan{}, upstreams: upstreams}
 	targets := map[string]*target{}
 	sinks := []observe.Sink{g.calls, g.stats, observe.NewAccessLog(g.log, next.sample)}
 	for _, p := range next.services {
-		t := &target{Service: p.build(clusters, sinks), forward: p.forward}
+		t := &target{Service: p.build(upstreams, sinks), forward: p.forward}
 		targets[p.label] = t
 		st.services = append(st.services, t)
 		st.plans[p.label] = p
 	}
+	st.listeners = g.serve(next.listeners, bound, targets, was, st)
 	g.current.Store(st)
-	g.serve(next.listeners, bound, targets, st)
-	g.retire(gone)
+	g.retire(was, st)
 	return nil
 }
 
-// connect starts, changes or keeps the upstreams. It returns the clusters by upstream key, and the upstreams that nobody needs any more.
-func (g *Gateway) connect(plans []upstreamPlan) (map[string]rpc.Handler, []*upstream, error) {
-	clusters, fresh, gone := map[string]rpc.Handler{}, map[string]*upstream{}, []*upstream{}
+// connect starts, changes or keeps the upstreams, and returns all by key. Where it fails nothing is changed.
+func (g *Gateway) connect(plans []upstreamPlan, open map[string]*upstream) (map[string]*upstream, error) {
+	upstreams := map[string]*upstream{}
 	for _, p := range plans {
-		if u := g.upstreams[p.key]; u != nil && u.plan.Load().sameProcesses(&p) && u.plan.Load().sameWire(&p) {
+		if u := open[p.key]; u != nil && u.plan.Load().sameProcesses(&p) && u.plan.Load().sameWire(&p) {
+			upstreams[p.key] = u
 			continue
 		}
 		u, err := g.startUpstream(p)
 		if err != nil {
-			for _, started := range fresh {
-				started.halt()
+			for key, u := range upstreams {
+				if open[key] != u {
+					g.halting.Go(u.halt)
+				}
 			}
-			return nil, nil, err
+			return nil, err
 		}
-		fresh[p.key] = u
+		upstreams[p.key] = u
 	}
-	wanted := map[string]bool{}
 	for _, p := range plans {
-		wanted[p.key] = true
-		u := g.upstreams[p.key]
-		if f := fresh[p.key]; f != nil {
-			if u != nil {
-				gone = append(gone, u)
-			}
-			g.upstreams[p.key], u = f, f
-		} else {
+		if u := upstreams[p.key]; open[p.key] == u {
 			u.change(p)
 		}
-		clusters[p.key] = u.cluster
 	}
-	for key, u := range g.upstreams {
-		if !wanted[key] {
-			gone = append(gone, u)
-			delete(g.upstreams, key)
-		}
-	}
-	return clusters, gone, nil
+	return upstreams, nil
 }
 
-// retire ends upstreams in the background.
-func (g *Gateway) retire(gone []*upstream) {
-	for _, u := range gone {
-		g.halting.Go(u.halt)
+// retire ends in the background what the state st does not have any more.
+func (g *Gateway) retire(was, st *state) {
+	for id, l := range was.listeners {
+		if st.listeners[id] == nil {
+			g.halting.Go(func() { l.retire(g.life, st.config.Drain.Timeout) })
+		}
+	}
+	for key, u := range was.upstreams {
+		if st.upstreams[key] != u {
+			g.halting.Go(u.halt)
+		}
 	}
 }
+
+// errDraining is the answer to a change that comes too late.
+var errDraining = errors.New("the gateway is draining: it changes no more")
 
 // Reload reads the config anew. A service whose section or IDL is broken keeps its last good version; where nothing can be taken over
 // the error says why, and all stays as it was.
 func (g *Gateway) Reload(_ context.Context) (*ReloadResult, error) {
 	g.changing.Lock()
 	defer g.changing.Unlock()
+	if g.draining.Load() {
+		return nil, errDraining
+	}
 	was := g.current.Load()
 	cfg, stale, mistakes := g.reread(was.config)
 	if cfg == nil {
@@ -135,10 +136,10 @@ func hashFiles(paths []string) string {
 }
 
 // build makes the service over its clusters.
-func (p *servicePlan) build(clusters map[string]rpc.Handler, sinks []observe.Sink) *service.Service {
-	policies := rpc.PerMethod[service.Policy]{Other: p.other.policy(clusters)}
+func (p *servicePlan) build(upstreams map[string]*upstream, sinks []observe.Sink) *service.Service {
+	policies := rpc.PerMethod[service.Policy]{Other: p.other.policy(upstreams)}
 	for _, m := range p.methods {
-		policies.Methods = append(policies.Methods, m.policy(clusters))
+		policies.Methods = append(policies.Methods, m.policy(upstreams))
 	}
 	return service.New(service.Config{Name: p.label, Schema: p.schema, Policies: policies, Sinks: sinks})
 }

@@ -107,7 +107,9 @@ func (l *loader) service(b strictyaml.Block) {
 	}
 	p.other = methodPlan{policies: s.Policies, upstream: p.upstream}
 	for i, ln := range s.Listen {
-		p.listen = append(p.listen, l.listener(ln, listenKey(key+".listen", i, b.Value, "listen"), []string{b.Name}))
+		own := l.listener(ln, listenKey(key+".listen", i, b.Value, "listen"), []string{b.Name})
+		own.own = true
+		p.listen = append(p.listen, own)
 	}
 	p.schema = l.serviceSchema(b, key, &s)
 	l.methods(key, &s, &p)

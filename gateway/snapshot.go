@@ -17,21 +17,17 @@ func (g *Gateway) Snapshot() status.Snapshot {
 		Version: g.opts.Version, UptimeSeconds: now.Sub(g.started).Seconds(), Draining: g.draining.Load(),
 		Config: status.ConfigInfo{Path: st.config.Resolved.Path, Hash: st.hash, LoadedAt: st.loaded, Stale: slices.Clone(st.stale)},
 	}
-	g.changing.Lock()
-	for _, l := range g.listeners {
+	for _, l := range st.listeners {
 		s.Listeners = append(s.Listeners, status.Listener{
-			Address: l.bound.String(), Services: l.plan.services, Connections: l.server.Snapshot().Connections,
+			Address: l.address(), Services: l.plan.Load().services, Connections: l.server.Snapshot().Connections,
 		})
 	}
-	for _, u := range g.upstreams {
+	names := map[string]string{}
+	for key, u := range st.upstreams {
+		names[key] = u.plan.Load().name
 		s.Clusters = append(s.Clusters, u.snapshot())
 		s.Replicas = append(s.Replicas, u.replicas()...)
 	}
-	names := map[string]string{}
-	for key, u := range g.upstreams {
-		names[key] = u.plan.Load().name
-	}
-	g.changing.Unlock()
 	slices.SortFunc(s.Listeners, func(a, b status.Listener) int { return strings.Compare(a.Address, b.Address) })
 	slices.SortFunc(s.Clusters, func(a, b status.Cluster) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(s.Replicas, func(a, b status.Replica) int { return strings.Compare(a.Name, b.Name) })
@@ -120,43 +116,39 @@ func (g *Gateway) Ready(label string) (ok bool, reasons []string) {
 	if st.plans == nil {
 		return false, []string{"starting"}
 	}
-	g.changing.Lock()
-	defer g.changing.Unlock()
 	if label != "" {
 		p, known := st.plans[label]
 		if !known {
 			return false, []string{fmt.Sprintf("no service is named %q", label)}
 		}
-		if u := g.upstreams[p.upstream]; u == nil || !u.cluster.Answering() {
+		if !st.upstreams[p.upstream].up() {
 			return false, []string{label + ": no endpoint is up"}
 		}
 		return true, nil
 	}
 	ok = true
+	early := !g.ready.Load() && time.Since(g.started) < readyAfter
 	for _, t := range st.services {
 		p := st.plans[t.Name()]
-		u := g.upstreams[p.upstream]
+		u := st.upstreams[p.upstream]
 		switch {
-		case u == nil, u.hasAnswered() && (!p.required || u.cluster.Answering()), u.atZero():
-			continue
-		case p.required:
+		case u.atZero():
+		case p.required && !u.up():
 			ok = false
-		case time.Since(g.started) < readyAfter:
-			ok = false
+			reasons = append(reasons, t.Name()+": is required, and no endpoint is up")
+		case !u.answered.Load():
+			ok = ok && !early
+			reasons = append(reasons, t.Name()+": no endpoint has answered yet")
 		}
-		reasons = append(reasons, t.Name()+": no endpoint has answered yet")
+	}
+	if ok {
+		g.ready.Store(true)
 	}
 	return ok, reasons
 }
 
-func (u *upstream) hasAnswered() bool {
-	select {
-	case <-u.answered:
-		return true
-	default:
-		return false
-	}
-}
+// up reports whether an endpoint has answered, and one at least was not found unreachable since.
+func (u *upstream) up() bool { return u.answered.Load() && u.cluster.Answering() }
 
 // atZero reports whether no replica is to run, by choice.
 func (u *upstream) atZero() bool { return u.set != nil && u.set.Snapshot().Target == 0 }

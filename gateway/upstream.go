@@ -30,11 +30,10 @@ type upstream struct {
 	plan     atomic.Pointer[upstreamPlan] // what it points to is not changed
 	cluster  *cluster.Cluster
 	set      *process.Set    // nil where nothing is run
-	life     context.Context // ends with stop, or with the gateway
+	life     context.Context // ends when everything that it started is to end
 	stop     context.CancelFunc
-	stopped  chan struct{} // closed when everything that it started has ended
-	answered chan struct{} // closed when an endpoint has answered a call
-	pinned   int           // replicas that a person asked for; -1: what the file says
+	stopped  chan struct{} // closed when all that has ended
+	answered atomic.Bool   // an endpoint has given a sign of life
 }
 
 // sameProcesses reports whether replicas of one plan serve the other as they are.
@@ -57,16 +56,15 @@ func (p *upstreamPlan) sameWire(o *upstreamPlan) bool {
 
 // startUpstream brings an upstream to life. Its goroutines end after halt.
 func (g *Gateway) startUpstream(p upstreamPlan) (*upstream, error) {
-	u := &upstream{cluster: cluster.New(p.cluster), stopped: make(chan struct{}), answered: make(chan struct{}), pinned: -1}
-	ctx, cancel := context.WithCancel(g.life)
-	u.life, u.stop = ctx, cancel
+	u := &upstream{cluster: cluster.New(p.cluster), stopped: make(chan struct{})}
 	u.plan.Store(&p)
+	u.life, u.stop = context.WithCancel(g.life)
 	if p.run == nil {
 		u.cluster.Update(p.endpoints)
 		go func() {
 			defer close(u.stopped)
-			u.awaitAnswer(ctx)
-			<-ctx.Done()
+			u.awaitAnswer()
+			<-u.life.Done()
 			u.cluster.Close()
 		}()
 		return u, nil
@@ -77,19 +75,19 @@ func (g *Gateway) startUpstream(p upstreamPlan) (*upstream, error) {
 		OnEndpoints: func(endpoints []rpc.Endpoint) {
 			u.cluster.Update(endpoints)
 			if len(endpoints) > 0 {
-				u.markAnswered()
+				u.answered.Store(true)
 			}
 		},
 		Drain: func(ctx context.Context, name string) { _ = u.cluster.Drained(ctx, name) },
 	})
 	if err != nil {
-		cancel()
+		u.stop()
 		return nil, fmt.Errorf("upstream %s: %w", p.name, err)
 	}
 	u.set = set
 	go func() {
 		defer close(u.stopped)
-		if err := set.Run(ctx); err != nil {
+		if err := set.Run(u.life); err != nil {
 			g.log.Error("replicas ended", "upstream", p.name, "error", err)
 		}
 		u.cluster.Close()
@@ -99,35 +97,24 @@ func (g *Gateway) startUpstream(p upstreamPlan) (*upstream, error) {
 
 // probe asks one endpoint for a sign of life on a connection of its own.
 func (u *upstream) probe(ctx context.Context, address string) error {
-	o := u.plan.Load().cluster
-	return client.Probe(ctx, o.Engine, address, client.Config{Wire: o.Wire, Limits: o.Limits, Dialer: o.Dialer}, u.plan.Load().probe)
+	p := u.plan.Load()
+	o := p.cluster
+	return client.Probe(ctx, o.Engine, address, client.Config{Wire: o.Wire, Limits: o.Limits, Dialer: o.Dialer}, p.probe)
 }
 
-// awaitAnswer asks the endpoints in turn until one has answered.
-func (u *upstream) awaitAnswer(ctx context.Context) {
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+// awaitAnswer asks the endpoints in turn until one has answered, or the upstream ends.
+func (u *upstream) awaitAnswer() {
+	for pause := 50 * time.Millisecond; u.life.Err() == nil; pause = min(2*pause, 2*time.Second) {
 		for _, e := range u.plan.Load().endpoints {
-			once, cancel := context.WithTimeout(ctx, time.Second)
+			once, cancel := context.WithTimeout(u.life, time.Second)
 			err := u.probe(once, e.Address)
 			cancel()
 			if err == nil {
-				u.markAnswered()
+				u.answered.Store(true)
 				return
 			}
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
-	}
-}
-
-func (u *upstream) markAnswered() {
-	select {
-	case <-u.answered:
-	default:
-		close(u.answered)
+		wait(u.life, pause)
 	}
 }
 
@@ -139,7 +126,6 @@ func (u *upstream) change(p upstreamPlan) {
 		u.cluster.Update(p.endpoints)
 		return
 	}
-	u.pinned = -1
 	u.set.Scale(p.run.Replicas)
 }
 
