@@ -9,7 +9,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/thriftloom/thriftloom/netio"
@@ -304,6 +306,8 @@ func (c *Conn) closedError(cause error) *rpc.Error {
 		e.Outcome, e.Text = rpc.WriteCut, "connection closed while the request was sent"
 	case c.partial:
 		e.Outcome, e.Text = rpc.BadReply, "connection closed inside the reply"
+	case c.unread(cause):
+		e.Reach, e.Outcome, e.Text = rpc.NotSent, rpc.WriteCut, "connection closed before the request was read"
 	default:
 		// An undeclared exception and a crash look the same: ThriftPy closes, and says nothing.
 		e.Code, e.Outcome, e.Text = rpc.HandlerFailed, rpc.ClosedNoReply, "the handler ended without a reply"
@@ -313,6 +317,13 @@ func (c *Conn) closedError(cause error) *rpc.Error {
 		e.Code, e.Outcome, e.Text = rpc.Unavailable, rpc.BadReply, "what came back is no reply to the call"
 	}
 	return e
+}
+
+// unread reports whether the peer closed before it had read the whole request, so that no handler can have begun. Of a unix socket
+// Linux says so: ECONNRESET is what a close leaves behind that finds unread bytes, or a connection that was never accepted, and nothing
+// else. A server that dies is seen so by the calls that reach it meanwhile. TCP resets for other reasons too.
+func (c *Conn) unread(cause error) bool {
+	return runtime.GOOS == "linux" && c.net.RemoteAddr().Network() == "unix" && errors.Is(cause, syscall.ECONNRESET)
 }
 
 var errBadReply = errors.New("wrong sequence id, method or message type")

@@ -80,9 +80,11 @@ func (u *upstream) snapshot() status.Cluster {
 	for _, e := range c.Endpoints {
 		s.Endpoints = append(s.Endpoints, status.Endpoint{
 			Name: e.Name, Address: e.Address, State: e.State, Slots: e.Slots, InFlight: e.InFlight, Zombies: e.Zombies,
-			Connections: e.Connections, Calls: e.Calls, Failures: e.Failures, LastErrorCode: e.LastFailure, P50Seconds: e.P50.Seconds(), P99Seconds: e.P99.Seconds(),
+			Connections: e.Connections, Calls: e.Calls, Failures: e.Failures, LastErrorCode: e.LastFailure,
+			P50Seconds: e.P50.Seconds(), P99Seconds: e.P99.Seconds(),
 		})
 	}
+	slices.SortStableFunc(s.Endpoints, func(a, b status.Endpoint) int { return strings.Compare(a.Name, b.Name) })
 	return s
 }
 

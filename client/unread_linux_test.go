@@ -1,0 +1,63 @@
+package client_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/thriftloom/thriftloom/client"
+	"github.com/thriftloom/thriftloom/netio"
+	"github.com/thriftloom/thriftloom/rpc"
+	"github.com/thriftloom/thriftloom/transport"
+	"github.com/thriftloom/thriftloom/wire"
+)
+
+// A peer behind a unix socket that closes without having read the whole request has not begun the call; one that has read it may have.
+func TestCloseOnUnixSocket(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		read    int // bytes, before it closes
+		code    rpc.Code
+		reach   rpc.Reach
+		outcome rpc.Outcome
+	}{
+		{"one byte read", 1, rpc.Unavailable, rpc.NotSent, rpc.WriteCut},
+		{"all read", len("\x80\x01\x00\x01\x00\x00\x00\x04pingSEQ_\x00"), rpc.HandlerFailed, rpc.Unknown, rpc.ClosedNoReply},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "s")
+			l, err := net.Listen("unix", path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			served := make(chan struct{})
+			go func() {
+				defer close(served)
+				c, err := l.Accept()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = io.ReadFull(c, make([]byte, tt.read))
+				_ = c.Close()
+			}()
+			ctx, cancel := context.WithCancel(t.Context())
+			engine, ended := netio.NewPortable(), make(chan struct{})
+			go func() {
+				defer close(ended)
+				_ = engine.Run(ctx)
+			}()
+			defer func() { cancel(); <-ended; <-served }()
+			conn, err := client.Dial(ctx, engine, "unix:"+path, client.Config{Wire: transport.Wire{Kind: transport.Buffered, Protocol: wire.Binary}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = conn.Handle(ctx, call("ping", 10*time.Second))
+			expect(t, err, tt.code, tt.reach, tt.outcome)
+		})
+	}
+}
