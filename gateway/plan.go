@@ -85,6 +85,6 @@ func (g *Gateway) reread(was *Config) (cfg *Config, stale, mistakes []string) {
 // policy is the plan with its upstream looked up.
 func (m methodPlan) policy(upstreams map[string]*upstream) service.Policy {
 	return service.Policy{
-		Timeout: m.policies.Deadline.Timeout, Retry: m.policies.Retry, Idempotent: m.idempotent, Upstream: upstreams[m.upstream].cluster,
+		Timeout: m.policies.Deadline.Timeout, Retry: m.policies.Retry, Idempotent: m.idempotent, Upstream: upstreams[m.upstream],
 	}
 }

@@ -62,7 +62,7 @@ func (g *Gateway) connect(plans []upstreamPlan, open map[string]*upstream) (map[
 			upstreams[p.key] = u
 			continue
 		}
-		u, err := g.startUpstream(p)
+		u, err := g.startUpstream(p, open[p.key])
 		if err != nil {
 			for key, u := range upstreams {
 				if open[key] != u {
@@ -90,8 +90,22 @@ func (g *Gateway) retire(was, st *state) {
 	}
 	for key, u := range was.upstreams {
 		if st.upstreams[key] != u {
-			g.halting.Go(u.halt)
+			g.halting.Go(func() {
+				g.awaitSuccessor(key)
+				u.halt()
+			})
 		}
+	}
+}
+
+// awaitSuccessor returns when the upstream that has the key now has answered, so that the one before it is not needed any more; at once
+// where none has it.
+func (g *Gateway) awaitSuccessor(key string) {
+	for g.life.Err() == nil {
+		if u := g.current.Load().upstreams[key]; u == nil || u.answered.Load() || u.atZero() {
+			return
+		}
+		wait(g.life, 20*time.Millisecond)
 	}
 }
 

@@ -32,8 +32,30 @@ type upstream struct {
 	set      *process.Set    // nil where nothing is run
 	life     context.Context // ends when everything that it started is to end
 	stop     context.CancelFunc
-	stopped  chan struct{} // closed when all that has ended
-	answered atomic.Bool   // an endpoint has given a sign of life
+	stopped  chan struct{}            // closed when all that has ended
+	answered atomic.Bool              // an endpoint has given a sign of life
+	before   atomic.Pointer[upstream] // whose place it takes, until this one has answered
+}
+
+// Handle hands the call to the cluster, or, until one of its endpoints has answered, to the upstream whose place this one takes.
+func (u *upstream) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
+	return u.serving().cluster.Handle(ctx, call)
+}
+
+// serving returns the upstream that gets the calls: itself, or the one before it; nil for nil.
+func (u *upstream) serving() *upstream {
+	if u == nil {
+		return nil
+	}
+	before := u.before.Load()
+	if before == nil {
+		return u
+	}
+	if u.answered.Load() {
+		u.before.Store(nil)
+		return u
+	}
+	return before
 }
 
 // sameProcesses reports whether replicas of one plan serve the other as they are.
@@ -55,9 +77,11 @@ func (p *upstreamPlan) sameWire(o *upstreamPlan) bool {
 }
 
 // startUpstream brings an upstream to life. Its goroutines end after halt.
-func (g *Gateway) startUpstream(p upstreamPlan) (*upstream, error) {
+// before, which may be nil, is the upstream whose place it takes: it gets the calls until the new one has answered.
+func (g *Gateway) startUpstream(p upstreamPlan, before *upstream) (*upstream, error) {
 	u := &upstream{cluster: cluster.New(p.cluster), stopped: make(chan struct{})}
 	u.plan.Store(&p)
+	u.before.Store(before.serving())
 	u.life, u.stop = context.WithCancel(g.life)
 	if p.run == nil {
 		u.cluster.Update(p.endpoints)
