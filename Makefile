@@ -43,7 +43,7 @@ $(LINT):
 
 cross: ## build and vet the library and the command for other systems
 	GOOS=darwin go build ./... && GOOS=darwin go vet . ./client ./netio ./cmd/thriftloom
-	GOOS=windows go build . ./client ./netio ./cmd/thriftloom && GOOS=windows go vet . ./client ./netio
+	GOOS=windows go build . ./client ./netio ./cmd/thriftloom && GOOS=windows go vet . ./client ./netio ./cmd/thriftloom
 
 demo: ## the whole thing with nothing but the binary
 	go run ./cmd/thriftloom demo
