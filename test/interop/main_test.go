@@ -1,9 +1,7 @@
 package interop
 
 import (
-	"context"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 
@@ -58,20 +56,7 @@ func serveGo(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(ctx, l) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	})
-	return l.Addr().String()
+	return peertest.ServeGo(t, s)
 }
 
 // startGateway puts each server behind a port of its own and returns the ports, as servers.
