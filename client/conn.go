@@ -75,7 +75,6 @@ type Conn struct {
 	state   state
 	seq     int32  // of the call or fence that is awaited
 	name    string // of the method that is awaited
-	calls   int64  // that were begun
 	start   int64  // bytes written before the call's first
 	size    int64  // bytes of the call
 	partial bool   // some bytes of a reply have come
@@ -166,7 +165,6 @@ func (c *Conn) begin(call *rpc.Call) error {
 		return &rpc.Error{Code: rpc.Unavailable, Reach: rpc.NotSent, Op: "client", Text: "connection closed", Outcome: rpc.WriteCut}
 	}
 	c.seq++
-	c.calls++
 	head := wire.Head{Name: call.Name, Seq: c.seq, Type: wire.Call}
 	_, bare, multiplexed := transport.SplitName(call.Name)
 	c.state, c.name, c.partial = calling, bare, false // multiplexed servers answer by the bare name
@@ -278,13 +276,6 @@ func (c *Conn) Close() { c.net.Close(nil) }
 
 // Created returns when the connection was made.
 func (c *Conn) Created() time.Time { return c.created }
-
-// Calls returns how many calls the connection has begun.
-func (c *Conn) Calls() int64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.calls
-}
 
 // Waiting reports whether the connection waits for a peer that nobody waits for any more: a late reply or a fence.
 func (c *Conn) Waiting() bool {

@@ -31,13 +31,12 @@ type EndpointSnapshot struct {
 
 // Snapshot returns the cluster as it is now.
 func (c *Cluster) Snapshot() Snapshot {
-	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := Snapshot{Name: c.Name(), Waiting: c.waiting.Len(), Refused: c.refused}
 	for _, bn := range c.picker.Nodes() {
 		state := "up"
-		if !bn.Up(now) || bn.Failures > 0 {
+		if bn.Failures > 0 {
 			state = "down"
 		}
 		s.Endpoints = append(s.Endpoints, c.nodes[bn].snapshot(state))

@@ -43,7 +43,7 @@ func (g *Gateway) apply(cfg *Config, stale []string) error {
 	targets := map[string]*target{}
 	sinks := []observe.Sink{g.calls, g.stats, observe.NewAccessLog(g.log, next.sample)}
 	for _, p := range next.services {
-		t := &target{Service: p.build(upstreams, sinks), forward: p.forward}
+		t := &target{Service: p.build(upstreams, sinks), forward: p.forward, fingerprint: p.schema.Document.Fingerprint()}
 		targets[p.label] = t
 		st.services = append(st.services, t)
 		st.plans[p.label] = p

@@ -14,7 +14,8 @@ import (
 // target is a service as a listener sees it.
 type target struct {
 	*service.Service
-	forward bool // methods that the IDL does not have go on to the service
+	forward     bool   // methods that the IDL does not have go on to the service
+	fingerprint string // of the IDL: made once, for it walks the whole document
 }
 
 // routes leads messages of one listener to services: by the multiplexed name, else by the method's name. Immutable.

@@ -47,7 +47,7 @@ func (g *Gateway) Snapshot() status.Snapshot {
 
 func (g *Gateway) service(t *target, p servicePlan, upstreams map[string]string, now time.Time) status.Service {
 	s := status.Service{
-		Name: t.Name(), IDLService: t.Schema().Name, IDLFingerprint: t.Schema().Document.Fingerprint(),
+		Name: t.Name(), IDLService: t.Schema().Name, IDLFingerprint: t.fingerprint,
 		UnknownMethods: "refuse", Upstream: upstreams[p.upstream],
 	}
 	if t.forward {

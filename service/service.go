@@ -71,9 +71,6 @@ func (s *Service) Name() string { return s.cfg.Name }
 // Schema returns the IDL's service, nil if there is none.
 func (s *Service) Schema() *schema.Service { return s.cfg.Schema }
 
-// Policy returns what holds for the method of that index.
-func (s *Service) Policy(index int) Policy { return s.cfg.Policies.Methods[index] }
-
 func (s *Service) timeouts() rpc.PerMethod[time.Duration] {
 	return each(s.cfg.Policies, func(p Policy) time.Duration { return p.Timeout })
 }
