@@ -76,7 +76,7 @@ func (p *Peer) hold(c net.Conn) {
 		defer time.AfterFunc(p.MaxAge, func() { _ = c.Close() }).Stop()
 	}
 	if p.Take == nil || !p.Take(c) {
-		p.serve(c)
+		p.Talk(c)
 	}
 }
 
@@ -88,7 +88,8 @@ func (p *Peer) wire() transport.Wire {
 	return w
 }
 
-func (p *Peer) serve(c net.Conn) {
+// Talk answers what comes on c by the script until one of the two closes it: what a Take calls that only wanted to wait, or to set faults.
+func (p *Peer) Talk(c net.Conn) {
 	split, err := transport.NewSplitter(p.wire(), wire.Limits{})
 	if err != nil {
 		panic(err)

@@ -109,8 +109,13 @@ func Pipe() (client, server *Conn) { return pipe("127.0.0.1:1", "127.0.0.1:2") }
 // Addr is an address of a Network.
 type Addr string
 
-// Network returns "mem".
-func (Addr) Network() string { return "mem" }
+// Network returns "mem", and "unix" for an address that begins with "unix:".
+func (a Addr) Network() string {
+	if strings.HasPrefix(string(a), "unix:") {
+		return "unix"
+	}
+	return "mem"
+}
 
 // String returns the address.
 func (a Addr) String() string { return string(a) }
