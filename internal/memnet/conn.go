@@ -129,3 +129,19 @@ func (c *Conn) wrap(op string, err error) error {
 	}
 	return opError(op, c.remote, err)
 }
+
+// Forget lets a box between the two ends forget the connection once nothing has been written on it for so long: what is written from then
+// on is lost, as with Faults.Drop at both ends. told, which may be nil, is called when it does, once.
+func (c *Conn) Forget(idle time.Duration, told func()) {
+	forget := func() {
+		c.in.set(func(s *stream) { s.lost = true })
+		c.out.set(func(s *stream) { s.lost = true })
+		if told != nil {
+			told()
+		}
+	}
+	timer := time.AfterFunc(idle, forget)
+	wrote := func() { timer.Reset(idle) }
+	c.in.set(func(s *stream) { s.wrote = wrote })
+	c.out.set(func(s *stream) { s.wrote = wrote })
+}

@@ -306,3 +306,26 @@ func TestDialWaitsWhileTheBacklogIsFull(t *testing.T) {
 		}
 	})
 }
+
+// A box that forgets idle connections loses what comes too late, and leaves those alone that are used.
+func TestForget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := memnet.Pipe()
+		told := 0
+		a.Forget(2*time.Second, func() { told++ })
+		buf := make([]byte, 10)
+		for range 5 {
+			time.Sleep(time.Second)
+			_, _ = a.Write([]byte("x"))
+			if n, err := b.Read(buf); n != 1 || err != nil || told != 0 {
+				t.Fatalf("read %d, %v; forgotten %d times", n, err, told)
+			}
+		}
+		time.Sleep(3 * time.Second)
+		_, _ = a.Write([]byte("x"))
+		_ = b.SetReadDeadline(time.Now().Add(time.Minute))
+		if n, err := b.Read(buf); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) || told != 1 {
+			t.Errorf("read %d, %v; forgotten %d times", n, err, told)
+		}
+	})
+}

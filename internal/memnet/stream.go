@@ -29,6 +29,7 @@ type stream struct {
 	writeEvery time.Duration
 	lastDue    time.Time // of the last slice that writeEvery has spaced out
 	lost       bool      // nothing arrives any more
+	wrote      func()    // called with each write that is not lost, and at the end; may be nil
 	readEvery  time.Duration
 	readBytes  int
 }
@@ -157,6 +158,9 @@ func (s *stream) put(p []byte) int {
 	n := len(p)
 	if s.lost {
 		return n
+	}
+	if s.wrote != nil {
+		s.wrote()
 	}
 	s.size += n
 	for data := append([]byte(nil), p...); len(data) > 0; {

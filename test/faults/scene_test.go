@@ -63,6 +63,8 @@ type scene struct {
 	ended sync.WaitGroup
 
 	mu      sync.Mutex
+	onConn  func(client, server *memnet.Conn) // as Network.OnConn; may be nil
+	ends    []*memnet.Conn                    // of all connections
 	records []*rpc.Record
 	sent    int
 }
@@ -105,6 +107,7 @@ func inUse() uint64 {
 
 func open(t *testing.T, set setup) *scene {
 	s := &scene{T: t, setup: set.withDefaults(), network: memnet.New(), engine: netio.NewPortable()}
+	s.network.OnConn = s.connected
 	s.Cleanup(s.ended.Wait) // the last to run, in the bubble, also behind a Fatal
 	o := s.options
 	o.Name, o.Engine, o.Dialer, o.Wire = "Users", s.engine, s.network.Dial, s.wire()
@@ -121,7 +124,41 @@ func open(t *testing.T, set setup) *scene {
 	}
 	s.cluster.Update(endpoints)
 	s.serve()
+	s.Cleanup(s.reset)
 	return s
+}
+
+func (s *scene) connected(a, b *memnet.Conn) {
+	s.mu.Lock()
+	s.ends = append(s.ends, a, b)
+	then := s.onConn
+	s.mu.Unlock()
+	if then != nil {
+		then(a, b)
+	}
+}
+
+// lose cuts the lines of all connections to an address so that neither end learns of it.
+func (s *scene) lose(address string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, end := range s.ends {
+		if end.LocalAddr().String() == address || end.RemoteAddr().String() == address {
+			end.SetFaults(memnet.Faults{Drop: true})
+		}
+	}
+}
+
+// reset ends all connections for both ends, lost ones too, as the keep-alive of an operating system does in the end.
+func (s *scene) reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, end := range s.ends {
+		end.SetFaults(memnet.Faults{})
+	}
+	for _, end := range s.ends {
+		end.Reset()
+	}
 }
 
 func (set setup) withDefaults() setup {
@@ -185,7 +222,8 @@ func (s *scene) listen(i int) (stop func()) {
 	if err != nil {
 		s.Fatal(err)
 	}
-	s.ended.Go(func() { s.peers[i].Serve(l) })
+	p := s.peers[i]
+	s.ended.Go(func() { p.Serve(l) })
 	s.Cleanup(func() { _ = l.Close() })
 	return func() { _ = l.Close() }
 }
