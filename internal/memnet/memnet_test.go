@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -311,21 +312,21 @@ func TestDialWaitsWhileTheBacklogIsFull(t *testing.T) {
 func TestForget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := memnet.Pipe()
-		told := 0
-		a.Forget(2*time.Second, func() { told++ })
+		var told atomic.Int64
+		a.Forget(2*time.Second, func() { told.Add(1) })
 		buf := make([]byte, 10)
 		for range 5 {
 			time.Sleep(time.Second)
 			_, _ = a.Write([]byte("x"))
-			if n, err := b.Read(buf); n != 1 || err != nil || told != 0 {
-				t.Fatalf("read %d, %v; forgotten %d times", n, err, told)
+			if n, err := b.Read(buf); n != 1 || err != nil || told.Load() != 0 {
+				t.Fatalf("read %d, %v; forgotten %d times", n, err, told.Load())
 			}
 		}
 		time.Sleep(3 * time.Second)
 		_, _ = a.Write([]byte("x"))
 		_ = b.SetReadDeadline(time.Now().Add(time.Minute))
-		if n, err := b.Read(buf); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) || told != 1 {
-			t.Errorf("read %d, %v; forgotten %d times", n, err, told)
+		if n, err := b.Read(buf); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) || told.Load() != 1 {
+			t.Errorf("read %d, %v; forgotten %d times", n, err, told.Load())
 		}
 	})
 }

@@ -468,7 +468,9 @@ func extraBytes(t *testing.T) {
 				play(t, set, func(s *scene) {
 					arm(s)
 					s.expect("put", ok)
-					s.expect("put", ok)
+					s.expect("put", retried)
+					s.expect("put", retried)
+					time.Sleep(time.Millisecond)
 					s.works()
 				})
 			})
@@ -505,7 +507,9 @@ func twoReplies(t *testing.T) {
 				play(t, set, func(s *scene) {
 					arm(s)
 					s.expect("put", ok)
-					s.expect("put", ok)
+					s.expect("put", retried)
+					s.expect("put", retried)
+					time.Sleep(time.Millisecond)
 					s.works()
 				})
 			}

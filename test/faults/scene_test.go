@@ -61,12 +61,12 @@ type scene struct {
 	bad   atomic.Int64 // connections to peers that fault is still to meet
 	fault atomic.Pointer[func(*memnet.Conn)]
 	ended sync.WaitGroup
+	sent  atomic.Int64 // requests, by which their arguments are told apart
 
 	mu      sync.Mutex
 	onConn  func(client, server *memnet.Conn) // as Network.OnConn; may be nil
 	ends    []*memnet.Conn                    // of all connections
 	records []*rpc.Record
-	sent    int
 }
 
 // rounds is how often a scene is played: once to fill what is kept for ever, and then to see that nothing more is kept.
