@@ -26,7 +26,7 @@ type node struct {
 func (n *node) count(o rpc.Outcome) {
 	n.calls++
 	switch o {
-	case rpc.Success, rpc.DeclaredException, rpc.AppException, rpc.Abandoned:
+	case rpc.Success, rpc.DeclaredException, rpc.AppException, rpc.Abandoned, rpc.LocalLimit:
 	default:
 		n.failures++
 		n.lastErr = o

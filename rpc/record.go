@@ -21,12 +21,13 @@ const (
 	ReplyTimeout              // no reply by the deadline
 	BadReply                  // bytes that are no reply to this call
 	Abandoned                 // the caller has gone
+	LocalLimit                // this machine has no descriptor, port or memory for a connection: that says nothing of the endpoint
 )
 
 var outcomeNames = [...]string{
 	Success: "success", DeclaredException: "declared_exception", AppException: "application_exception", Refused: "refused",
 	ConnectTimeout: "connect_timeout", WriteCut: "write_cut", ClosedNoReply: "closed_no_reply", ReplyTimeout: "reply_timeout",
-	BadReply: "bad_reply", Abandoned: "abandoned",
+	BadReply: "bad_reply", Abandoned: "abandoned", LocalLimit: "local_limit",
 }
 
 // String returns the class as metrics label it: closed_no_reply.

@@ -123,7 +123,7 @@ func (s *Slots) Done(n *Node, o rpc.Outcome, now time.Time) {
 	case rpc.Refused, rpc.ConnectTimeout:
 		n.Failures++
 		n.DownTill = now.Add(min(firstDown<<min(n.Failures-1, 10), maxDown))
-	case rpc.Abandoned, 0: // says nothing of the endpoint
+	case rpc.Abandoned, rpc.LocalLimit, 0: // says nothing of the endpoint
 	default:
 		n.Failures = 0
 	}
