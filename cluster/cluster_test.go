@@ -348,3 +348,33 @@ func TestReconfigureUnderLoad(t *testing.T) {
 		}
 	})
 }
+
+// An endpoint that hangs up on each new connection is left alone for a while, as one that refuses; else it would draw every call, since it
+// is always free. One that closes a connection which has served is not.
+func TestHangsUp(t *testing.T) {
+	with(t, 2, cluster.Options{}, working(10*time.Millisecond), func(t *testing.T, x *fleet) {
+		x.network.SetTrouble(address(0), memnet.Trouble{Reset: true})
+		failed := 0
+		for range 20 {
+			_, err := x.Handle(t.Context(), call(time.Second))
+			if err != nil {
+				failed++
+				var e *rpc.Error
+				if !errors.As(err, &e) || e.Reach != rpc.NotSent || e.Outcome != rpc.WriteCut {
+					t.Errorf("error %v", err)
+				}
+				if state := x.Snapshot().Endpoints[0].State; state != "down" {
+					t.Errorf("the endpoint is %s", state)
+				}
+			}
+		}
+		if failed < 1 || failed > 3 { // 200 ms: at the first, and after 100 ms again
+			t.Errorf("%d of 20 calls met it", failed)
+		}
+		x.network.SetTrouble(address(0), memnet.Trouble{})
+		time.Sleep(time.Minute)
+		if _, errs := x.many(t, 4, time.Second); errors.Join(errs...) != nil || x.Snapshot().Endpoints[0].State != "up" {
+			t.Errorf("afterwards it is %s: %v", x.Snapshot().Endpoints[0].State, errors.Join(errs...))
+		}
+	})
+}
