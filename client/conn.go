@@ -79,6 +79,8 @@ type Conn struct {
 	size    int64  // bytes of the call
 	partial bool   // some bytes of a reply have come
 	calls   int    // that began
+	replied bool   // the call's reply has come, and Handle has not taken it yet
+	early   bool   // it came before the request was written: the rest of that would stand in the way of the next call
 
 	done  chan result // holds the result for Handle; capacity 1
 	timer *time.Timer // Handle's deadline, reused; nil until the first
@@ -169,7 +171,7 @@ func (c *Conn) begin(call *rpc.Call) error {
 	c.seq++
 	head := wire.Head{Name: call.Name, Seq: c.seq, Type: wire.Call}
 	_, bare, multiplexed := transport.SplitName(call.Name)
-	c.state, c.name, c.partial = calling, bare, false // multiplexed servers answer by the bare name
+	c.state, c.name, c.partial, c.replied, c.early = calling, bare, false, false, false // multiplexed servers answer by the bare name
 	if call.Oneway {
 		head.Type = wire.Oneway
 		c.seq++
@@ -220,11 +222,17 @@ func (c *Conn) deadline(call *rpc.Call) (<-chan time.Time, func()) {
 // end hands the result out and the connection back.
 func (c *Conn) end(r result) (*rpc.Reply, error) {
 	c.mu.Lock()
-	reusable := c.state == calling
-	if reusable {
+	reusable, early := c.state == calling && !c.early, c.state == calling && c.early
+	switch {
+	case reusable:
 		c.state = idle
+	case early:
+		c.state = closed
 	}
 	c.mu.Unlock()
+	if early {
+		c.net.Close(errEarly)
+	}
 	c.freed(reusable)
 	if r.err != nil {
 		return nil, r.err
@@ -264,6 +272,8 @@ func (c *Conn) expireAfter(d time.Duration) *time.Timer {
 		}
 	})
 }
+
+var errEarly = errors.New("the peer answered before it had the whole request")
 
 var errLate = errors.New("the peer did not come back in time")
 

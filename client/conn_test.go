@@ -3,7 +3,9 @@ package client_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -18,6 +20,7 @@ import (
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
+	"github.com/thriftloom/thriftloom/wire/binary"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -181,6 +184,62 @@ func TestAnswers(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What comes behind a reply, nobody asked for: it never becomes the answer of the next call, nor is it in that call's way, and the
+// connection takes no further call.
+func TestBytesBehindTheReply(t *testing.T) {
+	answer := func(m transport.Message, body ...byte) []byte {
+		return append(binary.AppendHead(nil, wire.Head{Name: m.Head.Name, Seq: m.Head.Seq, Type: wire.Reply}), body...)
+	}
+	wrong := []byte{8, 0, 0, 0, 0, 0, 9, 0} // i32 field 0 is 9, stop
+	for name, extra := range map[string]func(transport.Message) []byte{
+		"garbage":          func(transport.Message) []byte { return []byte("HTTP/1.1 200 OK") },
+		"part of a head":   func(transport.Message) []byte { return []byte{0x80, 1} },
+		"a second reply":   func(m transport.Message) []byte { return answer(m, wrong...) },
+		"two more replies": func(m transport.Message) []byte { return append(answer(m, wrong...), answer(m, wrong...)...) },
+		"half a reply":     func(m transport.Message) []byte { return answer(m, wrong[:3]...) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			peer := &fakepeer.Peer{Script: func(m transport.Message) fakepeer.Answer { return fakepeer.Answer{Extra: extra(m)} }}
+			with(t, peer, func(t *testing.T, x fixture) {
+				reply, err := x.conn.Handle(t.Context(), call("ping", time.Second))
+				if err != nil || len(reply.Body) != 1 {
+					t.Fatalf("reply %+v, error %v", reply, err)
+				}
+				synctest.Wait()
+				_, err = x.conn.Handle(t.Context(), call("ping", time.Second))
+				expect(t, err, rpc.Unavailable, rpc.NotSent, rpc.WriteCut)
+				if n := peer.Calls.Load(); n != 1 {
+					t.Errorf("the peer was asked %d times", n)
+				}
+			})
+		})
+	}
+}
+
+// A reply that comes before the request is written counts, and the connection, on which the rest of the request would stand in the way of
+// the next call, is closed.
+func TestReplyBeforeTheRequestEnds(t *testing.T) {
+	peer := &fakepeer.Peer{Take: func(c net.Conn) bool {
+		buf := make([]byte, 12)
+		if _, err := io.ReadFull(c, buf); err != nil {
+			return true
+		}
+		_, _ = c.Write(append(binary.AppendHead(nil, wire.Head{Name: "ping", Seq: 1, Type: wire.Reply}), 0))
+		time.Sleep(time.Hour) // reads no more
+		return true
+	}}
+	with(t, peer, func(t *testing.T, x fixture) {
+		big := call("ping", time.Minute)
+		big.Body = append(binary.AppendString(binary.AppendField(nil, wire.String, 1), strings.Repeat("x", 1<<20)), 0)
+		if _, err := x.conn.Handle(t.Context(), big); err != nil {
+			t.Fatal(err)
+		}
+		expectOwner(t, x.owner, 0, false)
+		_, err := x.conn.Handle(t.Context(), call("ping", time.Minute))
+		expect(t, err, rpc.Unavailable, rpc.NotSent, rpc.WriteCut)
+	})
 }
 
 // A declared exception is a reply.

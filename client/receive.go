@@ -24,7 +24,11 @@ func (r *receiver) Receive(buf []byte) (used, need int) {
 		if n == 0 {
 			c.mu.Lock()
 			c.partial = true
+			unasked := c.state == idle || c.replied
 			c.mu.Unlock()
+			if unasked { // the next reply would be read as its end
+				c.net.Close(errBadReply)
+			}
 			return used, want
 		}
 		used += n
@@ -42,11 +46,12 @@ func (c *Conn) take(m transport.Message) bool {
 	switch c.state {
 	case calling:
 		defer c.mu.Unlock()
-		if m.Head.Seq != c.seq || m.Head.Name != c.name {
+		if c.replied || m.Head.Seq != c.seq || m.Head.Name != c.name { // a second reply would be taken for the next call's
 			return false
 		}
 		reply, err, ok := parse(m, c.cfg.Wire.Protocol, c.cfg.Limits)
 		if ok {
+			c.replied, c.early = true, c.net.Written() < c.start+c.size
 			c.done <- result{reply, err}
 		}
 		return ok
@@ -99,7 +104,7 @@ func (r *receiver) Closed(err error) {
 	if c.late != nil {
 		c.late.Stop()
 	}
-	if was == calling && len(c.done) == 0 {
+	if was == calling && !c.replied {
 		c.done <- result{err: c.closedError(err)}
 	}
 	c.mu.Unlock()

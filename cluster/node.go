@@ -40,6 +40,7 @@ type link struct {
 	freed   bool        // the peer is done with the call
 	usable  bool        // … and the connection can take another one
 	zombie  bool        // counted in node.zombies
+	gone    bool        // closed; it may be so before it becomes free
 }
 
 // connect makes a connection for a slot that is held.
@@ -106,6 +107,7 @@ func (l *link) Gone(*client.Conn) {
 	c, n := l.node.cluster, l.node
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	l.gone = true
 	for i, x := range n.free {
 		if x == l {
 			n.free = append(n.free[:i:i], n.free[i+1:]...)
@@ -121,7 +123,7 @@ func (c *Cluster) put(l *link, now time.Time) {
 		l.zombie = false
 		n.zombies--
 	}
-	if l.usable && c.nodes[n.Node] == n && len(n.free)+n.InFlight <= n.Slots {
+	if l.usable && !l.gone && c.nodes[n.Node] == n && len(n.free)+n.InFlight <= n.Slots {
 		l.since = now
 		n.free = append(n.free, l)
 		c.reapAfter(c.opts.Load().IdleExpiry)

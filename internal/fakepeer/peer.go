@@ -1,7 +1,7 @@
 // Package fakepeer is a Thrift server for tests that behaves as ThriftPy's threaded server does, and misbehaves as a test says.
 //
-// It speaks strict unframed binary, answers one call at a time on each connection, echoes the sequence id, and writes nothing for what
-// its script calls oneway.
+// It speaks strict binary, answers one call at a time on each connection, echoes the sequence id, and writes nothing for what its script
+// calls oneway.
 package fakepeer
 
 import (
@@ -27,12 +27,18 @@ type Answer struct {
 	Name    string           // instead of the method's
 	Type    wire.MessageType // instead of Reply
 	Cut     int              // write that many bytes of the reply, then close
+	Extra   []byte           // behind the reply, in the same write
 }
 
 // Peer is a scripted server.
 type Peer struct {
 	Script  func(m transport.Message) Answer
-	IdleEnd time.Duration // closes a connection that is idle so long; zero: never
+	Kind    transport.Kind // zero: Buffered
+	IdleEnd time.Duration  // closes a connection that is idle so long; zero: never
+	MaxAge  time.Duration  // cuts a connection so long after it was accepted, at work or not, as make_aio_server does; zero: never
+	Serial  bool           // takes a connection only when the one before is closed, as TSimpleServer does
+	// Take, if set, is handed each connection first. It returns false where the script is to serve it; else the connection is closed.
+	Take func(c net.Conn) bool
 
 	Connections atomic.Int64 // accepted
 	Open        atomic.Int64 // now
@@ -54,16 +60,37 @@ func (p *Peer) Serve(l net.Listener) {
 		if open := p.Open.Add(1); open > p.MostOpen.Load() {
 			p.MostOpen.Store(open)
 		}
-		p.wg.Go(func() {
-			defer p.Open.Add(-1)
-			defer c.Close()
-			p.serve(c)
-		})
+		if p.Serial {
+			p.hold(c)
+		} else {
+			p.wg.Go(func() { p.hold(c) })
+		}
 	}
 }
 
-func (p *Peer) serve(c net.Conn) {
-	split, err := transport.NewSplitter(transport.Wire{Kind: transport.Buffered, Protocol: wire.Binary}, wire.Limits{})
+// hold serves a connection until one of the two closes it.
+func (p *Peer) hold(c net.Conn) {
+	defer p.Open.Add(-1)
+	defer c.Close()
+	if p.MaxAge > 0 {
+		defer time.AfterFunc(p.MaxAge, func() { _ = c.Close() }).Stop()
+	}
+	if p.Take == nil || !p.Take(c) {
+		p.Talk(c)
+	}
+}
+
+func (p *Peer) wire() transport.Wire {
+	w := transport.Wire{Kind: p.Kind, Protocol: wire.Binary}
+	if w.Kind == 0 {
+		w.Kind = transport.Buffered
+	}
+	return w
+}
+
+// Talk answers what comes on c by the script until one of the two closes it: what a Take calls that only wanted to wait, or to set faults.
+func (p *Peer) Talk(c net.Conn) {
+	split, err := transport.NewSplitter(p.wire(), wire.Limits{})
 	if err != nil {
 		panic(err)
 	}
@@ -122,7 +149,8 @@ func (p *Peer) answer(c net.Conn, m transport.Message) bool {
 	if a.Oneway && !a.Stray {
 		return true
 	}
-	out := append(binary.AppendHead(nil, head), body...)
+	out := append(transport.AppendHead(nil, p.wire(), head, len(body), nil), body...)
+	out = append(out, a.Extra...)
 	if a.Cut > 0 {
 		_, _ = c.Write(out[:a.Cut])
 		return false

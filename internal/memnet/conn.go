@@ -28,6 +28,12 @@ type Faults struct {
 	CutAfterBytes int
 	// WriteBytes slices what this end writes: one Read of the peer gets at most so many bytes. Zero: as many as there are.
 	WriteBytes int
+	// WriteEvery spaces those slices out: each is on its way for so long after the one before it. 1 and a second are 1 B/s. It needs
+	// WriteBytes; a write itself does not wait for it while the window has room.
+	WriteEvery time.Duration
+	// Drop loses what this end writes from now on: no error, and nothing arrives, not even that this end closes. Set at both ends it is
+	// a connection that a box between them has forgotten.
+	Drop bool
 	// ReadEvery makes this end a slow reader: each Read takes so long. ReadBytes bounds what one Read gets, zero: no bound.
 	ReadEvery time.Duration
 	ReadBytes int
@@ -35,7 +41,9 @@ type Faults struct {
 
 // SetFaults sets what goes wrong at this end from now on.
 func (c *Conn) SetFaults(f Faults) {
-	c.out.set(func(s *stream) { s.delay, s.cutAfter, s.slice = f.Delay, f.CutAfterBytes, f.WriteBytes })
+	c.out.set(func(s *stream) {
+		s.delay, s.cutAfter, s.slice, s.writeEvery, s.lost = f.Delay, f.CutAfterBytes, f.WriteBytes, f.WriteEvery, f.Drop
+	})
 	c.in.set(func(s *stream) { s.readEvery, s.readBytes = f.ReadEvery, f.ReadBytes })
 }
 
@@ -59,7 +67,12 @@ func (c *Conn) Write(p []byte) (int, error) {
 
 // CloseWrite ends what this end writes; it can still read. The peer reads io.EOF after what was written.
 func (c *Conn) CloseWrite() error {
-	c.out.set(func(s *stream) { s.end(io.EOF, syscall.EPIPE) })
+	c.out.set(func(s *stream) {
+		s.end(io.EOF, syscall.EPIPE)
+		if s.writeErr == nil { // lost: the peer is not told
+			s.writeErr = syscall.EPIPE
+		}
+	})
 	return nil
 }
 
@@ -115,4 +128,20 @@ func (c *Conn) wrap(op string, err error) error {
 		return err
 	}
 	return opError(op, c.remote, err)
+}
+
+// Forget lets a box between the two ends forget the connection once nothing has been written on it for so long: what is written from then
+// on is lost, as with Faults.Drop at both ends. told, which may be nil, is called when it does, once.
+func (c *Conn) Forget(idle time.Duration, told func()) {
+	forget := func() {
+		c.in.set(func(s *stream) { s.lost = true })
+		c.out.set(func(s *stream) { s.lost = true })
+		if told != nil {
+			told()
+		}
+	}
+	timer := time.AfterFunc(idle, forget)
+	wrote := func() { timer.Reset(idle) }
+	c.in.set(func(s *stream) { s.wrote = wrote })
+	c.out.set(func(s *stream) { s.wrote = wrote })
 }

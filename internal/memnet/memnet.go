@@ -13,7 +13,7 @@ import (
 	"syscall"
 )
 
-// backlog bounds the connections that wait to be accepted, as a kernel does.
+// backlog bounds the connections that wait to be accepted where the Network says nothing, as a kernel does.
 const backlog = 128
 
 // Network is a set of listeners by address. Addresses are any text; those that end in ":0" are given a port of their own.
@@ -21,14 +21,36 @@ const backlog = 128
 type Network struct {
 	// OnConn, if set, is called with both ends of a new connection before either is handed out: the place to set faults.
 	OnConn func(client, server *Conn)
+	// Backlog bounds the connections to one address that wait to be accepted. Zero: 128. Listeners made before keep theirs.
+	Backlog int
 
 	mu        sync.Mutex
 	listeners map[string]*listener
+	troubles  map[string]Trouble
 	port      int
 }
 
+// Trouble is what becomes of those who connect to an address. The zero value is none.
+type Trouble struct {
+	// Refuse fails a dial with ECONNREFUSED though somebody listens.
+	Refuse bool
+	// Blackhole leaves a dial without an answer until its context ends, as a firewall that drops SYNs does.
+	Blackhole bool
+	// Reset accepts a connection and resets it at once; the listener does not see it.
+	Reset bool
+}
+
 // New returns an empty network.
-func New() *Network { return &Network{listeners: map[string]*listener{}, port: 40000} }
+func New() *Network {
+	return &Network{listeners: map[string]*listener{}, troubles: map[string]Trouble{}, port: 40000}
+}
+
+// SetTrouble sets what becomes of those who connect to address from now on. Connections that are there stay.
+func (n *Network) SetTrouble(address string, t Trouble) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.troubles[address] = t
+}
 
 // Listen opens address. It fails where somebody listens there already. Closing the listener frees the address.
 func (n *Network) Listen(address string) (net.Listener, error) {
@@ -41,7 +63,11 @@ func (n *Network) Listen(address string) (net.Listener, error) {
 	if n.listeners[address] != nil {
 		return nil, opError("listen", Addr(address), syscall.EADDRINUSE)
 	}
-	l := &listener{network: n, addr: Addr(address), queue: make(chan *Conn, backlog), done: make(chan struct{})}
+	bound := n.Backlog
+	if bound == 0 {
+		bound = backlog
+	}
+	l := &listener{network: n, addr: Addr(address), queue: make(chan *Conn, bound), done: make(chan struct{})}
 	n.listeners[address] = l
 	return l, nil
 }
@@ -52,14 +78,22 @@ func (n *Network) Dial(ctx context.Context, address string) (net.Conn, error) {
 		return nil, opError("dial", Addr(address), err)
 	}
 	n.mu.Lock()
-	l := n.listeners[address]
+	l, trouble := n.listeners[address], n.troubles[address]
 	n.port++
 	local := Addr(fmt.Sprintf("127.0.0.1:%d", n.port))
 	n.mu.Unlock()
-	if l == nil {
+	if trouble.Blackhole {
+		<-ctx.Done()
+		return nil, opError("dial", Addr(address), ctx.Err())
+	}
+	if l == nil || trouble.Refuse {
 		return nil, opError("dial", Addr(address), syscall.ECONNREFUSED)
 	}
 	client, server := pipe(local, l.addr)
+	if trouble.Reset {
+		server.Reset()
+		return client, nil
+	}
 	if n.OnConn != nil {
 		n.OnConn(client, server)
 	}
@@ -75,8 +109,13 @@ func Pipe() (client, server *Conn) { return pipe("127.0.0.1:1", "127.0.0.1:2") }
 // Addr is an address of a Network.
 type Addr string
 
-// Network returns "mem".
-func (Addr) Network() string { return "mem" }
+// Network returns "mem", and "unix" for an address that begins with "unix:".
+func (a Addr) Network() string {
+	if strings.HasPrefix(string(a), "unix:") {
+		return "unix"
+	}
+	return "mem"
+}
 
 // String returns the address.
 func (a Addr) String() string { return string(a) }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -146,6 +147,101 @@ func TestFaults(t *testing.T) {
 	})
 }
 
+// A connection of 1 B/s hands over a byte a second, though its writer has long gone on.
+func TestSlowLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := memnet.Pipe()
+		start := time.Now()
+		a.SetFaults(memnet.Faults{WriteBytes: 1, WriteEvery: time.Second})
+		for range 2 {
+			if n, err := a.Write([]byte("abc")); n != 3 || err != nil || time.Since(start) != 0 {
+				t.Errorf("wrote %d, %v after %v", n, err, time.Since(start))
+			}
+		}
+		_ = a.Close()
+		buf := make([]byte, 100)
+		for i, want := range []string{"a", "b", "c", "a", "b", "c"} {
+			n, err := b.Read(buf)
+			if string(buf[:n]) != want || err != nil || time.Since(start) != time.Duration(i+1)*time.Second {
+				t.Errorf("byte %d: %q, %v after %v", i, buf[:n], err, time.Since(start))
+			}
+		}
+		if _, err := b.Read(buf); err != io.EOF {
+			t.Errorf("behind the last byte: %v", err)
+		}
+	})
+}
+
+// Across a connection that is lost nothing comes, in neither direction: no byte, no end, no reset. Each end goes on to write.
+func TestLostConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := memnet.Pipe()
+		_, _ = a.Write([]byte("before"))
+		a.SetFaults(memnet.Faults{Drop: true})
+		b.SetFaults(memnet.Faults{Drop: true})
+		_, _ = a.Write([]byte("after"))
+		_ = a.CloseWrite()
+		if _, err := a.Write([]byte("x")); !errors.Is(err, syscall.EPIPE) {
+			t.Errorf("its own write behind CloseWrite: %v", err)
+		}
+		_ = a.Close()
+		buf := make([]byte, 100)
+		if n, err := b.Read(buf); string(buf[:n]) != "before" || err != nil {
+			t.Errorf("on its way already: %q, %v", buf[:n], err)
+		}
+		_ = b.SetReadDeadline(time.Now().Add(time.Hour))
+		if n, err := b.Read(buf); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("read %q, %v", buf[:n], err)
+		}
+		if n, err := b.Write(make([]byte, 1<<20)); n != 1<<20 || err != nil {
+			t.Errorf("wrote %d, %v", n, err)
+		}
+		b.Reset()
+		_ = b.Close()
+	})
+}
+
+// Trouble meets those who connect from then on, and goes as it came.
+func TestTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := memnet.New()
+		l, err := n.Listen("peer:1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		n.SetTrouble("peer:1", memnet.Trouble{Refuse: true})
+		if _, err := n.Dial(t.Context(), "peer:1"); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("refused: %v", err)
+		}
+		n.SetTrouble("peer:1", memnet.Trouble{Blackhole: true})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		start := time.Now()
+		if _, err := n.Dial(ctx, "peer:1"); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Minute {
+			t.Errorf("a dial into the dark: %v after %v", err, time.Since(start))
+		}
+		n.SetTrouble("peer:1", memnet.Trouble{Reset: true})
+		c, err := n.Dial(t.Context(), "peer:1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Write([]byte("x")); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("write to one that was reset: %v", err)
+		}
+		n.SetTrouble("peer:1", memnet.Trouble{})
+		c, err = n.Dial(t.Context(), "peer:1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := l.Accept() // the first that the listener sees
+		if err != nil || s.RemoteAddr().String() != c.LocalAddr().String() {
+			t.Errorf("accepted %v, %v", s, err)
+		}
+		_, _ = c.Close(), s.Close()
+	})
+}
+
 // Addresses are taken once, found by name, refused when nobody listens, and each caller has its own.
 func TestListenAndDial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -208,6 +304,29 @@ func TestDialWaitsWhileTheBacklogIsFull(t *testing.T) {
 		}
 		if _, err := n.Dial(ctx, "a:1"); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("dial 129: %v", err)
+		}
+	})
+}
+
+// A box that forgets idle connections loses what comes too late, and leaves those alone that are used.
+func TestForget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := memnet.Pipe()
+		var told atomic.Int64
+		a.Forget(2*time.Second, func() { told.Add(1) })
+		buf := make([]byte, 10)
+		for range 5 {
+			time.Sleep(time.Second)
+			_, _ = a.Write([]byte("x"))
+			if n, err := b.Read(buf); n != 1 || err != nil || told.Load() != 0 {
+				t.Fatalf("read %d, %v; forgotten %d times", n, err, told.Load())
+			}
+		}
+		time.Sleep(3 * time.Second)
+		_, _ = a.Write([]byte("x"))
+		_ = b.SetReadDeadline(time.Now().Add(time.Minute))
+		if n, err := b.Read(buf); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) || told.Load() != 1 {
+			t.Errorf("read %d, %v; forgotten %d times", n, err, told.Load())
 		}
 	})
 }

@@ -23,11 +23,15 @@ type stream struct {
 
 	readDeadline, writeDeadline deadline
 
-	delay     time.Duration // what the faults of the two ends set
-	cutAfter  int
-	slice     int
-	readEvery time.Duration
-	readBytes int
+	delay      time.Duration // what the faults of the two ends set
+	cutAfter   int
+	slice      int
+	writeEvery time.Duration
+	lastDue    time.Time // of the last slice that writeEvery has spaced out
+	lost       bool      // nothing arrives any more
+	wrote      func()    // called with each write that is not lost, and at the end; may be nil
+	readEvery  time.Duration
+	readBytes  int
 }
 
 // part is what one write left in the stream, readable from due on.
@@ -51,7 +55,11 @@ func (s *stream) set(change func(*stream)) {
 }
 
 // end lets the reader have what is there, then atEnd; the writer gets forWriter. s.mu is held, as in reset and drop.
+// A direction that is lost carries no news either: each side learns only what it did itself.
 func (s *stream) end(atEnd, forWriter error) {
+	if s.lost {
+		return
+	}
 	if s.endErr == nil {
 		s.endErr = atEnd
 	}
@@ -64,7 +72,7 @@ func (s *stream) end(atEnd, forWriter error) {
 func (s *stream) reset() {
 	s.drop()
 	s.end(syscall.ECONNRESET, syscall.ECONNRESET)
-	if s.readErr == nil {
+	if s.readErr == nil && !s.lost {
 		s.readErr = syscall.ECONNRESET
 	}
 }
@@ -147,14 +155,40 @@ func (s *stream) write(p []byte) (n int, cut bool, err error) {
 
 // put queues p, which fits.
 func (s *stream) put(p []byte) int {
-	var due time.Time
-	if s.delay > 0 {
-		due = time.Now().Add(s.delay)
+	n := len(p)
+	if s.lost {
+		return n
 	}
-	s.parts = append(s.parts, part{data: append([]byte(nil), p...), due: due})
-	s.size += len(p)
+	if s.wrote != nil {
+		s.wrote()
+	}
+	s.size += n
+	for data := append([]byte(nil), p...); len(data) > 0; {
+		k := len(data)
+		if s.writeEvery > 0 && s.slice > 0 {
+			k = min(k, s.slice)
+		}
+		s.parts = append(s.parts, part{data: data[:k:k], due: s.due()})
+		data = data[k:]
+	}
 	s.cond.Broadcast()
-	return len(p)
+	return n
+}
+
+// due returns when what is written now arrives; zero: at once.
+func (s *stream) due() (t time.Time) {
+	now := time.Now()
+	if s.delay > 0 {
+		t = now.Add(s.delay)
+	}
+	if s.writeEvery > 0 && s.slice > 0 {
+		if s.lastDue.After(now) {
+			now = s.lastDue
+		}
+		s.lastDue = now.Add(s.writeEvery)
+		t = s.lastDue.Add(s.delay)
+	}
+	return t
 }
 
 // waitUntil waits, with s.mu held, until t or until stop says so.
