@@ -151,9 +151,9 @@ func hashFiles(paths []string) string {
 
 // build makes the service over its clusters.
 func (p *servicePlan) build(upstreams map[string]*upstream, sinks []observe.Sink) *service.Service {
-	policies := rpc.PerMethod[service.Policy]{Other: p.other.policy(upstreams)}
+	policies := rpc.PerMethod[service.Policy]{Other: p.other.policy(p.schema.Name, upstreams)}
 	for _, m := range p.methods {
-		policies.Methods = append(policies.Methods, m.policy(upstreams))
+		policies.Methods = append(policies.Methods, m.policy(p.schema.Name, upstreams))
 	}
 	return service.New(service.Config{Name: p.label, Schema: p.schema, Policies: policies, Sinks: sinks})
 }

@@ -102,3 +102,20 @@ func TestAioCallsAreNotCut(t *testing.T) {
 		t.Errorf("%d of 40 failed: %v", len(failed), failed)
 	}
 }
+
+// Servers that want the service's name before the method's get it, and callers go on as they are: every case of client.py, the fence behind
+// a oneway and the probe among them.
+func TestMultiplexedServers(t *testing.T) {
+	peertest.Require(t)
+	for _, l := range peertest.Libraries {
+		t.Run(l.Name, func(t *testing.T) {
+			t.Parallel()
+			front := peertest.FreePort(t)
+			g := peertest.StartGateway(t, config(front, fmt.Sprintf(
+				"unknown_methods: refuse, upstream: {run: %s, server: threaded, multiplexed: true}", run(l, 1, "--kind", "multiplexed"))))
+			awaitReplicas(t, g, 1) // a replica is ready when it has answered the probe
+			l.Call(t, transport.Buffered, peertest.CrashException, front)
+			peertest.Eventually(t, "no slot is taken any more", func() bool { return g.Snapshot().Clusters[0].Endpoints[0].InFlight == 0 })
+		})
+	}
+}

@@ -109,7 +109,16 @@ def aio(library, service, handler, trans_factory, **where):
     return library.rpc.make_aio_server(service, Coroutines(handler), **where)
 
 
-SERVERS = {"threaded": threaded, "simple": simple, "aio": aio}
+def multiplexed(library, service, handler, **named):
+    """Threaded; methods are called as Kinds:method."""
+    like = library.rpc.make_server(service, handler, **named)
+    processors = library.thrift.TMultiplexedProcessor()
+    processors.register_processor(service.__name__, like.processor)
+    like.processor = processors
+    return like
+
+
+SERVERS = {"threaded": threaded, "simple": simple, "aio": aio, "multiplexed": multiplexed}
 
 
 def main():
