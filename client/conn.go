@@ -136,7 +136,30 @@ func dialError(err error) *rpc.Error {
 	if errors.Is(err, context.Canceled) {
 		e.Code, e.Text, e.Outcome = rpc.Cancelled, "", rpc.Abandoned
 	}
+	var unnamed *net.DNSError
+	if errors.As(err, &unnamed) && !unnamed.IsTimeout {
+		e.Text = "no address for its name"
+	}
+	if localLimit(err) {
+		e.Code, e.Text, e.Outcome = rpc.ResourceExhausted, "this machine can make no further connection", rpc.LocalLimit
+	}
 	return e
+}
+
+// localLimit reports whether this machine, and not the peer, is at its end: out of descriptors, memory or ports. A host without IPv6 says
+// of IPv6 addresses what it says when the ports are gone, so that is believed of IPv4 only.
+func localLimit(err error) bool {
+	for _, limit := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
+		if errors.Is(err, limit) {
+			return true
+		}
+	}
+	var op *net.OpError
+	if !errors.As(err, &op) || !errors.Is(err, syscall.EADDRNOTAVAIL) {
+		return false
+	}
+	to, ok := op.Addr.(*net.TCPAddr)
+	return ok && to.IP.To4() != nil
 }
 
 // Handle sends the call and waits for its reply, until the call's deadline or the end of ctx.

@@ -30,7 +30,7 @@ func TestClassesAreWhole(t *testing.T) {
 			t.Errorf("%s: %+v", o, c)
 		}
 	})
-	if len(seen) != 11 {
+	if len(seen) != 12 {
 		t.Errorf("%d classes", len(seen))
 	}
 }
@@ -52,6 +52,7 @@ func TestWhatMayBeTriedAgain(t *testing.T) {
 		{ReplyTimeout, Unknown, false, false},
 		{BadReply, Unknown, false, true},
 		{Abandoned, Unknown, false, false},
+		{LocalLimit, NotSent, true, true},
 	}
 	for _, tt := range tests {
 		e := &Error{Code: Classes[tt.o].Code, Outcome: tt.o, Reach: tt.reach}
@@ -149,7 +150,7 @@ The type is that of the ` + "`TApplicationException`" + `; the text begins with 
 var codeWhen = [...]string{
 	DeadlineExceeded:   "the call's time is over: in the queue, while connecting, or while the handler worked",
 	Unavailable:        "no endpoint is up, or the connection to one broke",
-	ResourceExhausted:  "the queue is full, or no slot came free within its longest wait; no attempt was made",
+	ResourceExhausted:  "the queue is full, or no slot came free within its longest wait, or the machine can make no further connection",
 	Cancelled:          "the caller has gone, so that nobody sees it",
 	PermissionDenied:   "the caller may not (`allow` is not built yet)",
 	HandlerFailed:      "the handler ended without a reply: it raised what the IDL does not declare, or its process died",

@@ -81,6 +81,27 @@ func TestDownAndBack(t *testing.T) {
 	}
 }
 
+// What says nothing of the endpoint, that the caller has gone or that this machine can make no connection, changes nothing: neither one
+// that is up, nor one that is down.
+func TestWhatSaysNothing(t *testing.T) {
+	for _, o := range []rpc.Outcome{rpc.Abandoned, rpc.LocalLimit} {
+		s, nodes := fleet(1)
+		now := time.Unix(1, 0)
+		for _, failures := range []int{0, 1} {
+			n, err := s.Pick(&rpc.Call{}, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.Done(n, o, now); n.Failures != failures || n.InFlight != 0 {
+				t.Errorf("after %v: %+v", o, n)
+			}
+			n, _ = s.Pick(&rpc.Call{}, now)
+			s.Done(n, rpc.Refused, now)
+			now = nodes[0].DownTill
+		}
+	}
+}
+
 // Equals are drawn with the same chance.
 func TestPickIsFairAmongEquals(t *testing.T) {
 	var draws []int
