@@ -5,7 +5,9 @@ BIN := $(CACHE)/bin
 LINT := $(BIN)/golangci-lint-2.15.0
 FUZZTIME ?= 20s
 
-.PHONY: help build test race fuzz bench lint golden check cross peers demo
+SOAK ?= 30m
+
+.PHONY: help build test race fuzz bench lint golden check cross peers demo faults soak
 
 help: ## list the jobs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -19,6 +21,12 @@ peers: ## install the real peers that the tests need, where they are missing
 test: peers ## all tests with the race detector, real ThriftPy peers included
 	go test ./codec ./wire/... ./transport # without the race detector: what they may allocate
 	THRIFTLOOM_REQUIRE_PEERS=1 go test -race -timeout 20m ./...
+
+faults: peers ## every named fault case, as a table; fails unless each has passed
+	@THRIFTLOOM_REQUIRE_PEERS=1 go run ./test/faults/report
+
+soak: peers ## the program, real servers and callers for SOAK, with a fault every 10 s
+	@go run ./test/soak -duration $(SOAK)
 
 race: ## all tests with the race detector, real peers where they are installed
 	go test -race ./...

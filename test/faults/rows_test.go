@@ -1,0 +1,69 @@
+package faults
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// planned is every case of the five groups. Where the plan names several in one, each stands for itself: a FIN and a RST at each of six
+// moments, a unix socket that is gone and one that is recreated.
+var planned = map[string][]string{
+	"Connect": {
+		"refused", "RST on accept", "SYN blackhole", "slow accept", "accept then silence", "backlog full", "DNS fail", "DNS empty",
+		"DNS changed", "DNS slow", "wrong protocol answers", "fd limit", "ephemeral ports gone", "unix socket gone", "unix socket recreated",
+	},
+	"Mid-call": {
+		"FIN before request read", "FIN after header", "FIN mid-frame", "FIN after request", "FIN mid-reply", "FIN after reply",
+		"RST before request read", "RST after header", "RST mid-frame", "RST after request", "RST mid-reply", "RST after reply",
+		"half-close", "1-byte writes", "1 B per s", "pause 1 s", "pause 3 s", "pause 30 s", "reply before request ends", "extra bytes",
+		"two replies", "reply with other seqid", "reply with other method", "reply with wrong type",
+	},
+	"Process": {
+		"SIGKILL", "SIGTERM", "SIGSTOP and CONT", "OOM kill", "fork bomb limit", "GIL stall", "GC pause", "exit in handler",
+		"thread exhaustion", "restart on same port", "port taken by other service",
+	},
+	"Pool": {
+		"idle close at 3 s", "idle held worker", "more gateways than workers", "max age", "half-open", "NAT drop", "pool exhaustion",
+	},
+	"Lifecycle": {
+		"reload good config", "reload bad config", "upgrade with open calls", "drain timeout", "double signal", "crash of supervisor",
+		"log disk full", "certificate expiry", "certificate rotation",
+	},
+}
+
+// Every planned case is listed, with its test or with the reason for having none; and of this package's tests, each listed one is there:
+// a group's test runs its cases under their names.
+func TestEveryCaseIsListed(t *testing.T) {
+	files, err := filepath.Glob("*.rows")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string][]string{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			f := strings.Split(strings.TrimSpace(line), "\t")
+			if len(f) != 4 {
+				t.Errorf("%s: %q has %d fields, want 4", file, line, len(f))
+				continue
+			}
+			listed[f[0]] = append(listed[f[0]], f[1])
+			if f[2] == "./test/faults" && !strings.HasSuffix(f[3], "/"+strings.ReplaceAll(f[1], " ", "_")) {
+				t.Errorf("%s: the test %s does not bear the name %q", file, f[3], f[1])
+			}
+		}
+	}
+	for group, names := range planned {
+		for _, name := range names {
+			if !slices.Contains(listed[group], name) {
+				t.Errorf("%s: %q is not listed", group, name)
+			}
+		}
+	}
+}
