@@ -19,7 +19,7 @@ import (
 // ReloadResult is what came of a reload.
 type ReloadResult struct {
 	Hash     string   `json:"hash"`
-	Changed  bool     `json:"changed"`
+	Changed  bool     `json:"changed"`  // the files, or which services are stale
 	Stale    []string `json:"stale"`    // services that kept their last good version
 	Mistakes []string `json:"mistakes"` // why
 }
@@ -147,7 +147,7 @@ func (g *Gateway) reload(force bool) (*ReloadResult, error) {
 	now := g.current.Load()
 	g.metrics.reloaded(len(stale) == 0)
 	g.log.Info("reloaded", "hash", now.hash, "stale", stale)
-	return &ReloadResult{Hash: now.hash, Changed: now.hash != was.hash, Stale: slices.Clone(stale), Mistakes: mistakes}, nil
+	return &ReloadResult{Hash: now.hash, Changed: now.hash != was.hash || !slices.Equal(now.stale, was.stale), Stale: slices.Clone(stale), Mistakes: mistakes}, nil
 }
 
 // lost is what a service would not have any more.

@@ -87,7 +87,7 @@ func TestRemovedMethodNeedsForce(t *testing.T) {
 	}
 	c.expect("Users:report", "users")
 
-	if result, err = r.ForceReload(t.Context()); err != nil || len(result.Stale) > 0 {
+	if result, err = r.ForceReload(t.Context()); err != nil || len(result.Stale) > 0 || !result.Changed {
 		t.Fatalf("forced: %+v, %v", result, err)
 	}
 	c.expect("Users:more", "users")
