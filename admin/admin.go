@@ -31,7 +31,8 @@ type Gateway interface {
 	// What is worth knowing of a ready gateway may stand there too.
 	Ready(service string) (ok bool, reasons []string)
 	// Reload reads the configuration anew and returns what came of it. It returns an error where nothing was changed.
-	Reload(ctx context.Context) (any, error)
+	// Services keep what they were where they would lose methods, unless force.
+	Reload(ctx context.Context, force bool) (any, error)
 	// Drain begins to finish, and does not wait for the end.
 	Drain(ctx context.Context) error
 	// Scale pins the replicas of a service and returns how many there will be. status.ErrUnknownService, or why it cannot be.

@@ -51,7 +51,7 @@ func (g *fakeGateway) did1(ctx context.Context, what string) {
 	_, g.bounded = ctx.Deadline()
 }
 
-func (g *fakeGateway) Reload(ctx context.Context) (any, error) {
+func (g *fakeGateway) Reload(ctx context.Context, _ bool) (any, error) {
 	g.did1(ctx, "reload")
 	return map[string]string{"hash": "abc"}, g.reloadErr
 }

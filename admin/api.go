@@ -119,8 +119,9 @@ func (a *api) audit(r *http.Request, action, outcome string, status int, about .
 }
 
 func (a *api) reload(r *http.Request) (any, []slog.Attr, error) {
-	result, err := a.gateway.Reload(r.Context())
-	return result, nil, err
+	force := r.URL.Query().Get("force") == "true"
+	result, err := a.gateway.Reload(r.Context(), force)
+	return result, []slog.Attr{slog.Bool("force", force)}, err
 }
 
 func (a *api) drain(r *http.Request) (any, []slog.Attr, error) {

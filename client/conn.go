@@ -78,6 +78,7 @@ type Conn struct {
 	start   int64  // bytes written before the call's first
 	size    int64  // bytes of the call
 	partial bool   // some bytes of a reply have come
+	calls   int    // that began
 	replied bool   // the call's reply has come, and Handle has not taken it yet
 	early   bool   // it came before the request was written: the rest of that would stand in the way of the next call
 
@@ -189,6 +190,7 @@ func (c *Conn) begin(call *rpc.Call) error {
 		c.freed(false)
 		return &rpc.Error{Code: rpc.Unavailable, Reach: rpc.NotSent, Op: "client", Text: "connection closed", Outcome: rpc.WriteCut}
 	}
+	c.calls++
 	c.seq++
 	head := wire.Head{Name: call.Name, Seq: c.seq, Type: wire.Call}
 	_, bare, multiplexed := transport.SplitName(call.Name)
@@ -335,6 +337,9 @@ func (c *Conn) closedError(cause error) *rpc.Error {
 	default:
 		// An undeclared exception and a crash look the same: ThriftPy closes, and says nothing.
 		e.Code, e.Outcome, e.Text = rpc.HandlerFailed, rpc.ClosedNoReply, "the handler ended without a reply"
+		if c.calls > 1 { // … and so does the close of a connection that the server would not keep
+			e.Outcome = rpc.ClosedReused
+		}
 	}
 	var bad *transport.Malformed
 	if errors.As(cause, &bad) || errors.Is(cause, errBadReply) {

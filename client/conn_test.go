@@ -142,6 +142,21 @@ func TestCallsFollowEachOther(t *testing.T) {
 	})
 }
 
+// A close without a reply on a connection that has served calls is a class of its own: the server may have ended it for idleness.
+func TestCloseOfAReusedConnection(t *testing.T) {
+	peer := &fakepeer.Peer{Script: func(m transport.Message) fakepeer.Answer {
+		return fakepeer.Answer{Close: m.Head.Name == "crash"}
+	}}
+	with(t, peer, func(t *testing.T, x fixture) {
+		if _, err := x.conn.Handle(t.Context(), call("ping", time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := x.conn.Handle(t.Context(), call("crash", time.Second))
+		expect(t, err, rpc.HandlerFailed, rpc.Unknown, rpc.ClosedReused)
+		expectOwner(t, x.owner, 0, true, false)
+	})
+}
+
 // What a peer may answer, and what a caller makes of it: code, how far the request got, class, and whether the connection is used again.
 func TestAnswers(t *testing.T) {
 	tests := []struct {

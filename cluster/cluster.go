@@ -222,7 +222,8 @@ func (c *Cluster) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error
 func (c *Cluster) blame(e *rpc.Error, n *node, call *rpc.Call) {
 	e.Op, e.Endpoint = "upstream "+c.Name(), n.Endpoint.Name
 	if e.Code == rpc.HandlerFailed {
-		e.Op = call.Service + "." + call.Name
+		_, method, _ := transport.SplitName(call.Name)
+		e.Op = call.Service + "." + method
 	}
 }
 

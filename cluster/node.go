@@ -25,9 +25,7 @@ type node struct {
 
 func (n *node) count(o rpc.Outcome) {
 	n.calls++
-	switch o {
-	case rpc.Success, rpc.DeclaredException, rpc.AppException, rpc.Abandoned, rpc.LocalLimit:
-	default:
+	if rpc.Classes[o].Failure {
 		n.failures++
 		n.lastErr = o
 	}

@@ -203,8 +203,10 @@ type Upstream struct {
 	Transport string `yaml:"transport" oneof:"buffered,framed" later:"header,http"`
 	// Protocol is the encoding that the servers speak. Default binary.
 	Protocol string `yaml:"protocol" oneof:"binary" later:"compact,json,apachejson"`
-	// Multiplexed puts the service's name before each method's. Default false.
-	Multiplexed bool `yaml:"multiplexed" later:"true"`
+	// Multiplexed puts the IDL's name of the service before each method's, as servers with a TMultiplexedProcessor want it. Such a server
+	// closes the connection on a method that it does not have, which looks like a failed handler: `unknown_methods: refuse` tells them
+	// apart. Default false.
+	Multiplexed bool `yaml:"multiplexed"`
 	// TLS speaks TLS to the servers.
 	TLS ClientTLS `yaml:"tls" built:"no"`
 }

@@ -82,9 +82,10 @@ func (g *Gateway) reread(was *Config) (cfg *Config, stale, mistakes []string) {
 	return l.Config, stale, mistakes
 }
 
-// policy is the plan with its upstream looked up.
-func (m methodPlan) policy(upstreams map[string]*upstream) service.Policy {
+// policy is the plan with its upstream looked up, as the IDL's service calls it.
+func (m methodPlan) policy(idlService string, upstreams map[string]*upstream) service.Policy {
 	return service.Policy{
-		Timeout: m.policies.Deadline.Timeout, Retry: m.policies.Retry, Idempotent: m.idempotent, Upstream: upstreams[m.upstream],
+		Timeout: m.policies.Deadline.Timeout, Retry: m.policies.Retry, Idempotent: m.idempotent,
+		Upstream: asService{upstreams[m.upstream], idlService},
 	}
 }

@@ -19,7 +19,7 @@ import (
 // ReloadResult is what came of a reload.
 type ReloadResult struct {
 	Hash     string   `json:"hash"`
-	Changed  bool     `json:"changed"`
+	Changed  bool     `json:"changed"`  // the files, or which services are stale
 	Stale    []string `json:"stale"`    // services that kept their last good version
 	Mistakes []string `json:"mistakes"` // why
 }
@@ -112,9 +112,14 @@ func (g *Gateway) awaitSuccessor(key string) {
 // errDraining is the answer to a change that comes too late.
 var errDraining = errors.New("the gateway is draining: it changes no more")
 
-// Reload reads the config anew. A service whose section or IDL is broken keeps its last good version; where nothing can be taken over
-// the error says why, and all stays as it was.
-func (g *Gateway) Reload(_ context.Context) (*ReloadResult, error) {
+// Reload reads the config anew. A service whose section or IDL is broken keeps its last good version, and so does one that would lose
+// methods; where nothing can be taken over the error says why, and all stays as it was.
+func (g *Gateway) Reload(_ context.Context) (*ReloadResult, error) { return g.reload(false) }
+
+// ForceReload is Reload, but that services lose the methods that their IDLs do not have any more.
+func (g *Gateway) ForceReload(_ context.Context) (*ReloadResult, error) { return g.reload(true) }
+
+func (g *Gateway) reload(force bool) (*ReloadResult, error) {
 	g.changing.Lock()
 	defer g.changing.Unlock()
 	if g.draining.Load() {
@@ -127,6 +132,13 @@ func (g *Gateway) Reload(_ context.Context) (*ReloadResult, error) {
 		g.log.Error("reload failed", "mistakes", mistakes)
 		return nil, errors.New(strings.Join(mistakes, "\n"))
 	}
+	if !force {
+		for _, lost := range lostMethods(was.plans, cfg.Resolved.services, stale) {
+			stale = append(stale, lost.label)
+			mistakes = append(mistakes, fmt.Sprintf("%s: services.%s.idl: %s would lose %s: reload --force takes that over",
+				cfg.Resolved.Path, lost.label, lost.label, strings.Join(lost.methods, ", ")))
+		}
+	}
 	if err := g.apply(cfg, stale); err != nil {
 		g.metrics.reloaded(false)
 		g.log.Error("reload failed", "error", err)
@@ -135,7 +147,34 @@ func (g *Gateway) Reload(_ context.Context) (*ReloadResult, error) {
 	now := g.current.Load()
 	g.metrics.reloaded(len(stale) == 0)
 	g.log.Info("reloaded", "hash", now.hash, "stale", stale)
-	return &ReloadResult{Hash: now.hash, Changed: now.hash != was.hash, Stale: slices.Clone(stale), Mistakes: mistakes}, nil
+	return &ReloadResult{Hash: now.hash, Changed: now.hash != was.hash || !slices.Equal(now.stale, was.stale), Stale: slices.Clone(stale), Mistakes: mistakes}, nil
+}
+
+// lost is what a service would not have any more.
+type lost struct {
+	label   string
+	methods []string
+}
+
+// lostMethods finds the methods that callers may be using and that the next version does not have. A service whose section is taken out
+// of the file is not among them: that is done on purpose.
+func lostMethods(was map[string]servicePlan, next []servicePlan, stale []string) (all []lost) {
+	for _, p := range next {
+		old, ok := was[p.label]
+		if !ok || slices.Contains(stale, p.label) {
+			continue
+		}
+		l := lost{label: p.label}
+		for _, m := range old.schema.Methods {
+			if p.schema.Method(m.Name) == nil {
+				l.methods = append(l.methods, m.Name)
+			}
+		}
+		if len(l.methods) > 0 {
+			all = append(all, l)
+		}
+	}
+	return all
 }
 
 // hashFiles names a version of the config: by its file and all IDLs.
@@ -151,9 +190,9 @@ func hashFiles(paths []string) string {
 
 // build makes the service over its clusters.
 func (p *servicePlan) build(upstreams map[string]*upstream, sinks []observe.Sink) *service.Service {
-	policies := rpc.PerMethod[service.Policy]{Other: p.other.policy(upstreams)}
+	policies := rpc.PerMethod[service.Policy]{Other: p.other.policy(p.schema.Name, upstreams)}
 	for _, m := range p.methods {
-		policies.Methods = append(policies.Methods, m.policy(upstreams))
+		policies.Methods = append(policies.Methods, m.policy(p.schema.Name, upstreams))
 	}
 	return service.New(service.Config{Name: p.label, Schema: p.schema, Policies: policies, Sinks: sinks})
 }

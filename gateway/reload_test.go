@@ -66,6 +66,37 @@ func TestTheOnlyServiceGoesStale(t *testing.T) {
 	c.expect("getUser", "users")
 }
 
+// A service that would lose a method stays as it was, and the mistake names the method, until the reload is forced; one that gains a method
+// changes, and so does one whose section is taken out of the file.
+func TestRemovedMethodNeedsForce(t *testing.T) {
+	users, _, _ := peer(t, named("users"))
+	orders, _, _ := peer(t, named("orders"))
+	both := func(services string) string { return "listen: 127.0.0.1:0\nservices:\n" + services }
+	service := func(label, idl, at string) string {
+		return fmt.Sprintf("  %s: {idl: %s, unknown_methods: refuse, timeout: 5s, upstream: {endpoints: [%q]}}\n", label, idl, at)
+	}
+	all := both(service("Users", "users.thrift", users) + service("Orders", "orders.thrift", orders))
+	r := start(t, all)
+	c := dial(t, r.Addresses()[0])
+
+	r.write("users.thrift", "service Users { string getUser(1: i64 id), string ping(), string more() }") // report is gone, more is new
+	result, err := r.Reload(t.Context())
+	if err != nil || !slices.Equal(result.Stale, []string{"Users"}) || len(result.Mistakes) != 1 ||
+		!strings.Contains(result.Mistakes[0], "services.Users.idl: Users would lose report: reload --force") {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	c.expect("Users:report", "users")
+
+	if result, err = r.ForceReload(t.Context()); err != nil || len(result.Stale) > 0 || !result.Changed {
+		t.Fatalf("forced: %+v, %v", result, err)
+	}
+	c.expect("Users:more", "users")
+	if text := c.call("Users:report"); !strings.Contains(text, "no method") {
+		t.Errorf("report after the forced reload: %q", text)
+	}
+	r.reload(both(service("Users", "users.thrift", users)))
+}
+
 // Services that share a broken IDL all keep their last good version; its mistakes are told once.
 func TestSharedIDLBreaks(t *testing.T) {
 	first, _, _ := peer(t, named("first"))

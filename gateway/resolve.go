@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net"
@@ -12,6 +13,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/thriftloom/thriftloom/client"
 	"github.com/thriftloom/thriftloom/cluster"
 	"github.com/thriftloom/thriftloom/internal/strictyaml"
 	"github.com/thriftloom/thriftloom/netio"
@@ -143,8 +145,16 @@ func (l *loader) serviceUpstream(b strictyaml.Block, key string, s *Service) str
 		l.checkShared(b, key, s.Upstream.Name)
 		return l.named(node, key+".upstream", s.Upstream.Name)
 	}
-	l.upstream(key, b.Name, key+".upstream", node, &s.Upstream.Upstream, s.Cluster.Queue, s.Health.Method)
+	l.upstream(key, b.Name, key+".upstream", node, &s.Upstream.Upstream, s.Cluster.Queue, s.probe())
 	return key
+}
+
+// probe is the method of the service's health check as its servers know it, "" for none of its own.
+func (s *Service) probe() string {
+	if s.Health.Method != "" && s.Upstream.Multiplexed {
+		return s.Service + ":" + s.Health.Method
+	}
+	return s.Health.Method
 }
 
 // named returns the key of a shared upstream.
@@ -248,6 +258,10 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 	}
 	if u.Transport == "framed" || u.Transport == "" && kind.Framed {
 		p.cluster.Wire.Kind = transport.Framed
+	}
+	if u.Multiplexed {
+		p.multiplexed = true
+		p.probe = cmp.Or(probe, client.ProbeMethod+":"+client.ProbeMethod) // an unknown service: a bare name closes the connection
 	}
 	if slices.Contains(sources, "run") {
 		p.run = l.run(strictyaml.Find(node, "run"), path+".run", &u.Run)

@@ -15,14 +15,15 @@ import (
 
 // upstreamPlan is one place where calls go, as the config has it.
 type upstreamPlan struct {
-	key       string // its identity: a label of a service, or a name out of `upstreams`
-	name      string // for people
-	cluster   cluster.Options
-	endpoints []rpc.Endpoint  // where the config names them
-	run       *process.Config // where processes are started; nil otherwise
-	state     string          // folder for what the processes leave
-	probe     string          // method that a probe calls, "" for none of the service's
-	drainTime time.Duration   // the longest a call may take
+	key         string // its identity: a label of a service, or a name out of `upstreams`
+	name        string // for people
+	cluster     cluster.Options
+	endpoints   []rpc.Endpoint  // where the config names them
+	run         *process.Config // where processes are started; nil otherwise
+	state       string          // folder for what the processes leave
+	probe       string          // method that a probe calls, "" for none of the service's
+	multiplexed bool            // methods go out as service:method
+	drainTime   time.Duration   // the longest a call may take
 }
 
 // upstream is a cluster, with the replicas behind it where the gateway runs them. It outlives a reload that does not change what it is.
@@ -37,9 +38,21 @@ type upstream struct {
 	before   atomic.Pointer[upstream] // whose place it takes, until this one has answered
 }
 
-// Handle hands the call to the cluster, or, until one of its endpoints has answered, to the upstream whose place this one takes.
-func (u *upstream) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
-	return u.serving().cluster.Handle(ctx, call)
+// asService is an upstream as one service calls it.
+type asService struct {
+	*upstream
+	service string // in the IDL
+}
+
+// Handle hands the call on. Where the servers are multiplexed it is a copy under the longer name: everything above keeps the method's own.
+func (a asService) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
+	u := a.serving()
+	if u.plan.Load().multiplexed {
+		named := *call
+		named.Name = a.service + ":" + call.Name
+		call = &named
+	}
+	return u.cluster.Handle(ctx, call)
 }
 
 // serving returns the upstream that gets the calls: itself, or the one before it; nil for nil.
@@ -73,7 +86,7 @@ func (p *upstreamPlan) sameProcesses(o *upstreamPlan) bool {
 
 // sameWire reports whether connections of one plan speak as the other wants.
 func (p *upstreamPlan) sameWire(o *upstreamPlan) bool {
-	return p.cluster.Wire == o.cluster.Wire && p.cluster.Limits == o.cluster.Limits
+	return p.cluster.Wire == o.cluster.Wire && p.cluster.Limits == o.cluster.Limits && p.multiplexed == o.multiplexed
 }
 
 // startUpstream brings an upstream to life. Its goroutines end after halt.

@@ -5,49 +5,6 @@ import (
 	"time"
 )
 
-// Outcome is the class of what became of one attempt. Retry safety, health, metrics and what the caller sees follow from it.
-type Outcome uint8
-
-// The classes.
-const (
-	_                 Outcome = iota
-	Success                   // a result
-	DeclaredException         // a reply with an exception of the IDL: a business result
-	AppException              // a TApplicationException
-	Refused                   // the connection was refused
-	ConnectTimeout            // the connection did not come about in time
-	WriteCut                  // the connection broke before the whole request was written
-	ClosedNoReply             // closed after the whole request, with no byte back
-	ReplyTimeout              // no reply by the deadline
-	BadReply                  // bytes that are no reply to this call
-	Abandoned                 // the caller has gone
-	LocalLimit                // this machine has no descriptor, port or memory for a connection: that says nothing of the endpoint
-)
-
-var outcomeNames = [...]string{
-	Success: "success", DeclaredException: "declared_exception", AppException: "application_exception", Refused: "refused",
-	ConnectTimeout: "connect_timeout", WriteCut: "write_cut", ClosedNoReply: "closed_no_reply", ReplyTimeout: "reply_timeout",
-	BadReply: "bad_reply", Abandoned: "abandoned", LocalLimit: "local_limit",
-}
-
-// String returns the class as metrics label it: closed_no_reply.
-func (o Outcome) String() string { return outcomeNames[o] }
-
-// OutcomeOf returns the class of what an attempt returned.
-func OutcomeOf(reply *Reply, err *Error) Outcome {
-	switch {
-	case err != nil && err.Outcome != 0:
-		return err.Outcome
-	case err != nil && err.Reach == Answered:
-		return AppException
-	case err != nil:
-		return ClosedNoReply
-	case reply != nil && reply.Exception != 0:
-		return DeclaredException
-	}
-	return Success
-}
-
 // Attempt is one try of a call at one endpoint.
 type Attempt struct {
 	Cluster  string

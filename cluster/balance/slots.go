@@ -119,12 +119,11 @@ func (s *Slots) Pick(call *rpc.Call, now time.Time) (*Node, error) {
 // answers, or fails to answer, proves that it is there.
 func (s *Slots) Done(n *Node, o rpc.Outcome, now time.Time) {
 	n.InFlight--
-	switch o {
-	case rpc.Refused, rpc.ConnectTimeout:
+	switch rpc.Classes[o].Health {
+	case rpc.Unreachable:
 		n.Failures++
 		n.DownTill = now.Add(min(firstDown<<min(n.Failures-1, 10), maxDown))
-	case rpc.Abandoned, rpc.LocalLimit, 0: // says nothing of the endpoint
-	default:
+	case rpc.Alive:
 		n.Failures = 0
 	}
 }

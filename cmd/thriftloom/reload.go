@@ -10,21 +10,27 @@ import (
 	"github.com/thriftloom/thriftloom/gateway"
 )
 
+// forced is what --force adds to the path.
+var forced = map[bool]string{true: "?force=true"}
+
 func (a *app) newReload() *cobra.Command {
 	flags := &adminFlags{}
+	var force bool
 	cmd := &cobra.Command{
 		Use: "reload", Short: "Let a running gateway read its config anew", Args: cobra.NoArgs,
 		Long: `reload lets a running gateway read its config and IDLs anew. A service that is broken there keeps its last good version: reload
-then prints the mistakes and exits 1.`,
+then prints the mistakes and exits 1. So does a service that would lose methods, which callers may be using; --force takes that over. A
+service whose section is taken out of the file goes without it.`,
 		Example: "  thriftloom reload\n  thriftloom reload --admin 127.0.0.1:9091 --token-file admin.token",
 	}
 	flags.add(cmd)
+	cmd.Flags().BoolVar(&force, "force", false, "take over IDLs that have lost methods")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := a.adminClient(flags)
 		if err != nil {
 			return err
 		}
-		body, err := c.do(cmd.Context(), "POST", "/api/v1/reload")
+		body, err := c.do(cmd.Context(), "POST", "/api/v1/reload"+forced[force])
 		if err != nil {
 			return err
 		}
@@ -41,7 +47,7 @@ then prints the mistakes and exits 1.`,
 		}
 		fmt.Fprintf(a.stdout, "%s: %s\n", what, result.Hash)
 		if len(result.Stale) > 0 {
-			return fmt.Errorf("%s: broken in the file, still as before", strings.Join(result.Stale, ", "))
+			return fmt.Errorf("%s: still as before", strings.Join(result.Stale, ", "))
 		}
 		return nil
 	}

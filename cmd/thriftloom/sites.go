@@ -73,7 +73,12 @@ type adminGateway struct{ *gateway.Gateway }
 
 func (g adminGateway) Snapshot() any { return g.Gateway.Snapshot() }
 
-func (g adminGateway) Reload(ctx context.Context) (any, error) { return g.Gateway.Reload(ctx) }
+func (g adminGateway) Reload(ctx context.Context, force bool) (any, error) {
+	if force {
+		return g.ForceReload(ctx)
+	}
+	return g.Gateway.Reload(ctx)
+}
 
 func (g adminGateway) Drain(context.Context) error {
 	g.Gateway.Drain()

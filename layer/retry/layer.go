@@ -63,14 +63,8 @@ func (h *handler) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error
 // again reports whether a call that failed with e may be tried once more, after so many tries that sent something and so many that did
 // not.
 func (p *Policy) again(e *rpc.Error, sent, unsent int) bool {
-	if e.Outcome == 0 || sent >= p.Attempts || p.Attempts <= 1 {
-		return false // no attempt was made (the queue is full, no endpoint is up), or enough were
+	if p.Attempts <= 1 || sent >= p.Attempts || unsent >= maxUnsent {
+		return false
 	}
-	switch e.Reach {
-	case rpc.NotSent:
-		return unsent < maxUnsent && e.Code != rpc.Cancelled && e.Code != rpc.DeadlineExceeded
-	case rpc.Unknown:
-		return p.Idempotent && e.Code != rpc.Cancelled && e.Code != rpc.DeadlineExceeded
-	}
-	return false
+	return e.Retryable(p.Idempotent)
 }

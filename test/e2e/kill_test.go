@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -134,7 +135,7 @@ func retries(t *testing.T, g *peertest.Gateway, method string) (n int64) {
 			for _, l := range m.GetLabel() {
 				labels[l.GetName()] = l.GetValue()
 			}
-			if f.GetName() == "thriftloom_retries_total" && labels["rpc_method"] == method && labels["reason"] == "closed_no_reply" {
+			if f.GetName() == "thriftloom_retries_total" && labels["rpc_method"] == method && strings.HasPrefix(labels["reason"], "closed_") {
 				n += int64(m.GetCounter().GetValue())
 			}
 		}

@@ -4,6 +4,9 @@
 """
 
 import argparse
+import asyncio
+import concurrent.futures
+import importlib
 import os
 import socket
 import threading
@@ -75,9 +78,53 @@ class Kinds:
             return file.read().decode("utf-8").splitlines()
 
 
+def threaded(library, *args, **named):
+    return library.rpc.make_server(*args, **named)
+
+
+def simple(library, *args, **named):
+    """Serves one connection at a time: another one waits until that is closed."""
+    like = library.rpc.make_server(*args, **named)
+    module = importlib.import_module(library.name + ".server")
+    return module.TSimpleServer(like.processor, like.trans, like.itrans_factory, like.iprot_factory)
+
+
+class Coroutines:
+    """A handler whose methods are coroutines: each runs the plain one in a thread, as blocking code in asyncio does."""
+
+    def __init__(self, handler, threads=64):
+        self._handler, self._threads = handler, concurrent.futures.ThreadPoolExecutor(threads)
+
+    def __getattr__(self, name):
+        method = getattr(self._handler, name)
+
+        async def call(*args):
+            return await asyncio.get_running_loop().run_in_executor(self._threads, method, *args)
+
+        return call
+
+
+def aio(library, service, handler, trans_factory, **where):
+    """ThriftPy2 only. Ends each connection 3 s after it was made, whatever happens on it. Unframed."""
+    return library.rpc.make_aio_server(service, Coroutines(handler), **where)
+
+
+def multiplexed(library, service, handler, **named):
+    """Threaded; methods are called as Kinds:method."""
+    like = library.rpc.make_server(service, handler, **named)
+    processors = library.thrift.TMultiplexedProcessor()
+    processors.register_processor(service.__name__, like.processor)
+    like.processor = processors
+    return like
+
+
+SERVERS = {"threaded": threaded, "simple": simple, "aio": aio, "multiplexed": multiplexed}
+
+
 def main():
     parser = argparse.ArgumentParser(description="Serves kinds.thrift with ThriftPy.")
     add_common_flags(parser)
+    parser.add_argument("--kind", choices=sorted(SERVERS), default="threaded")
     parser.add_argument("--record", metavar="FILE", help="where oneways are recorded; default: in memory")
     flags = parser.parse_args()
     where = place(flags.address)
@@ -85,8 +132,8 @@ def main():
         del socket.SO_REUSEPORT  # ThriftPy 0.3.9 sets it on unix sockets too, which newer Linux kernels refuse
     library = Library(flags.library)
     kinds = library.load("kinds.thrift")
-    server = library.rpc.make_server(
-        kinds.Kinds, Kinds(kinds, flags.record), trans_factory=library.transport_factory(flags.transport), **where)
+    server = SERVERS[flags.kind](
+        library, kinds.Kinds, Kinds(kinds, flags.record), trans_factory=library.transport_factory(flags.transport), **where)
     print("%s serves %s at %s" % (library.name, flags.transport, flags.address), flush=True)
     server.serve()
 
