@@ -4,8 +4,9 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/thriftloom
 BIN := $(CACHE)/bin
 LINT := $(BIN)/golangci-lint-2.15.0
 FUZZTIME ?= 60s
+SOAK ?= 30m
 
-.PHONY: help build test race fuzz bench lint golden check cross peers demo faults
+.PHONY: help build test race fuzz bench lint golden check cross peers demo faults soak
 
 help: ## list the jobs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -22,6 +23,9 @@ test: peers ## all tests with the race detector, real ThriftPy peers included
 
 faults: peers ## every named fault case, as a table; fails unless each has passed
 	@THRIFTLOOM_REQUIRE_PEERS=1 go run ./test/faults/report
+
+soak: peers ## real servers and callers for SOAK, with a fault every 10 s; SEED=n plays the faults of a run again
+	@THRIFTLOOM_REQUIRE_PEERS=1 go test ./test/soak -count=1 -timeout 0 -v -run Soak -soak $(SOAK) $(if $(SEED),-seed $(SEED))
 
 race: ## all tests with the race detector, real peers where they are installed
 	go test -race ./...

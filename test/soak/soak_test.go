@@ -1,0 +1,68 @@
+package soak
+
+import (
+	"flag"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/thriftloom/thriftloom/internal/peertest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var (
+	duration = flag.Duration("soak", 0, "how long to soak; 0: not at all (make soak)")
+	seed     = flag.Uint64("seed", 0, "which faults come when; 0: another one each time")
+)
+
+// The pace. A fault's consequences are over after settle; what is measured behind that is calm.
+const (
+	between     = 10 * time.Second // from the start of one fault to that of the next
+	betweenWarm = 4 * time.Second  // in the first round, in which every fault comes once, so that every buffer has its size
+	settle      = 4 * time.Second
+)
+
+// The program, with real servers and callers, lives through a fault every few seconds: it leaks nothing, no call that may be made twice
+// fails, and each other failure is explained by the fault of its moment.
+func TestSoak(t *testing.T) {
+	if *duration == 0 {
+		t.Skip("make soak runs it")
+	}
+	peertest.Require(t)
+	if *seed == 0 {
+		*seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("seed %d", *seed)
+	w := start(t)
+	callers := w.call()
+	watch := w.watch()
+
+	random := rand.New(rand.NewPCG(*seed, 0))
+	deck := w.deck()
+	began := time.Now()
+	warm := began.Add(*duration / 5)
+	for round := 0; time.Since(began) < *duration; round++ {
+		for _, i := range random.Perm(len(deck)) {
+			if time.Since(began) >= *duration {
+				break
+			}
+			pace := between
+			if round == 0 {
+				pace = betweenWarm
+			}
+			next := time.Now().Add(pace)
+			w.play(deck[i], random)
+			time.Sleep(time.Until(next))
+		}
+		if round == 0 && time.Now().After(warm) {
+			warm = time.Now()
+		}
+	}
+	time.Sleep(settle)
+	samples := watch()
+	calls, failures := callers()
+	w.judge(began, warm, samples, calls, failures)
+}

@@ -1,0 +1,115 @@
+package soak
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/thriftloom/thriftloom/internal/peertest"
+)
+
+// maxShown bounds the failures that are printed one by one.
+const maxShown = 30
+
+// judge ends the program, prints the record, and fails the test for each violation.
+func (w *world) judge(began, warm time.Time, samples []Sample, calls int64, failures []Failure) {
+	took := time.Since(began)
+	w.end()
+	explained, others := Sort(failures, w.faults, settle)
+	drift := DriftOf(samples, warm)
+	for i, f := range others {
+		if i == maxShown {
+			w.Errorf("… and %d more", len(others)-maxShown)
+			break
+		}
+		w.Errorf("unexplained: %s %s.%s after %v: %s%s", f.End.Format("15:04:05.000"), f.Service, f.Method,
+			f.End.Sub(f.Start).Round(time.Millisecond), f.Text, w.meanwhile(f))
+	}
+	for _, v := range append(drift.Violations(), w.wrong...) {
+		w.Error(v)
+	}
+	if calls == 0 {
+		w.Error("no call was made")
+	}
+	verdict := "no violation"
+	if w.Failed() {
+		verdict = "VIOLATIONS"
+	}
+	fmt.Print(w.record(took, calls, explained, len(others), drift, verdict))
+}
+
+// meanwhile names the faults that were at work at a failure's time, for those who look for its cause.
+func (w *world) meanwhile(x Failure) string {
+	for _, f := range w.faults {
+		if x.End.After(f.Start) && x.Start.Before(f.End.Add(settle)) {
+			return " (meanwhile: " + f.Name + ")"
+		}
+	}
+	return ""
+}
+
+// record is what can be put into the docs, in Markdown.
+func (w *world) record(took time.Duration, calls int64, explained map[string]int, others int, d Drift, verdict string) string {
+	played := map[string]int{}
+	for _, f := range w.faults {
+		played[f.Name]++
+	}
+	names := make([]string, 0, len(played))
+	sum := 0
+	for name := range played {
+		names = append(names, name)
+		sum += explained[name]
+	}
+	sort.Strings(names)
+	var b strings.Builder
+	row := func(what, format string, args ...any) {
+		fmt.Fprintf(&b, "| %s | %s |\n", what, fmt.Sprintf(format, args...))
+	}
+	b.WriteString("\n| soak | |\n|---|---|\n")
+	row("verdict", "%s", verdict)
+	row("date", "%s", time.Now().UTC().Format("2006-01-02 15:04 UTC"))
+	row("machine", "%d CPUs (%s), %s", runtime.NumCPU(), cpu(), system())
+	row("versions", "thriftloom %s, %s, ThriftPy2 %s and ThriftPy 0.3.9", commit(), runtime.Version(), peertest.Version)
+	row("seed", "%d", *seed)
+	row("duration", "%s, the first %s to warm up at least", took.Round(time.Second), (*duration / 5).Round(time.Second))
+	row("calls", "%d, %.0f a second", calls, float64(calls)/took.Seconds())
+	row("faults", "%d", len(w.faults))
+	row("failed calls", "%d explained by a fault, %d not", sum, others)
+	row("goroutines", "%d, then %d", d.Goroutines[0], d.Goroutines[1])
+	row("descriptors", "%d, then %d", d.Files[0], d.Files[1])
+	row("memory", "%.1f MB, then %.1f MB (%+.1f%%)", d.Resident[0]/1e6, d.Resident[1]/1e6, 100*(d.Resident[1]/max(d.Resident[0], 1)-1))
+	b.WriteString("\nThe two figures are of the first and the last third of the calm seconds after the warm-up: the fewest goroutines and descriptors,\nthe middle value of memory.\n")
+	b.WriteString("\n| fault | times | calls that failed by it |\n|---|---|---|\n")
+	for _, name := range names {
+		fmt.Fprintf(&b, "| %s | %d | %d |\n", name, played[name], explained[name])
+	}
+	b.WriteString("\n")
+	return b.String()
+}
+
+func cpu() string {
+	text, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(text)) {
+		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOARCH
+}
+
+func system() string {
+	text, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	return runtime.GOOS + " " + strings.TrimSpace(string(text))
+}
+
+func commit() string {
+	out, err := exec.Command("git", "-C", peertest.Root(), "describe", "--always", "--dirty").Output()
+	if err != nil {
+		return "of no known commit"
+	}
+	return strings.TrimSpace(string(out))
+}

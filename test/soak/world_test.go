@@ -1,0 +1,211 @@
+package soak
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/thriftloom/thriftloom/gateway/status"
+	"github.com/thriftloom/thriftloom/internal/peertest"
+	"github.com/thriftloom/thriftloom/transport"
+)
+
+const (
+	replicaCount = 3
+	slots        = 4
+)
+
+// world is the program with its servers: replicas of ThriftPy2 that it runs, and two of ThriftPy 0.3.9 that it does not.
+type world struct {
+	*testing.T
+	up       *peertest.Process
+	config   string
+	admin    string
+	services map[string]string // address by label
+	old      []string          // addresses of the servers that it does not run
+	servers  []*peertest.Process
+
+	mu       sync.Mutex
+	faults   []Fault
+	playing  bool
+	ended    time.Time // of the last fault
+	policies int       // reloads so far
+	wrong    []string  // what is no call's failure and wrong all the same
+}
+
+// labels are the services. Of Again and OldAgain every method may be called twice.
+var labels = []string{"Again", "Once", "OldAgain", "OldOnce"}
+
+func idempotent(label string) bool { return strings.HasSuffix(label, "Again") }
+
+func start(t *testing.T) *world {
+	dir, err := os.MkdirTemp("", "soak") // short: unix sockets' paths are bounded
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	w := &world{T: t, config: filepath.Join(dir, "thriftloom.yaml"), admin: peertest.FreePort(t), services: map[string]string{}}
+	for _, label := range labels {
+		w.services[label] = peertest.FreePort(t)
+	}
+	for range 2 {
+		w.old = append(w.old, peertest.FreePort(t))
+		w.servers = append(w.servers, nil)
+	}
+	for i := range w.old {
+		w.serveOld(i)
+	}
+	w.writeConfig()
+	binary := filepath.Join(dir, "thriftloom")
+	if out, err := exec.Command("go", "build", "-trimpath", "-o", binary, "github.com/thriftloom/thriftloom/cmd/thriftloom").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	w.up = peertest.Start(t, binary, "up", "-c", w.config)
+	peertest.Eventually(t, "the program is well", func() bool { return w.ill() == "" })
+	return w
+}
+
+// serveOld starts the i-th of the servers that the program does not run.
+func (w *world) serveOld(i int) {
+	w.Helper()
+	l := peertest.ThriftPy
+	w.servers[i] = peertest.Start(w, l.Python, peertest.File("server.py"), "--library", l.Name, w.old[i])
+	peertest.Await(w, w.old[i], transport.Buffered, w.servers[i])
+}
+
+// writeConfig writes the config, each time with other policies: a reload takes them over.
+func (w *world) writeConfig() {
+	w.policies++
+	l := peertest.ThriftPy2
+	var b strings.Builder
+	fmt.Fprintf(&b, "admin: %q\ndefaults: {timeout: %ds, queue: {max_wait: 20s, max_calls: %d}}\nupstreams:\n", w.admin, 20+w.policies%2, 1000+w.policies%2)
+	fmt.Fprintf(&b, "  new: {run: {command: [%q, %q, --library, %s, \"{socket}\"], replicas: %d}, server: threaded, slots: %d}\n",
+		l.Python, peertest.File("server.py"), l.Name, replicaCount, slots)
+	fmt.Fprintf(&b, "  old: {endpoints: [%q, %q], server: threaded, slots: %d}\nservices:\n", w.old[0], w.old[1], slots)
+	for _, label := range labels {
+		upstream, methods := "new", ""
+		if strings.HasPrefix(label, "Old") {
+			upstream = "old"
+		}
+		if idempotent(label) {
+			methods = ", methods: {echoString: {idempotent: true}, sleep: {idempotent: true}, big: {idempotent: true}, refuse: {idempotent: true}}"
+		}
+		fmt.Fprintf(&b, "  %s: {service: Kinds, idl: %q, listen: %q, upstream: %s%s}\n", label, peertest.File("kinds.thrift"), w.services[label], upstream, methods)
+	}
+	if err := os.WriteFile(w.config, []byte(b.String()), 0o600); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// local makes each request on a connection of its own, so that the watching holds no descriptor.
+var local = http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+
+// snapshot asks the admin API; empty where it does not answer.
+func (w *world) snapshot() (s status.Snapshot) {
+	r, err := local.Get("http://" + w.admin + "/api/v1/snapshot")
+	if err != nil {
+		return s
+	}
+	defer r.Body.Close()
+	_ = json.NewDecoder(r.Body).Decode(&s)
+	return s
+}
+
+// metrics returns the metrics without labels, by name.
+func (w *world) metrics() map[string]float64 {
+	r, err := local.Get("http://" + w.admin + "/metrics")
+	if err != nil {
+		return nil
+	}
+	defer r.Body.Close()
+	all := map[string]float64{}
+	for lines := bufio.NewScanner(r.Body); lines.Scan(); {
+		name, text, _ := strings.Cut(lines.Text(), " ")
+		if v, err := strconv.ParseFloat(text, 64); err == nil {
+			all[name] = v
+		}
+	}
+	return all
+}
+
+// ill says what is not as it is to be when nothing is broken; "" if all is.
+func (w *world) ill() string {
+	s := w.snapshot()
+	ready, endpoints := 0, 0
+	for _, r := range s.Replicas {
+		if r.State == "ready" {
+			ready++
+		}
+	}
+	for _, c := range s.Clusters {
+		for _, e := range c.Endpoints {
+			if e.State != "up" {
+				return fmt.Sprintf("endpoint %s is %s", e.Name, e.State)
+			}
+			endpoints++
+		}
+	}
+	if ready != replicaCount || endpoints != replicaCount+len(w.old) {
+		return fmt.Sprintf("%d replicas are ready, %d endpoints are there", ready, endpoints)
+	}
+	return ""
+}
+
+// complain notes what is wrong beside the calls.
+func (w *world) complain(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wrong = append(w.wrong, time.Now().Format("15:04:05 ")+fmt.Sprintf(format, args...))
+}
+
+// watch samples the program once a second until what it returns is called.
+func (w *world) watch() (stop func() []Sample) {
+	end, done := make(chan struct{}), make(chan []Sample)
+	go func() {
+		var all []Sample
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-end:
+				done <- all
+				return
+			case <-tick.C:
+			}
+			m := w.metrics()
+			if m == nil {
+				w.complain("/metrics does not answer")
+				continue
+			}
+			w.mu.Lock()
+			calm := !w.playing && time.Since(w.ended) > settle
+			w.mu.Unlock()
+			all = append(all, Sample{
+				At: time.Now(), Calm: calm, Goroutines: int(m["go_goroutines"]), Files: int(m["process_open_fds"]),
+				Resident: m["process_resident_memory_bytes"],
+			})
+		}
+	}()
+	return func() []Sample { close(end); return <-done }
+}
+
+// end ends the program and reports how.
+func (w *world) end() {
+	w.up.Signal(w, syscall.SIGTERM)
+	if code := w.up.Wait(w, time.Minute); code != 0 {
+		w.complain("the program ended with %d", code)
+	}
+	if left := w.up.Left(); len(left) > 0 {
+		w.complain("processes %v are left behind", left)
+	}
+}
