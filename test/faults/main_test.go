@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package faults plays the fault cases of the plan, each as a test that bears its name: connect, mid-call, process, pool, lifecycle.
 //
 // What can be had in memory runs there, in virtual time, against the real chain: server, service, cluster, client. The rest runs on the

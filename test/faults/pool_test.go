@@ -1,3 +1,5 @@
+//go:build linux
+
 package faults
 
 import (
@@ -97,47 +99,66 @@ func (s *scene) upstreamCall() []byte {
 }
 
 func moreGatewaysThanWorkers(t *testing.T) {
-	t.Run("upstream", func(t *testing.T) { // three gateways, one worker: each comes to its turn
-		options := cluster.Options{Slots: 1, MaxAge: time.Second}
-		play(t, setup{peers: 1, timeout: time.Minute, options: options, prepare: serial}, func(s *scene) {
-			others := []*cluster.Cluster{s.cluster}
-			for range 2 {
-				o := options
-				o.Name, o.Engine, o.Dialer, o.Wire, o.Queue = "Users", s.engine, s.network.Dial, s.wire(), cluster.Default().Queue
-				c := cluster.New(o)
-				defer c.Close()
-				c.Update([]rpc.Endpoint{{Address: s.address(0), Name: "users-1"}})
-				others = append(others, c)
-			}
-			var all sync.WaitGroup
-			end := time.Now().Add(time.Minute)
-			done := make([]int, len(others))
-			for i, c := range others {
-				all.Go(func() {
-					for time.Now().Before(end) {
-						call := &rpc.Call{ID: rpc.NewID(), Service: "Users", Name: "put", Protocol: s.wire().Protocol, Body: s.body("x"), Start: time.Now(), Deadline: time.Now().Add(time.Minute)}
-						if _, err := c.Handle(s.Context(), call); err != nil {
-							s.Errorf("gateway %d: %v", i, err)
+	for _, tt := range []struct {
+		name    string
+		options cluster.Options
+		pause   time.Duration // of each gateway between two calls
+		least   int           // calls of each gateway in a minute
+	}{
+		// As the kinds `simple` and `gunicorn-sync` are configured: who pauses for 10 ms lets the next one in.
+		{"that pause", cluster.Options{Slots: 1, IdleExpiry: 10 * time.Millisecond}, 50 * time.Millisecond, 500},
+		// Who never pauses lets the others in when its connection is of age: each comes to a call at least every other second.
+		{"that never pause", cluster.Options{Slots: 1, MaxAge: time.Second}, 0, 30},
+	} {
+		t.Run("upstream/"+tt.name, func(t *testing.T) {
+			play(t, setup{peers: 1, options: tt.options, prepare: serial}, func(s *scene) {
+				three := []*cluster.Cluster{s.cluster, s.gateway(tt.options), s.gateway(tt.options)}
+				var all sync.WaitGroup
+				end := time.Now().Add(time.Minute)
+				done := make([]int, len(three))
+				for i, c := range three {
+					all.Go(func() {
+						for ; time.Now().Before(end); done[i]++ {
+							if err := s.direct(c); err != nil {
+								s.Errorf("gateway %d: %v", i, err)
+							}
+							time.Sleep(tt.pause)
 						}
-						done[i]++
-						time.Sleep(10 * time.Millisecond)
+					})
+				}
+				all.Wait()
+				for i, n := range done {
+					if n < tt.least {
+						s.Errorf("gateway %d came to %d calls, of %v", i, n, done)
 					}
-				})
-			}
-			all.Wait()
-			for i, n := range done {
-				if n < 30 { // a turn every two seconds: the others' connections have to go before
-					s.Errorf("gateway %d came to %d calls of %v", i, n, done)
 				}
-			}
-			time.Sleep(2 * time.Minute)
-			for _, c := range others {
-				if taken, _ := c.InFlight(); taken != 0 {
-					s.Errorf("%d slots are taken", taken)
+				time.Sleep(2 * time.Minute)
+				for _, c := range three {
+					if taken, _ := c.InFlight(); taken != 0 {
+						s.Errorf("%d slots are taken", taken)
+					}
 				}
-			}
+			})
 		})
+	}
+}
+
+// gateway is one more gateway's cluster over the same peers.
+func (s *scene) gateway(o cluster.Options) *cluster.Cluster {
+	o.Name, o.Engine, o.Dialer, o.Wire, o.Queue = "Users", s.engine, s.network.Dial, s.wire(), cluster.Default().Queue
+	c := cluster.New(o)
+	c.Update([]rpc.Endpoint{{Address: s.address(0), Name: "users-1"}})
+	s.Cleanup(c.Close)
+	return c
+}
+
+// direct makes a call of a minute at most through a cluster alone.
+func (s *scene) direct(c *cluster.Cluster) error {
+	_, err := c.Handle(s.Context(), &rpc.Call{
+		ID: rpc.NewID(), Service: "Users", Name: "put", Protocol: s.wire().Protocol, Body: s.body("x"),
+		Start: time.Now(), Deadline: time.Now().Add(time.Minute),
 	})
+	return err
 }
 
 func maxAge(t *testing.T) {
