@@ -186,9 +186,13 @@ func (c *Conn) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
 func (c *Conn) begin(call *rpc.Call) error {
 	c.mu.Lock()
 	if c.state != idle {
+		e := &rpc.Error{Code: rpc.Unavailable, Reach: rpc.NotSent, Op: "client", Text: "connection closed", Outcome: rpc.WriteCut}
+		if c.calls == 0 {
+			e.Outcome = rpc.HungUp
+		}
 		c.mu.Unlock()
 		c.freed(false)
-		return &rpc.Error{Code: rpc.Unavailable, Reach: rpc.NotSent, Op: "client", Text: "connection closed", Outcome: rpc.WriteCut}
+		return e
 	}
 	c.calls++
 	c.seq++
@@ -340,6 +344,9 @@ func (c *Conn) closedError(cause error) *rpc.Error {
 		if c.calls > 1 { // … and so does the close of a connection that the server would not keep
 			e.Outcome = rpc.ClosedReused
 		}
+	}
+	if e.Reach == rpc.NotSent && c.calls <= 1 {
+		e.Outcome = rpc.HungUp // without a pause the endpoint would get every call again at once, for it is always free
 	}
 	var bad *transport.Malformed
 	if errors.As(cause, &bad) || errors.Is(cause, errBadReply) {

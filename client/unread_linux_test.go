@@ -24,7 +24,7 @@ func TestCloseOnUnixSocket(t *testing.T) {
 		reach   rpc.Reach
 		outcome rpc.Outcome
 	}{
-		{"one byte read", 1, rpc.Unavailable, rpc.NotSent, rpc.WriteCut},
+		{"one byte read", 1, rpc.Unavailable, rpc.NotSent, rpc.HungUp},
 		{"all read", len("\x80\x01\x00\x01\x00\x00\x00\x04pingSEQ_\x00"), rpc.HandlerFailed, rpc.Unknown, rpc.ClosedNoReply},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

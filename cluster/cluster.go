@@ -211,7 +211,7 @@ func (c *Cluster) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error
 		Cluster: c.Name(), Endpoint: n.Endpoint.Name, Start: began, Waited: began.Sub(start), Took: took,
 		Reused: reused, Outcome: outcome, Err: e,
 	})
-	c.settle(n, l, outcome, verdict(outcome, e, reused), took)
+	c.settle(n, l, outcome, took)
 	if e != nil {
 		return nil, e
 	}
@@ -227,18 +227,8 @@ func (c *Cluster) blame(e *rpc.Error, n *node, call *rpc.Call) {
 	}
 }
 
-// verdict is what the picker is told of an attempt. An endpoint that takes a new connection and hangs up before the request, as a server
-// does that can start no thread or has connections enough, is as little there as one that refuses: without a pause it would get every
-// call again at once, for it is always free.
-func verdict(o rpc.Outcome, e *rpc.Error, reused bool) rpc.Outcome {
-	if o == rpc.WriteCut && e.Reach == rpc.NotSent && !reused {
-		return rpc.Refused
-	}
-	return o
-}
-
-// settle ends an attempt: its slot is given back now, or when the peer is done with the call. v is what the picker is told.
-func (c *Cluster) settle(n *node, l *link, o, v rpc.Outcome, took time.Duration) {
+// settle ends an attempt: its slot is given back now, or when the peer is done with the call.
+func (c *Cluster) settle(n *node, l *link, o rpc.Outcome, took time.Duration) {
 	now := time.Now()
 	c.mu.Lock()
 	n.count(o)
@@ -247,8 +237,8 @@ func (c *Cluster) settle(n *node, l *link, o, v rpc.Outcome, took time.Duration)
 		n.latency.Add(took)
 	}
 	if l == nil {
-		c.release(n, v, now)
-	} else if l.outcome = v; l.freed {
+		c.release(n, o, now)
+	} else if l.outcome = o; l.freed {
 		c.put(l, now)
 	} else { // the peer is still at work: after a timeout, or behind a oneway
 		l.zombie = true

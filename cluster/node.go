@@ -36,7 +36,7 @@ type link struct {
 	node    *node
 	conn    *client.Conn
 	since   time.Time   // when it became free
-	outcome rpc.Outcome // of the attempt, as the picker is told; zero until Handle has returned
+	outcome rpc.Outcome // of the attempt; zero until Handle has returned
 	freed   bool        // the peer is done with the call
 	usable  bool        // … and the connection can take another one
 	zombie  bool        // counted in node.zombies

@@ -12,6 +12,7 @@ const (
 	AppException              // a TApplicationException
 	Refused                   // the connection was refused
 	ConnectTimeout            // the connection did not come about in time
+	HungUp                    // a connection of this call's own was closed before any of the request was read
 	WriteCut                  // the connection broke before the whole request was written, or read
 	ClosedNoReply             // a connection of this call's own was closed after the whole request, with no byte back
 	ClosedReused              // the same on a connection that had served calls before: the server may have ended it for idleness
@@ -51,6 +52,8 @@ var Classes = [...]Class{
 	AppException:      {"application_exception", "a TApplicationException of the server", []Reach{Answered}, 0, Alive, false},
 	Refused:           {"refused", "the connection was refused", []Reach{NotSent}, Unavailable, Unreachable, true},
 	ConnectTimeout:    {"connect_timeout", "no connection in time", []Reach{NotSent}, Unavailable, Unreachable, true},
+	HungUp: {"hung_up", "a fresh connection was closed before the request was read: the server takes connections and cannot serve them",
+		[]Reach{NotSent}, Unavailable, Unreachable, true},
 	WriteCut: {"write_cut", "the connection broke before the whole request was written or read", []Reach{NotSent, Unknown},
 		Unavailable, Alive, true},
 	ClosedNoReply: {"closed_no_reply", "a fresh connection was closed after the request, with no byte back: the handler failed",

@@ -30,7 +30,7 @@ func TestClassesAreWhole(t *testing.T) {
 			t.Errorf("%s: %+v", o, c)
 		}
 	})
-	if len(seen) != 12 {
+	if len(seen) != 13 {
 		t.Errorf("%d classes", len(seen))
 	}
 }
@@ -45,6 +45,7 @@ func TestWhatMayBeTriedAgain(t *testing.T) {
 		{AppException, Answered, false, false},
 		{Refused, NotSent, true, true},
 		{ConnectTimeout, NotSent, true, true},
+		{HungUp, NotSent, true, true},
 		{WriteCut, NotSent, true, true},
 		{WriteCut, Unknown, false, true},
 		{ClosedNoReply, Unknown, false, true},

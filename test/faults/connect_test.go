@@ -96,7 +96,7 @@ func resetOnAccept(t *testing.T) {
 		play(t, setup{}, func(s *scene) {
 			s.network.SetTrouble(s.address(0), memnet.Trouble{Reset: true})
 			for range 20 {
-				s.expect("put", want{answer: "OK", attempts: "success|write_cut success"})
+				s.expect("put", want{answer: "OK", attempts: "success|hung_up success"})
 				time.Sleep(3 * time.Second)
 			}
 			s.trouble(memnet.Trouble{})

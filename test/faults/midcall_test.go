@@ -79,7 +79,7 @@ func cut(t *testing.T, end func(c *memnet.Conn), at moment) {
 			t.Run("unix socket", func(t *testing.T) {
 				play(t, setup{address: func(i int) string { return "unix:/run/users-" + string(rune('1'+i)) }}, func(s *scene) {
 					s.next(1, func(c *memnet.Conn) { time.Sleep(time.Millisecond); c.Reset() })
-					s.expect("put", want{answer: "OK", attempts: "write_cut success"})
+					s.expect("put", want{answer: "OK", attempts: "hung_up success"})
 					s.works()
 				})
 			})
