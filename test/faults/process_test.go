@@ -228,6 +228,7 @@ func restartOnSamePort(t *testing.T) {
 	if got := call.soon(f); got != "HANDLER_FAILED" {
 		t.Errorf("the call at work: %s", got)
 	}
+	server.Wait(t, time.Minute) // one that dies may take a connection still, and reset it
 	peertest.Eventually(t, "calls are refused", func() bool {
 		got := f.call(f.once, "ping", []byte{0})
 		if got != "UNAVAILABLE" {
