@@ -185,16 +185,13 @@ func (c *Conn) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
 // begin writes the request, for a oneway with its fence behind it.
 func (c *Conn) begin(call *rpc.Call) error {
 	c.mu.Lock()
+	c.calls++
 	if c.state != idle {
-		e := &rpc.Error{Code: rpc.Unavailable, Reach: rpc.NotSent, Op: "client", Text: "connection closed", Outcome: rpc.WriteCut}
-		if c.calls == 0 {
-			e.Outcome = rpc.HungUp
-		}
+		e := &rpc.Error{Code: rpc.Unavailable, Reach: rpc.NotSent, Op: "client", Text: "connection closed", Outcome: c.unsent()}
 		c.mu.Unlock()
 		c.freed(false)
 		return e
 	}
-	c.calls++
 	c.seq++
 	head := wire.Head{Name: call.Name, Seq: c.seq, Type: wire.Call}
 	_, bare, multiplexed := transport.SplitName(call.Name)
@@ -249,15 +246,16 @@ func (c *Conn) deadline(call *rpc.Call) (<-chan time.Time, func()) {
 // end hands the result out and the connection back.
 func (c *Conn) end(r result) (*rpc.Reply, error) {
 	c.mu.Lock()
-	reusable, early := c.state == calling && !c.early, c.state == calling && c.early
+	open := c.state == calling
+	reusable := open && !c.early
 	switch {
 	case reusable:
 		c.state = idle
-	case early:
+	case open:
 		c.state = closed
 	}
 	c.mu.Unlock()
-	if early {
+	if open && !reusable {
 		c.net.Close(errEarly)
 	}
 	c.freed(reusable)
@@ -331,13 +329,13 @@ func (c *Conn) closedError(cause error) *rpc.Error {
 	e := &rpc.Error{Code: rpc.Unavailable, Reach: rpc.Unknown, Op: "client", Err: cause}
 	switch written := c.net.Written(); {
 	case written <= c.start:
-		e.Reach, e.Outcome, e.Text = rpc.NotSent, rpc.WriteCut, "connection closed before the request was sent"
+		e.Reach, e.Outcome, e.Text = rpc.NotSent, c.unsent(), "connection closed before the request was sent"
 	case written < c.start+c.size:
 		e.Outcome, e.Text = rpc.WriteCut, "connection closed while the request was sent"
 	case c.partial:
 		e.Outcome, e.Text = rpc.BadReply, "connection closed inside the reply"
 	case c.unread(cause):
-		e.Reach, e.Outcome, e.Text = rpc.NotSent, rpc.WriteCut, "connection closed before the request was read"
+		e.Reach, e.Outcome, e.Text = rpc.NotSent, c.unsent(), "connection closed before the request was read"
 	default:
 		// An undeclared exception and a crash look the same: ThriftPy closes, and says nothing.
 		e.Code, e.Outcome, e.Text = rpc.HandlerFailed, rpc.ClosedNoReply, "the handler ended without a reply"
@@ -345,14 +343,20 @@ func (c *Conn) closedError(cause error) *rpc.Error {
 			e.Outcome = rpc.ClosedReused
 		}
 	}
-	if e.Reach == rpc.NotSent && c.calls <= 1 {
-		e.Outcome = rpc.HungUp // without a pause the endpoint would get every call again at once, for it is always free
-	}
 	var bad *transport.Malformed
 	if errors.As(cause, &bad) || errors.Is(cause, errBadReply) {
 		e.Code, e.Outcome, e.Text = rpc.Unavailable, rpc.BadReply, "what came back is no reply to the call"
 	}
 	return e
+}
+
+// unsent is the class of a close before the request was sent, or read. Of a fresh connection it is one of its own: without a pause an
+// endpoint that hangs up would get every call again at once, for it is always free. c.mu is held.
+func (c *Conn) unsent() rpc.Outcome {
+	if c.calls <= 1 {
+		return rpc.HungUp
+	}
+	return rpc.WriteCut
 }
 
 // unread reports whether the peer closed before it had read the whole request, so that no handler can have begun. Of a unix socket

@@ -11,6 +11,9 @@ import (
 // ProbeMethod is what a probe calls where no method is named. No service has it; that the peer says so is a sign of life.
 const ProbeMethod = "__thriftloom_probe"
 
+// MultiplexedProbe is the same for multiplexed servers: they answer an unknown service, and close on an unknown method of a known one.
+const MultiplexedProbe = ProbeMethod + ":" + ProbeMethod
+
 // Probe asks the peer at address, on a connection of its own, for a sign of life: a reply, an exception or "unknown method". method is
 // called without arguments; "" calls ProbeMethod.
 func Probe(ctx context.Context, engine netio.Engine, address string, cfg Config, method string) error {

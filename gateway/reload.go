@@ -147,7 +147,8 @@ func (g *Gateway) reload(force bool) (*ReloadResult, error) {
 	now := g.current.Load()
 	g.metrics.reloaded(len(stale) == 0)
 	g.log.Info("reloaded", "hash", now.hash, "stale", stale)
-	return &ReloadResult{Hash: now.hash, Changed: now.hash != was.hash || !slices.Equal(now.stale, was.stale), Stale: slices.Clone(stale), Mistakes: mistakes}, nil
+	changed := now.hash != was.hash || !slices.Equal(now.stale, was.stale)
+	return &ReloadResult{Hash: now.hash, Changed: changed, Stale: slices.Clone(stale), Mistakes: mistakes}, nil
 }
 
 // lost is what a service would not have any more.

@@ -261,7 +261,7 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 	}
 	if u.Multiplexed {
 		p.multiplexed = true
-		p.probe = cmp.Or(probe, client.ProbeMethod+":"+client.ProbeMethod) // an unknown service: a bare name closes the connection
+		p.probe = cmp.Or(probe, client.MultiplexedProbe)
 	}
 	if slices.Contains(sources, "run") {
 		p.run = l.run(strictyaml.Find(node, "run"), path+".run", &u.Run)

@@ -75,7 +75,7 @@ func (p *callPlan) probe(ctx context.Context, engine netio.Engine) (transport.Ki
 	}
 	method := client.ProbeMethod
 	if strings.Contains(p.wireName, ":") {
-		method = client.ProbeMethod + ":" + client.ProbeMethod // ThriftPy answers an unknown service, and closes on an unknown method of a known one
+		method = client.MultiplexedProbe
 	}
 	var last *rpc.Error
 	var tried []string

@@ -10,9 +10,6 @@ import (
 	"github.com/thriftloom/thriftloom/gateway"
 )
 
-// forced is what --force adds to the path.
-var forced = map[bool]string{true: "?force=true"}
-
 func (a *app) newReload() *cobra.Command {
 	flags := &adminFlags{}
 	var force bool
@@ -30,7 +27,11 @@ service whose section is taken out of the file goes without it.`,
 		if err != nil {
 			return err
 		}
-		body, err := c.do(cmd.Context(), "POST", "/api/v1/reload"+forced[force])
+		path := "/api/v1/reload"
+		if force {
+			path += "?force=true"
+		}
+		body, err := c.do(cmd.Context(), "POST", path)
 		if err != nil {
 			return err
 		}
