@@ -118,10 +118,7 @@ func (l *loader) checkAdmin() {
 	case token && a.TokenFile != "":
 		l.Addf(a.at.node, "admin.token_file", "token and token_file are both given")
 	case a.TokenFile != "":
-		if _, err := readSecret(l.abs(a.TokenFile)); err != nil {
-			l.Addf(strictyaml.At(a.at.node, "token_file"), "admin.token_file", "%s: %v", a.TokenFile, cause(err))
-		}
-		l.files = append(l.files, l.abs(a.TokenFile))
+		l.secretFile(strictyaml.At(a.at.node, "token_file"), "admin.token_file", a.TokenFile)
 	case token && strings.TrimSpace(a.Token) == "" && !l.told("admin.token"):
 		l.Addf(strictyaml.At(a.at.node, "token"), "admin.token", "is empty")
 	case a.Token == "" && !Loopback(a.Address) && !l.told("admin"):
