@@ -96,7 +96,7 @@ func (l *loader) checkNames() {
 	for _, b := range l.cfg.Upstreams {
 		for _, s := range l.cfg.Services {
 			if u := strictyaml.Find(s.Value, "upstream"); s.Name == b.Name && u != nil && u.Kind == yaml.MappingNode {
-				l.Addf(b.Key, "upstreams."+b.Name, "the service %s has an upstream of its own, which has this name already", s.Name)
+				l.in(b.File).Addf(b.Key, "upstreams."+b.Name, "the service %s has an upstream of its own, which has this name already", s.Name)
 			}
 		}
 	}

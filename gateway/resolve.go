@@ -61,13 +61,13 @@ func (l *loader) resolve(env func(string) (string, bool)) {
 	r.Path = l.path
 	r.State = l.stateFolder(env)
 	for _, b := range l.cfg.Upstreams {
-		l.sharedUpstream(b)
+		l.in(b.File).sharedUpstream(b)
 	}
 	for _, b := range l.cfg.Services {
-		l.service(b)
+		l.in(b.File).service(b)
 	}
 	l.checkNames()
-	if len(l.cfg.Services) == 0 && !l.doc.Damaged(1, 1<<30) {
+	if len(l.cfg.Services) == 0 && !l.damaged() {
 		l.Addf(l.at("services"), "services", "no service is named")
 	}
 	l.listenersAndAdmin()
@@ -116,7 +116,7 @@ func (l *loader) service(b strictyaml.Block) {
 	p.schema = l.serviceSchema(b, key, &s)
 	l.methods(key, &s, &p)
 	l.checkHealth(b, key, &s, p.schema)
-	if strictyaml.Find(b.Value, "timeout") == nil && strictyaml.Find(l.doc.Root, "defaults", "timeout") == nil && !l.broken(b) {
+	if strictyaml.Find(b.Value, "timeout") == nil && strictyaml.Find(l.main.doc.Root, "defaults", "timeout") == nil && !l.broken(b) {
 		l.warnf(b.Key, key+".timeout", "no timeout is set: calls may take %v", s.Policies.Deadline.Timeout)
 	}
 	if p.schema != nil {
@@ -159,7 +159,7 @@ func (s *Service) probe() string {
 
 // named returns the key of a shared upstream.
 func (l *loader) named(node *yaml.Node, key, name string) string {
-	if !slices.Contains(l.cfg.Upstreams.Names(), name) && !l.told(key) && !l.doc.Damaged(1, 1<<30) {
+	if !slices.Contains(l.cfg.Upstreams.Names(), name) && !l.told(key) && !l.damaged() {
 		l.Addf(node, key, "no upstream is named %q%s", name, strictyaml.DidYouMean(name, l.cfg.Upstreams.Names()))
 	}
 	return "upstreams." + name
@@ -379,7 +379,7 @@ func (l *loader) listenersAndAdmin() {
 	for _, s := range r.services {
 		r.listeners = append(r.listeners, s.listen...)
 	}
-	if len(r.listeners) == 0 && len(l.cfg.Services) > 0 && !l.doc.Damaged(1, 1<<30) {
+	if len(r.listeners) == 0 && len(l.cfg.Services) > 0 && !l.damaged() {
 		l.Addf(l.doc.Root, "listen", "is missing: no service has an address")
 	}
 	if h := l.cfg.Health; h != "" {
