@@ -25,8 +25,9 @@ type Config struct {
 	Admin Admin `yaml:"admin"`
 	// State is the folder of what outlives a restart. Default .thriftloom beside the file, or $STATE_DIRECTORY.
 	State string `yaml:"state"`
-	// Include names further files whose services are added.
-	Include []string `yaml:"include" built:"no"`
+	// Include names further files, whose upstreams and services are added: paths, which have to be there, or patterns (services.d/*.yaml),
+	// which may match none. An included file has the keys `upstreams` and `services` and no others; paths in it are relative to it.
+	Include []string `yaml:"include"`
 	// Defaults hold for every service that does not say otherwise.
 	Defaults Defaults `yaml:"defaults"`
 	// Upstreams are places that calls go to which several services and methods share, with their slots.

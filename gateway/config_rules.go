@@ -83,9 +83,12 @@ func (l *loader) checkFolder(node *yaml.Node, key, path string) {
 	}
 }
 
+// overlaySuffix ends the name of a file of policies beside an IDL.
+const overlaySuffix = ".policy.yaml"
+
 // checkOverlay finds a file of policies beside the IDL, which would be left out in silence.
 func (l *loader) checkOverlay(idl, key string) {
-	overlay := strings.TrimSuffix(idl, filepath.Ext(idl)) + ".policy.yaml"
+	overlay := strings.TrimSuffix(idl, filepath.Ext(idl)) + overlaySuffix
 	if _, err := os.Stat(overlay); err == nil {
 		l.Add(strictyaml.Mistake{File: l.relative(overlay), Line: 1, Col: 1, Key: key, Text: "a file of policies beside the IDL is not built yet"})
 	}

@@ -87,7 +87,7 @@ var ErrCutShort = errors.New("calls were cut short: drain.timeout is over")
 func (g *Gateway) Start() error {
 	g.changing.Lock()
 	defer g.changing.Unlock()
-	if err := g.apply(g.current.Load().config, nil); err != nil {
+	if err := g.apply(g.current.Load().config, stale{}); err != nil {
 		g.closeAll()
 		return err
 	}

@@ -44,9 +44,12 @@ type gathered struct {
 	cfg      *Config
 	main     *source
 	sources  map[string]*source // by path
+	ofFile   map[int]string     // number of a mistake to the included file that it is of, where its key and place say something else
 	warnings []strictyaml.Mistake
 	idls     map[string]*schema.Document
 	files    []string
+	patterns []string          // of include, absolute
+	unread   bool              // an included file could not be read
 	serves   map[string]string // address to the key that opens it
 }
 
@@ -79,6 +82,9 @@ func (l *loader) parse(path string, data []byte) *source {
 
 // damaged reports whether lines of the config could not be read: what seems to be missing may stand in them.
 func (l *loader) damaged() bool {
+	if l.unread {
+		return true
+	}
 	for _, s := range l.sources {
 		if s.doc.Damaged(1, 1<<30) {
 			return true
@@ -115,11 +121,13 @@ func loadBytes(path string, data []byte, env func(string) (string, bool)) *Loade
 		env = func(string) (string, bool) { return "", false }
 	}
 	l := &loader{Decoder: strictyaml.Decoder{File: path, Lookup: env}, gathered: &gathered{
-		cfg: newConfig(), sources: map[string]*source{}, idls: map[string]*schema.Document{}, serves: map[string]string{},
+		cfg: newConfig(), sources: map[string]*source{}, ofFile: map[int]string{},
+		idls: map[string]*schema.Document{}, serves: map[string]string{},
 	}}
 	l.main = l.parse(path, data)
 	l.source = l.main
 	l.Decode(l.doc.Root, "", l.cfg)
+	l.include()
 	l.resolve(env)
 	blamed := l.blame() // before Sort, which tells a mistake of a shared IDL once
 	return &Loaded{Config: l.cfg, Mistakes: strictyaml.Sort(l.Mistakes()), Warnings: strictyaml.Sort(l.warnings), blamed: blamed}

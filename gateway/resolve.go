@@ -28,15 +28,20 @@ import (
 type Resolved struct {
 	Path      string   // of the file
 	State     string   // folder
-	Files     []string // the file and all IDLs
+	Files     []string // all that were read: the file, those that it includes, IDLs, secrets
+	Patterns  []string // of include, absolute: a new file that one matches is part of the config
 	listeners []listenerPlan
 	upstreams []upstreamPlan
 	services  []servicePlan
 }
 
+// sharedPrefix begins the key of a shared upstream.
+const sharedPrefix = "upstreams."
+
 // servicePlan is one service, resolved.
 type servicePlan struct {
 	label        string
+	file         string // in which its section stands, absolute
 	schema       *schema.Service
 	idl          string
 	upstream     string // key of its upstream
@@ -46,6 +51,15 @@ type servicePlan struct {
 	listen       []listenerPlan // its own addresses
 	methods      []methodPlan   // by index
 	other        methodPlan     // for methods that the IDL does not have
+}
+
+// uses returns the keys of the upstreams that its calls go to.
+func (p *servicePlan) uses() []string {
+	keys := []string{p.other.upstream}
+	for _, m := range p.methods {
+		keys = with(keys, m.upstream)
+	}
+	return keys
 }
 
 // methodPlan is the policies of one method, resolved.
@@ -63,6 +77,7 @@ func (l *loader) resolve(env func(string) (string, bool)) {
 	for _, b := range l.cfg.Upstreams {
 		l.in(b.File).sharedUpstream(b)
 	}
+	l.sharedListeners() // before those of services: where two want one address, the mistake is the service's alone
 	for _, b := range l.cfg.Services {
 		l.in(b.File).service(b)
 	}
@@ -70,9 +85,9 @@ func (l *loader) resolve(env func(string) (string, bool)) {
 	if len(l.cfg.Services) == 0 && !l.damaged() {
 		l.Addf(l.at("services"), "services", "no service is named")
 	}
-	l.listenersAndAdmin()
+	l.checkListeners()
 	l.drainTimes()
-	r.Files = l.files
+	r.Files, r.Patterns = l.files, l.patterns
 }
 
 func (l *loader) stateFolder(env func(string) (string, bool)) string {
@@ -87,9 +102,9 @@ func (l *loader) stateFolder(env func(string) (string, bool)) string {
 }
 
 func (l *loader) sharedUpstream(b strictyaml.Block) {
-	u, key := newUpstream(), "upstreams."+b.Name
+	u, key := newUpstream(), sharedPrefix+b.Name
 	l.Decode(b.Value, key, &u)
-	l.upstream("upstreams."+b.Name, b.Name, key, b.Value, &u, l.cfg.Defaults.Cluster.Queue, "")
+	l.upstream(key, b.Name, key, b.Value, &u, l.cfg.Defaults.Cluster.Queue, "")
 }
 
 // service resolves one entry of services.
@@ -104,7 +119,7 @@ func (l *loader) service(b strictyaml.Block) {
 	}
 	l.Decode(b.Value, key, &s)
 	p := servicePlan{
-		label: b.Name, idl: l.abs(s.IDL.Path), forward: s.UnknownMethods == "forward", closeOnCrash: s.OnCrash == "close", required: s.Required,
+		label: b.Name, file: l.file, idl: l.abs(s.IDL.Path), forward: s.UnknownMethods == "forward", closeOnCrash: s.OnCrash == "close", required: s.Required,
 		upstream: l.serviceUpstream(b, key, &s),
 	}
 	p.other = methodPlan{policies: s.Policies, upstream: p.upstream}
@@ -162,7 +177,7 @@ func (l *loader) named(node *yaml.Node, key, name string) string {
 	if !slices.Contains(l.cfg.Upstreams.Names(), name) && !l.told(key) && !l.damaged() {
 		l.Addf(node, key, "no upstream is named %q%s", name, strictyaml.DidYouMean(name, l.cfg.Upstreams.Names()))
 	}
-	return "upstreams." + name
+	return sharedPrefix + name
 }
 
 // serviceSchema loads the service's IDL and finds the service in it; nil where that fails.
@@ -356,24 +371,34 @@ func (l *loader) opens(node *yaml.Node, key, address string) {
 	l.serves[address] = key
 }
 
-// listenersAndAdmin resolves the shared listeners and checks the HTTP ones.
-func (l *loader) listenersAndAdmin() {
-	r := &l.cfg.Resolved
+// sharedListeners resolves the listeners that stand in no service, and checks the HTTP ones.
+func (l *loader) sharedListeners() {
 	labels := l.cfg.Services.Names()
 	for i, ln := range l.cfg.Listen {
 		key := listenKey("listen", i, l.doc.Root, "listen")
-		services := labels
-		if len(ln.Services) > 0 {
-			services = ln.Services
-		}
 		for _, s := range append(slices.Clone(ln.Services), ln.Default) {
-			if s != "" && !slices.Contains(labels, s) {
+			if s != "" && !slices.Contains(labels, s) && !l.damaged() {
 				l.Addf(ln.at.node, key, "no service is named %q%s", s, strictyaml.DidYouMean(s, labels))
 			}
 		}
-		r.listeners = append(r.listeners, l.listener(ln, key, services))
+		plan := l.listener(ln, key, ln.Services)
+		if len(ln.Services) == 0 {
+			plan.services, plan.all = labels, true
+		}
+		l.cfg.Resolved.listeners = append(l.cfg.Resolved.listeners, plan)
+	}
+	if h := l.cfg.Health; h != "" {
+		l.checkHTTP(l.at("health"), "health", h)
+	}
+	l.checkAdmin()
+}
+
+// checkListeners adds the services' own listeners, and finds what only shows with all of them.
+func (l *loader) checkListeners() {
+	r := &l.cfg.Resolved
+	for i, ln := range l.cfg.Listen {
 		if ln.Default == "" {
-			l.warnAmbiguous(ln.at.node, key, services)
+			l.warnAmbiguous(ln.at.node, r.listeners[i].key, r.listeners[i].services)
 		}
 	}
 	for _, s := range r.services {
@@ -382,10 +407,6 @@ func (l *loader) listenersAndAdmin() {
 	if len(r.listeners) == 0 && len(l.cfg.Services) > 0 && !l.damaged() {
 		l.Addf(l.doc.Root, "listen", "is missing: no service has an address")
 	}
-	if h := l.cfg.Health; h != "" {
-		l.checkHTTP(l.at("health"), "health", h)
-	}
-	l.checkAdmin()
 }
 
 func (l *loader) checkHTTP(node *yaml.Node, key, address string) {
