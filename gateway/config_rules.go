@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -52,16 +51,16 @@ func every[T any](list []T, is func(T) bool) bool {
 }
 
 // checkShared finds what a service says of an upstream that it shares: it would hold for the others as well.
-func (l *loader) checkShared(b strictyaml.Block, key, name string) {
+func (l *loader) checkShared(key, name string, places layers) {
 	for _, what := range []string{"queue", "health"} {
-		if at := strictyaml.Find(b.Value, what); at != nil {
-			l.Addf(at, key+"."+what, "cannot be set here: the upstream %q is shared; its queue is that of `defaults`, and its health check has no method", name)
+		if at, file := places.find(what); at != nil {
+			l.noting(file).Addf(at, key+"."+what, "cannot be set here: the upstream %q is shared; its queue is that of `defaults`, and its health check has no method", name)
 		}
 	}
 }
 
 // checkHealth finds a method of the health check that the service does not have.
-func (l *loader) checkHealth(b strictyaml.Block, key string, s *Service, svc *schema.Service) {
+func (l *loader) checkHealth(key string, s *Service, svc *schema.Service, places layers) {
 	if s.Health.Method == "" || svc == nil || svc.Method(s.Health.Method) != nil {
 		return
 	}
@@ -69,8 +68,8 @@ func (l *loader) checkHealth(b strictyaml.Block, key string, s *Service, svc *sc
 	for i, m := range svc.Methods {
 		names[i] = m.Name
 	}
-	l.Addf(strictyaml.At(b.Value, "health", "method"), key+".health.method", "%s has no method %q%s",
-		s.Service, s.Health.Method, strictyaml.DidYouMean(s.Health.Method, names))
+	at, file := places.find("health", "method")
+	l.noting(file).Addf(at, key+".health.method", "%s has no method %q%s", s.Service, s.Health.Method, strictyaml.DidYouMean(s.Health.Method, names))
 }
 
 // checkFolder finds a folder that is not there.
@@ -80,17 +79,6 @@ func (l *loader) checkFolder(node *yaml.Node, key, path string) {
 		l.Addf(node, key, "no such folder")
 	case !info.IsDir():
 		l.Addf(node, key, "is not a folder")
-	}
-}
-
-// overlaySuffix ends the name of a file of policies beside an IDL.
-const overlaySuffix = ".policy.yaml"
-
-// checkOverlay finds a file of policies beside the IDL, which would be left out in silence.
-func (l *loader) checkOverlay(idl, key string) {
-	overlay := strings.TrimSuffix(idl, filepath.Ext(idl)) + overlaySuffix
-	if _, err := os.Stat(overlay); err == nil {
-		l.Add(strictyaml.Mistake{File: l.relative(overlay), Line: 1, Col: 1, Key: key, Text: "a file of policies beside the IDL is not built yet"})
 	}
 }
 

@@ -103,8 +103,11 @@ func (l *loader) includeFile(node *yaml.Node, key, file string) {
 
 // addIncluded adds the upstreams and services of this file to the config.
 func (l *loader) addIncluded() {
+	mine := fieldNames(reflect.TypeFor[Included]())
+	foreign := slices.DeleteFunc(fieldNames(reflect.TypeFor[Config]()), func(name string) bool { return slices.Contains(mine, name) })
+	text := fmt.Sprintf("stands in %s only: an included file has upstreams and services", l.main.path)
 	var own Included
-	l.Decode(l.ownKeys(), "", &own)
+	l.Decode(l.without(l.doc.Root, "", foreign, text), "", &own)
 	for _, b := range own.Upstreams {
 		if !l.twice(b, "upstreams.", l.cfg.Upstreams) {
 			l.cfg.Upstreams = append(l.cfg.Upstreams, b)
@@ -115,28 +118,6 @@ func (l *loader) addIncluded() {
 			l.cfg.Services = append(l.cfg.Services, b)
 		}
 	}
-}
-
-// ownKeys returns the document without the keys that stand in the main file only.
-func (l *loader) ownKeys() *yaml.Node {
-	known := func(t reflect.Type) (names []string) {
-		for _, f := range strictyaml.Fields(t) {
-			names = append(names, f.Name)
-		}
-		return names
-	}
-	mine, all := known(reflect.TypeFor[Included]()), known(reflect.TypeFor[Config]())
-	root := *l.doc.Root
-	root.Content = nil
-	for i := 0; i+1 < len(l.doc.Root.Content); i += 2 {
-		name := l.doc.Root.Content[i]
-		if slices.Contains(all, name.Value) && !slices.Contains(mine, name.Value) {
-			l.Addf(name, name.Value, "stands in %s only: an included file has upstreams and services", l.main.path)
-			continue
-		}
-		root.Content = append(root.Content, name, l.doc.Root.Content[i+1])
-	}
-	return &root
 }
 
 // twice notes a name that another file has given already.

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/thriftloom/thriftloom/gateway/status"
 )
 
 // remove takes a file away.
@@ -143,4 +145,35 @@ func TestBrokenUpstreamOfNobody(t *testing.T) {
 		t.Fatalf("%+v, %v", result, err)
 	}
 	dial(t, r.Addresses()[0]).expect("More:ping", "users")
+}
+
+// An overlay is taken over by a reload; one that is broken makes stale the services of its IDL and no others.
+func TestOverlayByReload(t *testing.T) {
+	users, _, _ := peer(t, named("users"))
+	config := func(timeout string) string {
+		return "listen: 127.0.0.1:0\ndefaults: {timeout: " + timeout + "}\nservices:\n" +
+			fmt.Sprintf("  Users: {idl: users.thrift, upstream: {endpoints: [%q]}}\n", users) +
+			fmt.Sprintf("  Orders: {idl: orders.thrift, upstream: {endpoints: [%q]}}\n", users)
+	}
+	r := start(t, config("5s"))
+	expect := func(users, orders float64) {
+		t.Helper()
+		s := r.Snapshot().Services
+		slices.SortFunc(s, func(a, b status.Service) int { return strings.Compare(b.Name, a.Name) })
+		if u, o := s[0].Methods[0].TimeoutSeconds, s[1].Methods[0].TimeoutSeconds; u != users || o != orders {
+			t.Errorf("timeouts %v of Users and %v of Orders, want %v and %v", u, o, users, orders)
+		}
+	}
+	expect(5, 5)
+	r.write("users.policy.yaml", "timeout: 2s\n")
+	r.reload(config("5s"))
+	expect(2, 5)
+	for _, broken := range []string{"timeout: 2\n", "timeout: [\n", "methods: {gone: {}}\n", "idl: other.thrift\n"} {
+		r.write("users.policy.yaml", broken)
+		r.reload(config("6s"), "Users")
+		expect(2, 6)
+	}
+	r.remove("users.policy.yaml")
+	r.reload(config("6s"))
+	expect(6, 6)
 }

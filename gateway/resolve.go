@@ -113,14 +113,17 @@ func (l *loader) service(b strictyaml.Block) {
 	if !validLabel(b.Name) {
 		l.Addf(b.Key, key, "a label has letters, digits, _ . and - only, 64 at most")
 	}
-	s := Service{
-		Service: b.Name, UnknownMethods: "forward", OnCrash: "exception", Balance: "slots", Upstream: UpstreamRef{Upstream: newUpstream()},
-		Cluster: l.cfg.Defaults.Cluster, Policies: l.cfg.Defaults.Policies,
-	}
+	s := l.newService(b.Name)
 	l.Decode(b.Value, key, &s)
+	svc := l.serviceSchema(b, key, &s)
+	places, methods := l.layers(b, key, &s, svc), s.Methods
+	if !places.own() {
+		s, methods = l.settle(b, key, places)
+	}
 	p := servicePlan{
-		label: b.Name, file: l.file, idl: l.abs(s.IDL.Path), forward: s.UnknownMethods == "forward", closeOnCrash: s.OnCrash == "close", required: s.Required,
-		upstream: l.serviceUpstream(b, key, &s),
+		label: b.Name, file: l.file, idl: l.abs(s.IDL.Path), schema: svc,
+		forward: s.UnknownMethods == "forward", closeOnCrash: s.OnCrash == "close", required: s.Required,
+		upstream: l.serviceUpstream(b, key, &s, places),
 	}
 	p.other = methodPlan{policies: s.Policies, upstream: p.upstream}
 	for i, ln := range s.Listen {
@@ -128,14 +131,26 @@ func (l *loader) service(b strictyaml.Block) {
 		own.own = true
 		p.listen = append(p.listen, own)
 	}
-	p.schema = l.serviceSchema(b, key, &s)
-	l.methods(key, &s, &p)
-	l.checkHealth(b, key, &s, p.schema)
-	if strictyaml.Find(b.Value, "timeout") == nil && strictyaml.Find(l.main.doc.Root, "defaults", "timeout") == nil && !l.broken(b) {
-		l.warnf(b.Key, key+".timeout", "no timeout is set: calls may take %v", s.Policies.Deadline.Timeout)
-	}
+	l.methods(key, &s, &p, methods)
+	l.checkHealth(key, &s, svc, places)
+	l.warnTimeout(b, key, &s, places)
 	if p.schema != nil {
 		l.cfg.Resolved.services = append(l.cfg.Resolved.services, p)
+	}
+}
+
+// newService returns a service of which the config says no more than its label.
+func (l *loader) newService(label string) Service {
+	return Service{
+		Service: label, UnknownMethods: "forward", OnCrash: "exception", Balance: "slots", Upstream: UpstreamRef{Upstream: newUpstream()},
+		Cluster: l.cfg.Defaults.Cluster, Policies: l.cfg.Defaults.Policies,
+	}
+}
+
+// warnTimeout tells of a service whose callers may wait for as long as the default is.
+func (l *loader) warnTimeout(b strictyaml.Block, key string, s *Service, places layers) {
+	if set, _ := places.find("timeout"); set == nil && strictyaml.Find(l.main.doc.Root, "defaults", "timeout") == nil && !l.broken(b) {
+		l.warnf(b.Key, key+".timeout", "no timeout is set: calls may take %v", s.Policies.Deadline.Timeout)
 	}
 }
 
@@ -148,7 +163,7 @@ func listenKey(key string, i int, node *yaml.Node, name string) string {
 }
 
 // serviceUpstream resolves where the service's calls go, and returns the upstream's key.
-func (l *loader) serviceUpstream(b strictyaml.Block, key string, s *Service) string {
+func (l *loader) serviceUpstream(b strictyaml.Block, key string, s *Service, places layers) string {
 	node := strictyaml.Find(b.Value, "upstream")
 	switch {
 	case node == nil:
@@ -157,7 +172,7 @@ func (l *loader) serviceUpstream(b strictyaml.Block, key string, s *Service) str
 		}
 		return ""
 	case node.Kind == yaml.ScalarNode:
-		l.checkShared(b, key, s.Upstream.Name)
+		l.checkShared(key, s.Upstream.Name, places)
 		return l.named(node, key+".upstream", s.Upstream.Name)
 	}
 	l.upstream(key, b.Name, key+".upstream", node, &s.Upstream.Upstream, s.Cluster.Queue, s.probe())
@@ -193,7 +208,6 @@ func (l *loader) serviceSchema(b strictyaml.Block, key string, s *Service) *sche
 	if doc == nil {
 		return nil
 	}
-	l.checkOverlay(l.abs(s.IDL.Path), key+".idl")
 	if svc := doc.Service(s.Service); svc != nil {
 		return svc
 	}
@@ -209,38 +223,50 @@ func (l *loader) serviceSchema(b strictyaml.Block, key string, s *Service) *sche
 	return nil
 }
 
-// methods resolves the policies of each method.
-func (l *loader) methods(key string, s *Service, p *servicePlan) {
+// methods resolves the policies of each method: what holds for the service, and over it the blocks, the weakest first.
+func (l *loader) methods(key string, s *Service, p *servicePlan, blocks []strictyaml.Block) {
+	if p.schema == nil {
+		for _, mb := range blocks { // for their mistakes
+			l.method(key, mb, Method{Policies: s.Policies}, methodPlan{})
+		}
+		return
+	}
 	var names []string
 	index := map[string]int{}
-	if p.schema != nil {
-		for i, m := range p.schema.Methods {
-			names = append(names, m.Name)
-			index[m.Name] = i
-			p.methods = append(p.methods, methodPlan{
-				policies: s.Policies, upstream: p.upstream, idempotent: m.Annotations["idempotent"] == "true",
-			})
-		}
+	for i, m := range p.schema.Methods {
+		names = append(names, m.Name)
+		index[m.Name] = i
+		p.methods = append(p.methods, methodPlan{
+			policies: s.Policies, upstream: p.upstream, idempotent: m.Annotations["idempotent"] == "true",
+		})
 	}
-	for _, mb := range s.Methods {
-		mkey := key + ".methods." + mb.Name
-		m := Method{Policies: s.Policies}
+	for _, mb := range blocks {
 		i, known := index[mb.Name]
 		if known {
-			m.Idempotent = p.methods[i].idempotent
+			p.methods[i] = l.method(key, mb, Method{Policies: p.methods[i].policies, Idempotent: p.methods[i].idempotent}, p.methods[i])
+			continue
 		}
-		l.Decode(mb.Value, mkey, &m)
-		to := p.upstream
-		if m.Upstream != "" {
-			to = l.named(strictyaml.Find(mb.Value, "upstream"), mkey+".upstream", m.Upstream)
-		}
-		switch {
-		case known:
-			p.methods[i] = methodPlan{policies: m.Policies, idempotent: m.Idempotent, upstream: to}
-		case p.schema != nil:
-			l.Addf(mb.Key, mkey, "%s has no method %q%s", s.Service, mb.Name, strictyaml.DidYouMean(mb.Name, names))
+		l.method(key, mb, Method{Policies: s.Policies}, methodPlan{})
+		if mb.File == l.path || !anyMethod(p.schema.Document, mb.Name) { // an overlay is of all services of its IDL
+			l.noting(mb.File).Addf(mb.Key, key+".methods."+mb.Name, "%s has no method %q%s", s.Service, mb.Name, strictyaml.DidYouMean(mb.Name, names))
 		}
 	}
+}
+
+// method lays one block over what holds for a method so far.
+func (l *loader) method(key string, mb strictyaml.Block, m Method, was methodPlan) methodPlan {
+	key += ".methods." + mb.Name
+	at := l.noting(mb.File)
+	at.Decode(mb.Value, key, &m)
+	to := was.upstream
+	if m.Upstream != "" {
+		to = at.named(strictyaml.Find(mb.Value, "upstream"), key+".upstream", m.Upstream)
+	}
+	return methodPlan{policies: m.Policies, idempotent: m.Idempotent, upstream: to}
+}
+
+func anyMethod(d *schema.Document, name string) bool {
+	return slices.ContainsFunc(d.AllServices(), func(s *schema.Service) bool { return s.Method(name) != nil })
 }
 
 // upstream resolves one upstream block.
