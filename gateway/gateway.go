@@ -44,7 +44,9 @@ type Gateway struct {
 	halting  sync.WaitGroup // upstreams and listeners that are on their way out
 
 	current  atomic.Pointer[state]
-	ready    atomic.Bool // Ready said so once: from then on one service does not change it
+	ready    atomic.Bool              // Ready said so once: from then on one service does not change it
+	newest   atomic.Pointer[Resolved] // of the last attempt to read the config
+	whole    atomic.Pointer[Resolved] // of the last one without a mistake
 	draining atomic.Bool
 	drain    chan struct{} // closed when Drain was asked for
 	once     sync.Once
@@ -77,6 +79,7 @@ func New(cfg *Config, opts Options) *Gateway {
 	g.metrics = newMetrics(g)
 	g.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	g.current.Store(&state{config: cfg})
+	g.read(&Loaded{Config: cfg})
 	return g
 }
 

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -48,7 +47,7 @@ type gathered struct {
 	warnings []strictyaml.Mistake
 	idls     map[string]*schema.Document
 	files    []string
-	patterns []string          // of include, absolute
+	patterns []string          // absolute: of include, and of what stands beside IDLs
 	unread   bool              // an included file could not be read
 	serves   map[string]string // address to the key that opens it
 }
@@ -183,12 +182,18 @@ func (l *loader) loadIDL(i IDL, node *yaml.Node, key string) *schema.Document {
 	if doc, ok := l.idls[cached]; ok && doc != nil {
 		return doc
 	}
+	l.files = with(l.files, path)
+	for _, dir := range append([]string{filepath.Dir(path)}, dirs...) { // a file that an IDL has begun to include may come later
+		l.patterns = with(l.patterns, filepath.Join(literal.Replace(dir), "*.thrift"))
+	}
+	l.patterns = with(l.patterns, literal.Replace(overlayPath(path)))
 	doc, err := schema.Load(path, schema.Options{IncludeDirs: dirs})
 	var mistakes idl.Mistakes
 	switch {
 	case errors.As(err, &mistakes):
 		for _, m := range mistakes {
 			l.Add(strictyaml.Mistake{File: l.relative(m.Pos.File), Line: m.Pos.Line, Col: m.Pos.Col, Key: key, Text: m.Text})
+			l.files = with(l.files, m.Pos.File)
 		}
 		return nil
 	case errors.Is(err, os.ErrNotExist):
@@ -203,9 +208,7 @@ func (l *loader) loadIDL(i IDL, node *yaml.Node, key string) *schema.Document {
 	}
 	l.idls[cached] = doc
 	for _, f := range doc.Files {
-		if !slices.Contains(l.files, f) {
-			l.files = append(l.files, f)
-		}
+		l.files = with(l.files, f)
 	}
 	return doc
 }

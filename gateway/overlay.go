@@ -77,8 +77,7 @@ func (l *loader) settle(b strictyaml.Block, key string, ls layers) (s Service, m
 
 // overlay reads the file of policies beside an IDL; its node is nil where there is none, or nothing of it could be read.
 func (l *loader) overlay(i IDL, key string) layer {
-	path := l.abs(i.Path)
-	path = strings.TrimSuffix(path, filepath.Ext(path)) + overlaySuffix
+	path := overlayPath(l.abs(i.Path))
 	data, err := readFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return layer{}
@@ -95,6 +94,11 @@ func (l *loader) overlay(i IDL, key string) layer {
 		at.Add(m)
 	}
 	return layer{at.File, at.without(doc.Root, key, wiring, "stands in the section of the config: what is beside the IDL has policies")}
+}
+
+// overlayPath returns where the overlay of an IDL is.
+func overlayPath(idl string) string {
+	return strings.TrimSuffix(idl, filepath.Ext(idl)) + overlaySuffix
 }
 
 // without returns a block without the keys that may not stand there, each of which is a mistake.

@@ -127,6 +127,7 @@ func (g *Gateway) reload(force bool) (*ReloadResult, error) {
 	}
 	was := g.current.Load()
 	l := Load(was.config.Resolved.Path, g.opts.Env)
+	g.read(l)
 	var mistakes []string
 	for _, m := range l.Mistakes {
 		mistakes = append(mistakes, m.String())

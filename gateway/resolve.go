@@ -28,8 +28,8 @@ import (
 type Resolved struct {
 	Path      string   // of the file
 	State     string   // folder
-	Files     []string // all that were read: the file, those that it includes, IDLs, secrets
-	Patterns  []string // of include, absolute: a new file that one matches is part of the config
+	Files     []string // all that were read or are to be there: the file, those that it includes, IDLs, overlays, secrets
+	Patterns  []string // what more may be read once it is there: included files, what IDLs include, overlays
 	listeners []listenerPlan
 	upstreams []upstreamPlan
 	services  []servicePlan
