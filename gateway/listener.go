@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/thriftloom/thriftloom/internal/strictyaml"
 	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/server"
@@ -25,6 +26,7 @@ type listenerPlan struct {
 	services       []string // labels
 	fallback       string   // label of the service that gets bare names which fit several
 	maxConnections int
+	where          strictyaml.Mistake // its place, without a text
 }
 
 // id is what a listener is known by across reloads: its address, or its place in the config where the system chooses the port.
@@ -43,6 +45,13 @@ type listener struct {
 	routes atomic.Pointer[routes]
 	stop   context.CancelFunc
 	done   chan struct{}
+	began  listenerLimits
+}
+
+// listenerLimits are what a listener takes from the config when it is opened, and not again.
+type listenerLimits struct {
+	messageBytes   strictyaml.Bytes
+	maxConnections int
 }
 
 // bind opens the addresses that are not open yet, and returns the sockets by the listener's id. On an error none stays open.
@@ -93,6 +102,7 @@ func (g *Gateway) serve(plans []listenerPlan, bound map[string]net.Listener, tar
 func (g *Gateway) startListener(p listenerPlan, socket net.Listener, r *routes, st *state) *listener {
 	ctx, cancel := context.WithCancel(g.life)
 	l := &listener{bound: socket.Addr(), stop: cancel, done: make(chan struct{})}
+	l.began = listenerLimits{st.config.MaxMessageBytes, p.maxConnections}
 	l.routes.Store(r)
 	l.server = server.New(server.Config{
 		Limits:         wire.Limits{MessageBytes: int(st.config.MaxMessageBytes)},

@@ -82,7 +82,7 @@ func TestRemovedMethodNeedsForce(t *testing.T) {
 	r.write("users.thrift", "service Users { string getUser(1: i64 id), string ping(), string more() }") // report is gone, more is new
 	result, err := r.Reload(t.Context())
 	if err != nil || !slices.Equal(result.Stale, []string{"Users"}) || len(result.Mistakes) != 1 ||
-		!strings.Contains(result.Mistakes[0], "services.Users.idl: Users would lose report: reload --force") {
+		!strings.Contains(result.Mistakes[0], "users.thrift:1:9: services.Users.idl: Users would lose report: reload --force") {
 		t.Fatalf("%+v, %v", result, err)
 	}
 	c.expect("Users:report", "users")

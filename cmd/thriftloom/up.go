@@ -54,6 +54,7 @@ type running struct {
 	gateway *gateway.Gateway
 	stderr  *lockedWriter
 	log     *slog.Logger
+	level   slog.LevelVar
 	drain   context.CancelFunc
 	kill    chan struct{} // closed at the second signal
 }
@@ -64,11 +65,8 @@ func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, watch *filewatc
 	cfg := loaded.Config
 	r := &running{stderr: &lockedWriter{w: a.stderr}, kill: make(chan struct{})}
 	a.printWarnings(r.stderr, loaded)
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(cfg.Logs.Level)); err != nil {
-		return err
-	}
-	r.log = slog.New(slog.NewJSONHandler(r.stderr, &slog.HandlerOptions{Level: level}))
+	r.setLevel(cfg)
+	r.log = slog.New(slog.NewJSONHandler(r.stderr, &slog.HandlerOptions{Level: &r.level}))
 
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -79,7 +77,7 @@ func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, watch *filewatc
 	if err != nil {
 		return err
 	}
-	r.gateway = gateway.New(cfg, gateway.Options{Version: readVersion().Version, Env: a.env, Log: r.log, Output: r.stderr})
+	r.gateway = gateway.New(cfg, gateway.Options{Version: readVersion().Version, Env: a.env, Log: r.log, Output: r.stderr, Reloaded: r.setLevel})
 	if err := r.gateway.Start(); err != nil {
 		closeSites(sites)
 		return err
@@ -99,6 +97,14 @@ func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, watch *filewatc
 	end()
 	around.Wait()
 	return err
+}
+
+// setLevel logs as much as the config says.
+func (r *running) setLevel(cfg *gateway.Config) {
+	var level slog.Level
+	if level.UnmarshalText([]byte(cfg.Logs.Level)) == nil { // it has been checked
+		r.level.Set(level)
+	}
 }
 
 // wait returns when the gateway has ended; after a second signal soon, whatever it does.
@@ -146,6 +152,9 @@ func (r *running) reload(ctx context.Context) {
 	}
 	for _, m := range result.Mistakes {
 		fmt.Fprintln(r.stderr, m)
+	}
+	for _, w := range result.Warnings {
+		fmt.Fprintln(r.stderr, "warning:", w)
 	}
 }
 
