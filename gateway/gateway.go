@@ -32,6 +32,7 @@ type Gateway struct {
 	opts     Options
 	log      *slog.Logger
 	engine   netio.Engine
+	budget   *netio.Budget // of the bytes that all connections hold
 	registry *prometheus.Registry
 	metrics  *metrics
 	calls    *observe.Metrics
@@ -70,7 +71,7 @@ func New(cfg *Config, opts Options) *Gateway {
 	}
 	g := &Gateway{
 		opts: opts, log: opts.Log, engine: netio.NewPortable(), registry: prometheus.NewRegistry(), stats: observe.NewStats(),
-		drain: make(chan struct{}), started: time.Now(),
+		budget: netio.NewBudget(int64(cfg.MaxBufferedBytes)), drain: make(chan struct{}), started: time.Now(),
 	}
 	g.life, g.end = context.WithCancel(context.Background())
 	g.calls = observe.NewMetrics(g.registry)

@@ -67,6 +67,7 @@ func (l *loader) resolve(env func(string) (string, bool)) {
 		l.service(b)
 	}
 	l.checkNames()
+	l.checkBudget()
 	if len(l.cfg.Services) == 0 && !l.doc.Damaged(1, 1<<30) {
 		l.Addf(l.at("services"), "services", "no service is named")
 	}

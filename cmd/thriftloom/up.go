@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"syscall"
@@ -47,6 +48,7 @@ config and IDLs anew. Logs go to standard error, as JSON. With a mistake in the 
 // running is a gateway with what stands around it.
 type running struct {
 	gateway *gateway.Gateway
+	env     func(string) (string, bool)
 	stderr  *lockedWriter
 	log     *slog.Logger
 	drain   context.CancelFunc
@@ -56,7 +58,7 @@ type running struct {
 // serve runs the gateway of a config without mistakes until it has drained.
 func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, watch bool) error {
 	cfg := loaded.Config
-	r := &running{stderr: &lockedWriter{w: a.stderr}, kill: make(chan struct{})}
+	r := &running{env: a.env, stderr: &lockedWriter{w: a.stderr}, kill: make(chan struct{})}
 	a.printWarnings(r.stderr, loaded)
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(cfg.Logs.Level)); err != nil {
@@ -73,6 +75,7 @@ func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, watch bool) err
 	if err != nil {
 		return err
 	}
+	limitMemory(cfg, a.env)
 	r.gateway = gateway.New(cfg, gateway.Options{Version: readVersion().Version, Env: a.env, Log: r.log, Output: r.stderr})
 	if err := r.gateway.Start(); err != nil {
 		closeSites(sites)
@@ -132,12 +135,23 @@ func (r *running) obey(ctx context.Context, signals <-chan os.Signal) {
 	}
 }
 
+// overhead is what a gateway needs of memory besides the messages that it holds: code, schemas, connections, and what is garbage already.
+const overhead = 40 << 20
+
+// limitMemory lets garbage be collected in time for the process to stay within what it may hold and its overhead. GOMEMLIMIT goes before.
+func limitMemory(cfg *gateway.Config, env func(string) (string, bool)) {
+	if v, ok := env("GOMEMLIMIT"); !ok || v == "" {
+		debug.SetMemoryLimit(int64(cfg.MaxBufferedBytes) + overhead)
+	}
+}
+
 // reload lets the gateway read its config anew, and prints the mistakes of services that keep what they were. The gateway logs the rest.
 func (r *running) reload(ctx context.Context) {
 	result, err := r.gateway.Reload(ctx)
 	if err != nil {
 		return
 	}
+	limitMemory(r.gateway.Config(), r.env)
 	for _, m := range result.Mistakes {
 		fmt.Fprintln(r.stderr, m)
 	}
