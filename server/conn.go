@@ -20,6 +20,7 @@ import (
 type conn struct {
 	server *Server
 	net    netio.Conn
+	plain  bool // a socket and nothing over it: it can be handed over
 	split  *transport.Detector
 	caller rpc.Caller
 	serve  context.Context // of oneways: nobody waits for them, so the caller may go
@@ -37,14 +38,15 @@ type conn struct {
 	shedding  bool        // the message that is on its way is given up; Receive's own
 	partial   bool        // bytes of a request that is not whole have come
 	closing   bool        // nothing is read behind left; closed behind the last answer
-	gone      bool        // closed
+	leaving   bool        // paused to be handed over between two calls
+	gone      bool        // closed, or handed over
 }
 
 // errGone is why the calls of a connection that was closed are cancelled.
 var errGone = errors.New("the caller's connection is closed")
 
-func newConn(ctx context.Context, s *Server, n netio.Conn) *conn {
-	c := &conn{server: s, net: n, split: transport.NewDetector(s.cfg.Limits, nil), serve: ctx}
+func newConn(ctx context.Context, s *Server, n netio.Conn, split *transport.Detector) *conn {
+	c := &conn{server: s, net: n, split: split, serve: ctx}
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	c.caller.Address = n.RemoteAddr().String()
 	return c
@@ -245,7 +247,9 @@ func (c *conn) answered(n int) {
 	}
 	if c.full && c.inflight < c.pipelined() {
 		c.full = false
-		c.net.Resume()
+		if !c.leaving {
+			c.net.Resume()
+		}
 	}
 	c.settle()
 }
@@ -254,6 +258,9 @@ func (c *conn) answered(n int) {
 func (c *conn) settle() {
 	if c.closing && !c.receiving && c.left == 0 && c.inflight == 0 {
 		c.net.Finish()
+	}
+	if c.leaving {
+		c.server.poke()
 	}
 }
 
