@@ -74,7 +74,7 @@ func (c *Cluster) acquire(ctx context.Context, call *rpc.Call, now time.Time) (g
 func (c *Cluster) giveBack(g grant, now time.Time) {
 	switch {
 	case g.link != nil:
-		g.link.usable = true
+		g.link.usable, g.link.unused = true, true
 		c.put(g.link, now)
 	case g.node != nil:
 		c.release(g.node, 0, now)
