@@ -25,6 +25,7 @@ const (
 type lessons struct {
 	learned   Learned
 	until     time.Time // when learned is forgotten
+	news      bool      // learned has changed, and nobody has asked
 	last, now cause     // the one before, and the one whose closes may still come
 	outlived  times     // the most that a connection has lived through since the last cause
 }
@@ -49,8 +50,8 @@ func (s span) within(slack time.Duration) bool {
 	return s.least >= leastOld && s.most-s.least <= slack+20*time.Millisecond
 }
 
-// slackOfIdle is generous: some servers look every so often which connections are idle. slackOfAge is not: each restart would look like one.
-func slackOfIdle(d time.Duration) time.Duration { return d / 5 }
+// slackOfIdle is the greater one: some servers look only now and then which connections are idle. More, and two restarts would look alike.
+func slackOfIdle(d time.Duration) time.Duration { return d / 10 }
 func slackOfAge(d time.Duration) time.Duration  { return d / 20 }
 
 // lived says that a connection with these times was used once more, and answered.
@@ -66,21 +67,28 @@ func (l *lessons) closed(now time.Time, t times) (begins bool) {
 		l.now.idle, l.now.age = l.now.idle.with(idle), l.now.age.with(age)
 		return false
 	}
-	l.judge(now)
+	l.conclude(now)
 	l.now = cause{start: now, idle: idle, age: age, outlived: l.outlived}
 	l.outlived = times{}
 	return true
 }
 
-// judge looks at the last cause, once, and reports whether it changed what is learned.
+// judge looks at the closes of the last cause, once they are in, and reports whether what is learned has changed since it was last asked.
 func (l *lessons) judge(now time.Time) (changed bool) {
+	l.conclude(now)
+	changed, l.news = l.news, false
+	return changed
+}
+
+// conclude compares the last cause with the one before.
+func (l *lessons) conclude(now time.Time) {
 	if l.now.start.IsZero() || now.Sub(l.now.start) < together {
-		return false
+		return
 	}
 	a, b := l.last, l.now
 	l.last, l.now = b, cause{}
 	if a.start.IsZero() {
-		return false
+		return
 	}
 	was := l.at(now)
 	is := was
@@ -92,10 +100,10 @@ func (l *lessons) judge(now time.Time) (changed bool) {
 	case age.within(slackAge) && b.outlived.age <= age.most+slackAge:
 		is.MaxAge = lower(was.MaxAge, age.least/3) // the rest is for the call that the connection takes last
 	default:
-		return false
+		return
 	}
 	l.learned, l.until = is, now.Add(forgets)
-	return is != was
+	l.news = l.news || is != was
 }
 
 // lower returns the lesser of two limits, of which the first may be none.

@@ -46,8 +46,9 @@ func TestLessons(t *testing.T) {
 			closes(12*time.Second, 100*ms, 3000*ms), closes(18*time.Second, 500*ms, 3000*ms),
 		}, Learned{IdleExpiry: 800 * ms, MaxAge: time.Second}},
 		{"a jittery server", []step{
-			closes(5*time.Second, 1180*ms, 4000*ms), closes(20*time.Second, 1010*ms, 9000*ms), closes(30*time.Second, 1250*ms, 5000*ms),
-		}, Learned{IdleExpiry: 808 * ms}},
+			closes(5*time.Second, 1180*ms, 4000*ms), closes(20*time.Second, 1000*ms, 9000*ms), closes(30*time.Second, 1100*ms, 5000*ms),
+			closes(40*time.Second, 1220*ms, 7000*ms),
+		}, Learned{IdleExpiry: 800 * ms}},
 		{"a server without a rule", []step{
 			closes(5*time.Second, 1400*ms, 4000*ms), closes(20*time.Second, 400*ms, 9000*ms), closes(30*time.Second, 900*ms, 2000*ms),
 		}, Learned{}},
