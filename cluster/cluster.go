@@ -198,6 +198,7 @@ func (c *Cluster) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error
 	if e != nil {
 		return nil, e
 	}
+	closeAll(g.old)
 	began := time.Now()
 	n, l, reused := g.node, g.link, g.link != nil
 	if l == nil {

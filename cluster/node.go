@@ -70,7 +70,8 @@ func (c *Cluster) connect(ctx context.Context, call *rpc.Call, n *node) (*link, 
 	return l, nil
 }
 
-// pick takes a slot, and with it the free connection of its endpoint that was used last, if there is one. c.mu is held.
+// pick takes a slot, and with it the free connection of its endpoint that was used last, if there is one. Those that are too old are to be
+// closed before another one is made. c.mu is held.
 func (c *Cluster) pick(call *rpc.Call, now time.Time) (g grant, err error) {
 	bn, err := c.picker.Pick(call, now)
 	if err != nil {
@@ -83,11 +84,13 @@ func (c *Cluster) pick(call *rpc.Call, now time.Time) (g grant, err error) {
 		n.free = n.free[:len(n.free)-1]
 		if now.Before(l.end(idle, age)) {
 			l.freed, l.usable, l.unused, l.outcome, l.waited = false, false, false, 0, now.Sub(l.since)
-			return grant{node: n, link: l}, nil
+			g.node, g.link = n, l
+			return g, nil
 		}
-		go l.conn.Close() // too old; not under the lock
+		g.old = append(g.old, l)
 	}
-	return grant{node: n}, nil
+	g.node = n
+	return g, nil
 }
 
 // Freed implements client.Owner.
