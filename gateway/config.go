@@ -46,8 +46,11 @@ type Config struct {
 	Traces any `yaml:"traces" built:"no"`
 	// Drain says how the gateway ends on SIGTERM and SIGINT.
 	Drain Drain `yaml:"drain"`
-	// MaxBufferedBytes bounds the messages that the whole process holds at one time, in bytes.
-	MaxBufferedBytes strictyaml.Bytes `yaml:"max_buffered_bytes" built:"no"`
+	// MaxBufferedBytes bounds the messages that the whole process holds at one time, in bytes: what came and is not done with, and what
+	// waits to be written. Past it requests and replies are refused with RESOURCE_EXHAUSTED; calls of up to a KiB still pass. `up` holds
+	// the whole process to it and 40 MiB more, where GOMEMLIMIT says nothing else. Default 256MiB, or four times
+	// max_message_bytes where that is more; max_message_bytes at least.
+	MaxBufferedBytes strictyaml.Bytes `yaml:"max_buffered_bytes" min:"1KiB" max:"1024GiB"`
 	// MaxMessageBytes bounds one message, in bytes. Default 16384000, which is Apache Thrift's; 1KiB to 1GiB.
 	MaxMessageBytes strictyaml.Bytes `yaml:"max_message_bytes" min:"1KiB" max:"1GiB"`
 

@@ -93,6 +93,20 @@ func (l *loader) checkNames() {
 	}
 }
 
+// checkBudget finds a process that may not hold one message. A budget that is not written allows for long ones.
+func (l *loader) checkBudget() {
+	const key = "max_buffered_bytes"
+	switch budget, message := l.cfg.MaxBufferedBytes, l.cfg.MaxMessageBytes; {
+	case l.told(key) || l.told("max_message_bytes"):
+	case strictyaml.Find(l.doc.Root, key) == nil:
+		l.cfg.MaxBufferedBytes = max(budget, 4*message)
+	case budget < message:
+		l.Addf(l.at(key), key, "%s is less than one message may have (max_message_bytes: %s)", budget, message)
+	case budget < 4*message:
+		l.warnf(l.at(key), key, "less than four times max_message_bytes (%s): a call's request and reply are both held, and the longest may be refused", message)
+	}
+}
+
 // checkAdmin checks the admin listener and its token.
 func (l *loader) checkAdmin() {
 	a := l.cfg.Admin

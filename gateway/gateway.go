@@ -34,6 +34,7 @@ type Gateway struct {
 	opts     Options
 	log      *slog.Logger
 	engine   netio.Engine
+	budget   *netio.Budget // of the bytes that all connections hold
 	registry *prometheus.Registry
 	metrics  *metrics
 	calls    *observe.Metrics
@@ -75,8 +76,7 @@ func New(cfg *Config, opts Options) *Gateway {
 	}
 	g := &Gateway{
 		opts: opts, log: opts.Log, engine: netio.NewPortable(), registry: prometheus.NewRegistry(), stats: observe.NewStats(),
-		drain: make(chan struct{}), started: time.Now(),
-		began: cfg,
+		budget: netio.NewBudget(int64(cfg.MaxBufferedBytes)), drain: make(chan struct{}), started: time.Now(), began: cfg,
 	}
 	g.life, g.end = context.WithCancel(context.Background())
 	g.calls = observe.NewMetrics(g.registry)

@@ -107,6 +107,7 @@ func (g *Gateway) startListener(p listenerPlan, socket net.Listener, r *routes, 
 	l.server = server.New(server.Config{
 		Limits:         wire.Limits{MessageBytes: int(st.config.MaxMessageBytes)},
 		MaxConnections: p.maxConnections,
+		Budget:         g.budget,
 		Engine:         g.engine,
 		Route: func(head *wire.Head, call *rpc.Call) (rpc.Handler, *rpc.Error) {
 			return l.routes.Load().route(head, call)

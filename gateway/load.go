@@ -139,7 +139,7 @@ func newConfig() *Config {
 		Defaults:        newDefaults(),
 		Logs:            Logs{Config: observe.Default(), Level: "info"},
 		Drain:           Drain{Timeout: 10 * time.Second},
-		MaxMessageBytes: wire.DefaultMessageBytes,
+		MaxMessageBytes: wire.DefaultMessageBytes, MaxBufferedBytes: 256 << 20,
 	}
 }
 

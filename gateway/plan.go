@@ -25,7 +25,7 @@ func (g *Gateway) plan(cfg *Config, stale stale) plan {
 	}
 	p.keep(g.current.Load(), stale)
 	for i := range p.upstreams {
-		p.upstreams[i].cluster.Engine = g.engine
+		p.upstreams[i].cluster.Engine, p.upstreams[i].cluster.Budget = g.engine, g.budget
 	}
 	return p
 }

@@ -82,6 +82,7 @@ func (l *loader) resolve(env func(string) (string, bool)) {
 		l.in(b.File).service(b)
 	}
 	l.checkNames()
+	l.checkBudget()
 	if len(l.cfg.Services) == 0 && !l.damaged() {
 		l.Addf(l.at("services"), "services", "no service is named")
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"syscall"
@@ -52,6 +53,7 @@ config and IDLs anew. Logs go to standard error, as JSON. With a mistake in the 
 // running is a gateway with what stands around it.
 type running struct {
 	gateway *gateway.Gateway
+	env     func(string) (string, bool)
 	stderr  *lockedWriter
 	log     *slog.Logger
 	level   slog.LevelVar
@@ -63,9 +65,9 @@ type running struct {
 // are not watched.
 func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, watch *filewatch.Seen) error {
 	cfg := loaded.Config
-	r := &running{stderr: &lockedWriter{w: a.stderr}, kill: make(chan struct{})}
+	r := &running{env: a.env, stderr: &lockedWriter{w: a.stderr}, kill: make(chan struct{})}
 	a.printWarnings(r.stderr, loaded)
-	r.setLevel(cfg)
+	r.takeOver(cfg)
 	r.log = slog.New(slog.NewJSONHandler(r.stderr, &slog.HandlerOptions{Level: &r.level}))
 
 	signals := make(chan os.Signal, 8)
@@ -77,7 +79,7 @@ func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, watch *filewatc
 	if err != nil {
 		return err
 	}
-	r.gateway = gateway.New(cfg, gateway.Options{Version: readVersion().Version, Env: a.env, Log: r.log, Output: r.stderr, Reloaded: r.setLevel})
+	r.gateway = gateway.New(cfg, gateway.Options{Version: readVersion().Version, Env: a.env, Log: r.log, Output: r.stderr, Reloaded: r.takeOver})
 	if err := r.gateway.Start(); err != nil {
 		closeSites(sites)
 		return err
@@ -99,12 +101,13 @@ func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, watch *filewatc
 	return err
 }
 
-// setLevel logs as much as the config says.
-func (r *running) setLevel(cfg *gateway.Config) {
+// takeOver does what a config says of the process, at the start and after each reload, whoever asked for it.
+func (r *running) takeOver(cfg *gateway.Config) {
 	var level slog.Level
 	if level.UnmarshalText([]byte(cfg.Logs.Level)) == nil { // it has been checked
 		r.level.Set(level)
 	}
+	limitMemory(cfg, r.env)
 }
 
 // wait returns when the gateway has ended; after a second signal soon, whatever it does.
@@ -141,6 +144,16 @@ func (r *running) obey(ctx context.Context, signals <-chan os.Signal) {
 				close(r.kill)
 			}
 		}
+	}
+}
+
+// overhead is what a gateway needs of memory besides the messages that it holds: code, schemas, connections, and what is garbage already.
+const overhead = 40 << 20
+
+// limitMemory lets garbage be collected in time for the process to stay within what it may hold and its overhead. GOMEMLIMIT goes before.
+func limitMemory(cfg *gateway.Config, env func(string) (string, bool)) {
+	if v, ok := env("GOMEMLIMIT"); !ok || v == "" {
+		debug.SetMemoryLimit(int64(cfg.MaxBufferedBytes) + overhead)
 	}
 }
 
