@@ -26,6 +26,7 @@ import (
 // What a reload changes and what it leaves alone, with the real program over real ThriftPy servers that have no free slot.
 func TestReload(t *testing.T) {
 	t.Run("policy under load", reloadPolicy)
+	t.Run("number of replicas", reloadCount)
 	t.Run("learned state", reloadLearned)
 	t.Run("IDL method added", reloadMethodAdded)
 	t.Run("IDL field added", reloadFieldAdded)
@@ -52,6 +53,7 @@ type reloading struct {
 	*testing.T
 	*peertest.Process
 	dir, front, admin, journal string
+	count                      int // of replicas, in the config
 	answered                   atomic.Int64
 	fault                      atomic.Pointer[string] // the first answer of the load that was no reply
 	stop                       chan struct{}
@@ -62,7 +64,7 @@ type reloading struct {
 func prepareReloading(t *testing.T) *reloading {
 	t.Helper()
 	peertest.Require(t)
-	r := &reloading{T: t, dir: shortDir(t), front: peertest.FreePort(t), admin: peertest.FreePort(t), stop: make(chan struct{})}
+	r := &reloading{T: t, dir: shortDir(t), count: 2, front: peertest.FreePort(t), admin: peertest.FreePort(t), stop: make(chan struct{})}
 	r.journal = filepath.Join(r.dir, "journal")
 	r.write("growing.thrift", growingIDL)
 	r.write("whole.thrift", growingIDL) // of the other service
@@ -99,8 +101,8 @@ func (r *reloading) config(top, run, section string) string {
 func (r *reloading) section(run, more string) string {
 	l := peertest.ThriftPy2
 	return fmt.Sprintf("  Growing:\n    idl: %q\n    listen: %q\n    timeout: 20s\n    queue: {max_wait: 20s}\n", filepath.Join(r.dir, "growing.thrift"), r.front) +
-		fmt.Sprintf("    upstream: {server: threaded, run: {replicas: 2, %scommand: [%q, %q, --library, %s, --idl, %q, --journal, %q, --client-timeout, \"60000\", \"{socket}\"]}}\n",
-			run, l.Python, peertest.File("growing_server.py"), l.Name, filepath.Join(r.dir, "growing.thrift"), r.journal) + more
+		fmt.Sprintf("    upstream: {server: threaded, run: {replicas: %d, %scommand: [%q, %q, --library, %s, --idl, %q, --journal, %q, --client-timeout, \"60000\", \"{socket}\"]}}\n",
+			r.count, run, l.Python, peertest.File("growing_server.py"), l.Name, filepath.Join(r.dir, "growing.thrift"), r.journal) + more
 }
 
 func (r *reloading) snapshot() (s status.Snapshot) {
@@ -268,6 +270,33 @@ func reloadPolicy(t *testing.T) {
 	}
 	r.end()
 	t.Logf("%d calls over 6 reloads, %d connections to servers", r.answered.Load(), opened)
+}
+
+// More replicas are started beside those that run, and fewer are ended once they have answered: the others stay as they are, and no call is
+// lost.
+func reloadCount(t *testing.T) {
+	r := prepareReloading(t)
+	r.up(r.config("", "", ""))
+	r.load()
+	before := r.replicas()
+	for _, n := range []int{3, 1, 2} {
+		r.count = n
+		r.change(r.config("", "", ""))
+		peertest.Eventually(t, fmt.Sprintf("%d replicas", n), func() bool {
+			ready := 0
+			for _, x := range r.snapshot().Replicas {
+				if x.State == "ready" {
+					ready++
+				}
+			}
+			return ready == n && len(r.replicas()) == n
+		})
+		if now := r.replicas(); now["Growing-1"] != before["Growing-1"] || n == 3 && now["Growing-2"] != before["Growing-2"] {
+			t.Errorf("replicas %v, were %v", now, before)
+		}
+		r.more()
+	}
+	r.end()
 }
 
 // What was learned of endpoints stays: one that was found dead is not tried by a caller's call again, and counts go on.

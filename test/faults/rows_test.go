@@ -35,7 +35,7 @@ var planned = map[string][]string{
 		"log disk full", "certificate expiry", "certificate rotation",
 	},
 	"Reload": {
-		"policy under load", "learned state", "IDL method added", "IDL field added", "IDL method removed", "IDL broken", "section broken",
+		"policy under load", "number of replicas", "learned state", "IDL method added", "IDL field added", "IDL method removed", "IDL broken", "section broken",
 		"included file broken", "included file gone", "shared upstream broken", "overlay broken", "listener added and removed",
 		"wire broken by an IDL", "watch symlink swap", "watch editor rename", "watch folder replaced", "watch file that never rests",
 		"watch broken IDL repaired", "secret of a file",
