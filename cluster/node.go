@@ -123,7 +123,7 @@ func (c *Cluster) put(l *link, now time.Time) {
 		l.zombie = false
 		n.zombies--
 	}
-	if l.usable && !l.gone && c.nodes[n.Node] == n && len(n.free)+n.InFlight <= n.Slots {
+	if l.usable && !l.gone && !c.yielding && c.nodes[n.Node] == n && len(n.free)+n.InFlight <= n.Slots {
 		l.since = now
 		n.free = append(n.free, l)
 		c.reapAfter(c.opts.Load().IdleExpiry)
