@@ -47,6 +47,7 @@ func New(cfg Config) *Server {
 	s.changed = sync.NewCond(&s.mu)
 	limit := s.cfg.Limits.MessageBytes
 	s.options = netio.Options{
+		Budget: s.cfg.Budget, Yield: true,
 		MaxBufferBytes: limit + 64<<10,         // a message with what frames it
 		MaxQueuedBytes: max(64<<20, limit*5/4), // one reply always fits
 	}

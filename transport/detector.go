@@ -38,6 +38,22 @@ func (d *Detector) Split(buf []byte) (m Message, used, need int, err error) {
 	return d.split.Split(buf)
 }
 
+// Peek is as in Shedder.
+func (d *Detector) Peek(buf []byte) (h wire.Head, ok bool) {
+	if s, can := d.split.(Shedder); can {
+		return s.Peek(buf)
+	}
+	return h, false
+}
+
+// Shed is as in Shedder. Where it is not known yet how the connection speaks, nothing can be given up: nothing is used.
+func (d *Detector) Shed(buf []byte) (used int, done bool, err error) {
+	if s, can := d.split.(Shedder); can {
+		return s.Shed(buf)
+	}
+	return 0, false, nil
+}
+
 func (d *Detector) detect(buf []byte) (need int, err error) {
 	w, _, need, reason := detect(buf, d.limits)
 	if reason != nil {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/thriftloom/thriftloom/gateway"
+	"github.com/thriftloom/thriftloom/internal/filewatch"
 )
 
 const (
@@ -27,7 +29,7 @@ const (
 func (a *app) newUp() *cobra.Command {
 	var path string
 	o := upOptions{state: true}
-	var alone bool
+	var watch, alone bool
 	cmd := &cobra.Command{
 		Use: "up", Short: "Run everything that the config names", Args: cobra.NoArgs,
 		Long: `up runs the gateway: listeners, services and replicas. SIGTERM and SIGINT drain it, a second one cuts that short; SIGHUP lets it read
@@ -38,7 +40,7 @@ calls, so that no caller notices. The other process then ends. Until up is ready
 		Example: "  thriftloom up\n  thriftloom up -c /etc/thriftloom/thriftloom.yaml --watch",
 	}
 	addConfig(cmd, &path, "thriftloom.yaml")
-	cmd.Flags().BoolVar(&o.watch, "watch", false, "reload when the config or an IDL changes")
+	cmd.Flags().BoolVar(&watch, "watch", false, "reload when a file changes that the config came from")
 	cmd.Flags().BoolVar(&alone, "no-takeover", false, "end with an error where a gateway already runs on the same state folder")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		loaded := gateway.Load(path, a.env)
@@ -46,6 +48,10 @@ calls, so that no caller notices. The other process then ends. Until up is ready
 			return err
 		}
 		o.takeover = !alone
+		if watch {
+			seen := filewatch.Look(loaded.Config.Resolved.Files, loaded.Config.Resolved.Patterns)
+			o.watch = &seen
+		}
 		return a.serve(cmd.Context(), loaded, o)
 	}
 	return cmd
@@ -53,9 +59,9 @@ calls, so that no caller notices. The other process then ends. Until up is ready
 
 // upOptions say how a gateway is run.
 type upOptions struct {
-	watch    bool // its files
-	state    bool // it holds the state folder, and can be replaced
-	takeover bool // it may take the place of the gateway that holds the folder
+	watch    *filewatch.Seen // how its files were when they were read; nil: they are not watched
+	state    bool            // it holds the state folder, and can be replaced
+	takeover bool            // it may take the place of the gateway that holds the folder
 }
 
 // running is a gateway with what stands around it.
@@ -63,16 +69,18 @@ type running struct {
 	gateway *gateway.Gateway
 	sites   []*site
 	place   *place
+	env     func(string) (string, bool)
 	stderr  *lockedWriter
 	log     *slog.Logger
 	drain   context.CancelFunc
+	started chan struct{} // closed when there is a gateway to reload
 	kill    chan struct{} // closed at the second signal
 }
 
 // serve runs the gateway of a config without mistakes until it has drained, or another process has taken its place.
 func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, o upOptions) error {
 	cfg := loaded.Config
-	r := &running{stderr: &lockedWriter{w: a.stderr}, kill: make(chan struct{})}
+	r := &running{env: a.env, stderr: &lockedWriter{w: a.stderr}, started: make(chan struct{}), kill: make(chan struct{})}
 	a.printWarnings(r.stderr, loaded)
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(cfg.Logs.Level)); err != nil {
@@ -93,6 +101,7 @@ func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, o upOptions) er
 		return err
 	}
 	defer r.place.release()
+	close(r.started)
 	ended := make(chan error, 1)
 	go func() { ended <- r.gateway.Run(ctx, r.kill) }()
 	for _, s := range r.sites {
@@ -108,8 +117,8 @@ func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, o upOptions) er
 		r.mindPlace(ctx)
 	})
 	around.Go(func() { r.announce(life) })
-	if o.watch {
-		around.Go(func() { r.watch(life) })
+	if o.watch != nil {
+		around.Go(func() { r.watch(life, *o.watch) })
 	}
 	err := r.wait(ended)
 	r.drain()
@@ -135,6 +144,7 @@ func (a *app) open(ctx context.Context, cfg *gateway.Config, r *running, o upOpt
 	if r.sites, err = openSites(ctx, cfg, r.place.sockets); err != nil {
 		return err
 	}
+	limitMemory(cfg, a.env)
 	r.gateway = gateway.New(cfg, gateway.Options{
 		Version: readVersion().Version, Env: a.env, Log: r.log, Output: r.stderr, Sockets: r.place.sockets,
 	})
@@ -160,13 +170,20 @@ func (r *running) wait(ended <-chan error) error {
 
 // obey does what signals say.
 func (r *running) obey(ctx context.Context, signals <-chan os.Signal) {
+	started, early := r.started, false
 	for ends := 0; ; {
 		select {
 		case <-ctx.Done():
 			return
+		case <-started:
+			if started = nil; early {
+				r.reload(ctx)
+			}
 		case s := <-signals:
 			if s == syscall.SIGHUP {
-				r.reload(ctx)
+				if early = started != nil; !early {
+					r.reload(ctx)
+				}
 				continue
 			}
 			switch ends++; ends {
@@ -179,12 +196,23 @@ func (r *running) obey(ctx context.Context, signals <-chan os.Signal) {
 	}
 }
 
+// overhead is what a gateway needs of memory besides the messages that it holds: code, schemas, connections, and what is garbage already.
+const overhead = 40 << 20
+
+// limitMemory lets garbage be collected in time for the process to stay within what it may hold and its overhead. GOMEMLIMIT goes before.
+func limitMemory(cfg *gateway.Config, env func(string) (string, bool)) {
+	if v, ok := env("GOMEMLIMIT"); !ok || v == "" {
+		debug.SetMemoryLimit(int64(cfg.MaxBufferedBytes) + overhead)
+	}
+}
+
 // reload lets the gateway read its config anew, and prints the mistakes of services that keep what they were. The gateway logs the rest.
 func (r *running) reload(ctx context.Context) {
 	result, err := r.gateway.Reload(ctx)
 	if err != nil {
 		return
 	}
+	limitMemory(r.gateway.Config(), r.env)
 	for _, m := range result.Mistakes {
 		fmt.Fprintln(r.stderr, m)
 	}
