@@ -24,6 +24,8 @@ type listenerPlan struct {
 	services       []string // labels
 	fallback       string   // label of the service that gets bare names which fit several
 	maxConnections int
+	maxPerCaller   int
+	stallTimeout   time.Duration
 }
 
 // id is what a listener is known by across reloads: its address, or its place in the config where the system chooses the port.
@@ -96,6 +98,8 @@ func (g *Gateway) startListener(p listenerPlan, socket net.Listener, r *routes, 
 	l.server = server.New(server.Config{
 		Limits:         wire.Limits{MessageBytes: int(st.config.MaxMessageBytes)},
 		MaxConnections: p.maxConnections,
+		MaxPerCaller:   p.maxPerCaller,
+		StallTimeout:   p.stallTimeout,
 		Budget:         g.budget,
 		Engine:         g.engine,
 		Route: func(head *wire.Head, call *rpc.Call) (rpc.Handler, *rpc.Error) {

@@ -22,6 +22,7 @@ type conn struct {
 	net    netio.Conn
 	split  *transport.Detector
 	caller rpc.Caller
+	group  string          // that its connection is counted in
 	serve  context.Context // of oneways: nobody waits for them, so the caller may go
 	ctx    context.Context // of the other calls; ends with the connection
 	cancel context.CancelCauseFunc
@@ -38,6 +39,7 @@ type conn struct {
 	partial   bool        // bytes of a request that is not whole have come
 	closing   bool        // nothing is read behind left; closed behind the last answer
 	gone      bool        // closed
+	arrival   arrival     // of the request that is on its way
 }
 
 // errGone is why the calls of a connection that was closed are cancelled.
@@ -63,6 +65,7 @@ func (c *conn) Receive(buf []byte) (used, need int) {
 	c.receiving = true
 	c.mu.Unlock()
 
+	wasShedding := c.shedding
 	used, need, broken := c.splitAll(buf)
 
 	c.mu.Lock()
@@ -72,6 +75,7 @@ func (c *conn) Receive(buf []byte) (used, need int) {
 		c.left = len(buf) - used
 	}
 	c.closing = c.closing || broken
+	need = c.arriving(buf[used:], need, used > 0 && !wasShedding)
 	c.settle()
 	return used, need
 }
@@ -284,6 +288,9 @@ var errCut = wire.Errorf(wire.Truncated, 0, "the caller ended the connection ins
 func (c *conn) Closed(error) {
 	c.mu.Lock()
 	c.gone = true
+	if c.arrival.timer != nil {
+		c.arrival.timer.Stop()
+	}
 	c.cancel(errGone)
 	c.mu.Unlock()
 	c.server.closed(c)

@@ -27,17 +27,18 @@ type Server struct {
 	changed   *sync.Cond // conns is empty, or inflight zero
 	listener  net.Listener
 	conns     map[*conn]struct{}
+	crowd     crowd
 	draining  bool
 	malformed map[wire.Reason]int64
 }
 
 // New returns a server. It serves nothing before Serve.
 func New(cfg Config) *Server {
-	s := &Server{cfg: cfg.withDefaults(), conns: map[*conn]struct{}{}, malformed: map[wire.Reason]int64{}}
+	s := &Server{cfg: cfg.withDefaults(), conns: map[*conn]struct{}{}, crowd: crowd{}, malformed: map[wire.Reason]int64{}}
 	s.changed = sync.NewCond(&s.mu)
 	limit := s.cfg.Limits.MessageBytes
 	s.options = netio.Options{
-		Budget: s.cfg.Budget, Yield: true,
+		Budget: s.cfg.Budget, Yield: true, StallTimeout: s.cfg.StallTimeout,
 		MaxBufferBytes: limit + 64<<10,         // a message with what frames it
 		MaxQueuedBytes: max(64<<20, limit*5/4), // one reply always fits
 	}
@@ -125,17 +126,19 @@ func (s *Server) accept(ctx context.Context, l net.Listener, engine netio.Engine
 
 // start makes a connection out of a socket, unless there are too many.
 func (s *Server) start(ctx context.Context, nc net.Conn, engine netio.Engine) {
+	group := groupOf(nc.RemoteAddr())
 	s.mu.Lock()
-	full := len(s.conns) >= s.cfg.MaxConnections
+	full := len(s.conns) >= s.cfg.MaxConnections || !s.crowd.add(group, s.cfg.MaxPerCaller)
 	s.mu.Unlock()
 	if full {
 		s.rejected.Add(1)
 		_ = nc.Close()
 		return
 	}
-	s.accepted.Add(1)
+	number := s.accepted.Add(1)
 	engine.Start(nc, s.options, func(n netio.Conn) netio.Receiver {
 		c := newConn(ctx, s, n)
+		c.group, c.caller.Group = group, shareOf(group, number)
 		s.mu.Lock()
 		s.conns[c] = struct{}{}
 		draining := s.draining
@@ -151,6 +154,7 @@ func (s *Server) start(ctx context.Context, nc net.Conn, engine netio.Engine) {
 func (s *Server) closed(c *conn) {
 	s.mu.Lock()
 	delete(s.conns, c)
+	s.crowd.remove(c.group)
 	s.changed.Broadcast()
 	s.mu.Unlock()
 }
@@ -246,7 +250,7 @@ type Snapshot struct {
 	Connections int                   // open
 	Inflight    int64                 // calls that were read and have not ended
 	Accepted    int64                 // connections, from the start
-	Rejected    int64                 // connections past MaxConnections
+	Rejected    int64                 // connections past MaxConnections or MaxPerCaller
 	Calls       int64                 // read whole, from the start
 	Malformed   map[wire.Reason]int64 // messages, from the start
 }
