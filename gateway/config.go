@@ -25,8 +25,9 @@ type Config struct {
 	Admin Admin `yaml:"admin"`
 	// State is the folder of what outlives a restart. Default .thriftloom beside the file, or $STATE_DIRECTORY.
 	State string `yaml:"state"`
-	// Include names further files whose services are added.
-	Include []string `yaml:"include" built:"no"`
+	// Include names further files, whose upstreams and services are added: paths, which have to be there, or patterns (services.d/*.yaml),
+	// which may match none. An included file has the keys `upstreams` and `services` and no others; paths in it are relative to it.
+	Include []string `yaml:"include"`
 	// Defaults hold for every service that does not say otherwise.
 	Defaults Defaults `yaml:"defaults"`
 	// Upstreams are places that calls go to which several services and methods share, with their slots.
@@ -66,7 +67,7 @@ type Listener struct {
 	// MaxConnections bounds the callers' connections. Default 10000; 1 to 1,000,000.
 	MaxConnections int `yaml:"max_connections" min:"1" max:"1000000"`
 	// MaxPerCaller bounds the connections of one caller's address: an IPv4 address, or the /64 network of an IPv6 address. Default seven
-	// eighths of max_connections, so that no one takes them all; 1 to 1,000,000.
+	// eighths of max_connections, for callers on other machines: here all have the same; 1 to 1,000,000.
 	MaxPerCaller int `yaml:"max_connections_per_caller" min:"1" max:"1000000"`
 	// StallTimeout bounds how long a caller may take in mid-message: a request that began has to come whole within it, and a second more
 	// for each 64 KiB; and some of what waits to be written to the caller has to be taken within it. Between messages a connection may
@@ -143,7 +144,9 @@ type Cache struct {
 type Service struct {
 	// Service is the service's name in the IDL. Default the label.
 	Service string `yaml:"service"`
-	// IDL is the path of the .thrift file, or a block.
+	// IDL is the path of the .thrift file, or a block. A file beside it that ends in .policy.yaml (users.policy.yaml for users.thrift) may
+	// hold any of the keys here but service, idl, listen and upstream; it holds for all services of the IDL. What stands here is stronger,
+	// and what stands in annotations weaker; of a service and a method the method is.
 	IDL IDL `yaml:"idl"`
 	// Listen is the service's own address or addresses, besides the shared ones; the form is that of `listen`.
 	Listen Listeners `yaml:"listen"`
@@ -166,8 +169,9 @@ type Service struct {
 	Health Health `yaml:"health"`
 	// Scale says when replicas are added and taken away.
 	Scale any `yaml:"scale" built:"no"`
-	// Annotations says which policies are taken from annotations of the IDL.
-	Annotations string   `yaml:"annotations" built:"no" oneof:"all"`
+	// Annotations says which policies are taken from annotations of the IDL. all: every key of a service or a method, with a dot before
+	// each key of a block (retry.attempts = "2"). Default idempotent of methods alone.
+	Annotations string   `yaml:"annotations" oneof:"all"`
 	Policies    Policies `yaml:",inline"`
 	// Methods are policies of single methods, by the method's name in the IDL.
 	Methods strictyaml.Blocks[Method] `yaml:"methods"`

@@ -45,7 +45,9 @@ type Gateway struct {
 	halting  sync.WaitGroup // upstreams and listeners that are on their way out
 
 	current  atomic.Pointer[state]
-	ready    atomic.Bool // Ready said so once: from then on one service does not change it
+	ready    atomic.Bool              // Ready said so once: from then on one service does not change it
+	newest   atomic.Pointer[Resolved] // of the last attempt to read the config
+	whole    atomic.Pointer[Resolved] // of the last one without a mistake
 	draining atomic.Bool
 	drain    chan struct{} // closed when Drain was asked for
 	once     sync.Once
@@ -78,6 +80,7 @@ func New(cfg *Config, opts Options) *Gateway {
 	g.metrics = newMetrics(g)
 	g.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	g.current.Store(&state{config: cfg})
+	g.read(&Loaded{Config: cfg})
 	return g
 }
 
@@ -88,7 +91,7 @@ var ErrCutShort = errors.New("calls were cut short: drain.timeout is over")
 func (g *Gateway) Start() error {
 	g.changing.Lock()
 	defer g.changing.Unlock()
-	if err := g.apply(g.current.Load().config, nil); err != nil {
+	if err := g.apply(g.current.Load().config, stale{}); err != nil {
 		g.closeAll()
 		return err
 	}

@@ -21,6 +21,7 @@ type listenerPlan struct {
 	key            string // in the config
 	address        string
 	own            bool     // it stands in the section of its one service
+	all            bool     // it serves every service
 	services       []string // labels
 	fallback       string   // label of the service that gets bare names which fit several
 	maxConnections int

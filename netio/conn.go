@@ -64,6 +64,14 @@ func newConn(e *portable, nc net.Conn, opts Options) *conn {
 	c := &conn{engine: e, nc: nc, opts: opts, done: make(chan struct{})}
 	c.input.budget, c.input.yield = opts.Budget, opts.Yield
 	c.changed = sync.NewCond(&c.mu)
+	if n := len(opts.Received); n > 0 {
+		c.input.chunk, c.again = opts.Received[:n:n], true
+		c.opts.Received = nil
+		if c.input.budget != nil {
+			c.input.budget.Force(n)
+			c.input.relet(n)
+		}
+	}
 	c.raw = rawConn(nc)
 	c.step = c.writeStep
 	if tcp, ok := nc.(*net.TCPConn); ok {

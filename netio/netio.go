@@ -75,6 +75,8 @@ type Options struct {
 	// MaxBufferBytes bounds what came and was not used, in bytes; past it the connection is closed with ErrBufferFull. It has to be
 	// above the longest message. Default 17,000,000.
 	MaxBufferBytes int
+	// Received is what came on the socket before it is started: delivered first, as if it came now. The engine owns it.
+	Received []byte
 }
 
 // Engine makes connections out of sockets.

@@ -20,6 +20,7 @@ import (
 type conn struct {
 	server *Server
 	net    netio.Conn
+	plain  bool // a socket and nothing over it: it can be handed over
 	split  *transport.Detector
 	caller rpc.Caller
 	group  string          // that its connection is counted in
@@ -38,15 +39,16 @@ type conn struct {
 	shedding  bool        // the message that is on its way is given up; Receive's own
 	partial   bool        // bytes of a request that is not whole have come
 	closing   bool        // nothing is read behind left; closed behind the last answer
-	gone      bool        // closed
+	leaving   bool        // paused to be handed over between two calls
+	gone      bool        // closed, or handed over
 	arrival   arrival     // of the request that is on its way
 }
 
 // errGone is why the calls of a connection that was closed are cancelled.
 var errGone = errors.New("the caller's connection is closed")
 
-func newConn(ctx context.Context, s *Server, n netio.Conn) *conn {
-	c := &conn{server: s, net: n, split: transport.NewDetector(s.cfg.Limits, nil), serve: ctx}
+func newConn(ctx context.Context, s *Server, n netio.Conn, split *transport.Detector) *conn {
+	c := &conn{server: s, net: n, split: split, serve: ctx}
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	c.caller.Address = n.RemoteAddr().String()
 	return c
@@ -249,7 +251,9 @@ func (c *conn) answered(n int) {
 	}
 	if c.full && c.inflight < c.pipelined() {
 		c.full = false
-		c.net.Resume()
+		if !c.leaving {
+			c.net.Resume()
+		}
 	}
 	c.settle()
 }
@@ -258,6 +262,9 @@ func (c *conn) answered(n int) {
 func (c *conn) settle() {
 	if c.closing && !c.receiving && c.left == 0 && c.inflight == 0 {
 		c.net.Finish()
+	}
+	if c.leaving {
+		c.server.poke()
 	}
 }
 
@@ -288,9 +295,7 @@ var errCut = wire.Errorf(wire.Truncated, 0, "the caller ended the connection ins
 func (c *conn) Closed(error) {
 	c.mu.Lock()
 	c.gone = true
-	if c.arrival.timer != nil {
-		c.arrival.timer.Stop()
-	}
+	c.arrival.stop()
 	c.cancel(errGone)
 	c.mu.Unlock()
 	c.server.closed(c)

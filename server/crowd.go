@@ -9,17 +9,10 @@ import (
 // crowd counts the open connections of each caller's address, so that one cannot take them all. Server.mu guards it.
 type crowd map[string]int
 
-// add counts a connection of group unless it has most already.
-func (c crowd) add(group string, most int) bool {
-	if group == "" {
-		return true
-	}
-	if c[group] >= most {
-		return false
-	}
-	c[group]++
-	return true
-}
+// full reports whether group may have no more connections.
+func (c crowd) full(group string, most int) bool { return group != "" && c[group] >= most }
+
+func (c crowd) add(group string) { c[group]++ }
 
 func (c crowd) remove(group string) {
 	if c[group]--; c[group] <= 0 {
@@ -27,35 +20,43 @@ func (c crowd) remove(group string) {
 	}
 }
 
-// groupOf names the address that a connection comes from: an IPv4 address, or the /64 network of an IPv6 address, which is what one host
-// is given. "" for unix sockets, whose ends have no address.
-func groupOf(addr net.Addr) string {
-	if addr.Network() == "unix" {
+// groupOf names what a connection is counted in: the address that it comes from. "" for none: by default connections of this machine are
+// not counted, since all callers here have one address, and those on unix sockets have none at all.
+func (s *Server) groupOf(nc net.Conn) string {
+	group, local := addressOf(nc.RemoteAddr())
+	if local && !s.cfg.countLocal {
 		return ""
+	}
+	return group
+}
+
+// shareOf names who waits with others in one turn where calls wait for a slot: the callers of one address; of this machine it is the
+// connection.
+func shareOf(nc net.Conn, number int64) string {
+	group, local := addressOf(nc.RemoteAddr())
+	if local {
+		return "connection " + strconv.FormatInt(number, 10)
+	}
+	return group
+}
+
+// addressOf names a host: by its IPv4 address, or by the /64 network of its IPv6 address, which is what one host is given. local: it is
+// this machine.
+func addressOf(addr net.Addr) (name string, local bool) {
+	if addr.Network() == "unix" {
+		return "", true
 	}
 	host, _, err := net.SplitHostPort(addr.String())
 	if err != nil {
-		return addr.String()
+		return addr.String(), false
 	}
 	ip, err := netip.ParseAddr(host)
 	if err != nil {
-		return host
+		return host, false
 	}
-	if ip = ip.Unmap(); ip.Is4() {
-		return ip.String()
+	ip = ip.Unmap().WithZone("")
+	if ip.Is4() || ip.IsLoopback() {
+		return ip.String(), ip.IsLoopback()
 	}
-	network, err := ip.WithZone("").Prefix(64)
-	if err != nil {
-		return host
-	}
-	return network.String()
-}
-
-// shareOf names who waits with others in one turn where calls wait for a slot: the callers of one address. Of this machine, where all
-// have the same address or none, it is the connection.
-func shareOf(group string, connection int64) string {
-	if ip, err := netip.ParseAddr(group); group == "" || group == "::/64" || err == nil && ip.IsLoopback() {
-		return "connection " + strconv.FormatInt(connection, 10)
-	}
-	return group
+	return netip.PrefixFrom(ip, 64).Masked().String(), false
 }

@@ -53,6 +53,13 @@ func (c *conn) arriving(rest []byte, need int, begun bool) int {
 	return need
 }
 
+// stop ends the watch for good.
+func (a *arrival) stop() {
+	if a.timer != nil {
+		a.timer.Stop()
+	}
+}
+
 func (c *conn) watch(d time.Duration) {
 	if c.arrival.timer == nil {
 		c.arrival.timer = time.AfterFunc(d, c.overdue)
@@ -65,6 +72,9 @@ func (c *conn) watch(d time.Duration) {
 func (c *conn) overdue() {
 	c.mu.Lock()
 	a := &c.arrival
+	if c.leaving && !a.since.IsZero() { // it is we who do not read
+		a.since = time.Now()
+	}
 	left := time.Until(a.since.Add(a.limit(c.server.cfg.StallTimeout)))
 	switch {
 	case a.since.IsZero() || c.closing || c.gone:

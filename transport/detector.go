@@ -16,6 +16,15 @@ func NewDetector(limits wire.Limits, allow func(Wire) error) *Detector {
 	return &Detector{limits: limits.WithDefaults(), allow: allow}
 }
 
+// Resume returns a detector for a connection that is known to speak w and stands between two messages. The error is NewSplitter's.
+func Resume(w Wire, limits wire.Limits) (*Detector, error) {
+	split, err := NewSplitter(w, limits)
+	if err != nil {
+		return nil, err
+	}
+	return &Detector{limits: limits.WithDefaults(), wire: w, split: split}, nil
+}
+
 // Wire returns how the connection speaks: zero until that is known, and for ever if it is refused.
 func (d *Detector) Wire() Wire { return d.wire }
 

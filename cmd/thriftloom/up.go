@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/thriftloom/thriftloom/gateway"
+	"github.com/thriftloom/thriftloom/internal/filewatch"
 )
 
 const (
@@ -34,13 +35,17 @@ config and IDLs anew. Logs go to standard error, as JSON. With a mistake in the 
 		Example: "  thriftloom up\n  thriftloom up -c /etc/thriftloom/thriftloom.yaml --watch",
 	}
 	addConfig(cmd, &path, "thriftloom.yaml")
-	cmd.Flags().BoolVar(&watch, "watch", false, "reload when the config or an IDL changes")
+	cmd.Flags().BoolVar(&watch, "watch", false, "reload when a file changes that the config came from")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		loaded := gateway.Load(path, a.env)
 		if err := a.refuseMistakes(loaded); err != nil {
 			return err
 		}
-		return a.serve(cmd.Context(), loaded, watch)
+		if !watch {
+			return a.serve(cmd.Context(), loaded, nil)
+		}
+		seen := filewatch.Look(loaded.Config.Resolved.Files, loaded.Config.Resolved.Patterns)
+		return a.serve(cmd.Context(), loaded, &seen)
 	}
 	return cmd
 }
@@ -55,8 +60,9 @@ type running struct {
 	kill    chan struct{} // closed at the second signal
 }
 
-// serve runs the gateway of a config without mistakes until it has drained.
-func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, watch bool) error {
+// serve runs the gateway of a config without mistakes until it has drained. watch is how its files were when they were read, nil where they
+// are not watched.
+func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, watch *filewatch.Seen) error {
 	cfg := loaded.Config
 	r := &running{env: a.env, stderr: &lockedWriter{w: a.stderr}, kill: make(chan struct{})}
 	a.printWarnings(r.stderr, loaded)
@@ -89,8 +95,8 @@ func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, watch bool) err
 	}
 	around.Go(func() { r.obey(life, signals) })
 	around.Go(func() { r.announce(life, sites) })
-	if watch {
-		around.Go(func() { r.watch(life) })
+	if watch != nil {
+		around.Go(func() { r.watch(life, *watch) })
 	}
 	err = r.wait(ctx)
 	end()
