@@ -22,6 +22,8 @@ type listenerPlan struct {
 	services       []string // labels
 	fallback       string   // label of the service that gets bare names which fit several
 	maxConnections int
+	maxPerCaller   int
+	stallTimeout   time.Duration
 }
 
 // id is what a listener is known by across reloads and from one process to the next.
@@ -97,6 +99,8 @@ func (g *Gateway) startListener(p listenerPlan, socket *Gate, r *routes, st *sta
 	l.server = server.New(server.Config{
 		Limits:         wire.Limits{MessageBytes: int(st.config.MaxMessageBytes)},
 		MaxConnections: p.maxConnections,
+		MaxPerCaller:   p.maxPerCaller,
+		StallTimeout:   p.stallTimeout,
 		Budget:         g.budget,
 		Engine:         g.engine,
 		Route: func(head *wire.Head, call *rpc.Call) (rpc.Handler, *rpc.Error) {

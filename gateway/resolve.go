@@ -385,7 +385,10 @@ func (l *loader) listener(ln Listener, key string, services []string) listenerPl
 		l.Addf(node, key, "%v", err)
 	}
 	l.opens(node, key, address)
-	return listenerPlan{key: key, address: address, services: services, fallback: ln.Default, maxConnections: ln.MaxConnections}
+	return listenerPlan{
+		key: key, address: address, services: services, fallback: ln.Default,
+		maxConnections: ln.MaxConnections, maxPerCaller: ln.MaxPerCaller, stallTimeout: ln.StallTimeout,
+	}
 }
 
 func (l *loader) opens(node *yaml.Node, key, address string) {

@@ -67,6 +67,10 @@ func newConn(e *portable, nc net.Conn, opts Options) *conn {
 	if n := len(opts.Received); n > 0 {
 		c.input.chunk, c.again = opts.Received[:n:n], true
 		c.opts.Received = nil
+		if c.input.budget != nil {
+			c.input.budget.Force(n)
+			c.input.relet(n)
+		}
 	}
 	c.raw = rawConn(nc)
 	c.step = c.writeStep
