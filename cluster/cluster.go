@@ -28,6 +28,7 @@ type Options struct {
 	Engine      netio.Engine
 	Wire        transport.Wire
 	Limits      wire.Limits
+	Budget      *netio.Budget // of the connections' bytes; nil: not counted
 	Dialer      client.Dialer // nil: the operating system's network
 	Slots       int           // per endpoint that names none, in calls; default 1
 	IdleExpiry  time.Duration // after which a free connection is closed; default 1.5s
@@ -81,12 +82,12 @@ func New(opts Options) *Cluster {
 	return c
 }
 
-// Configure changes how the endpoints are used from now on. Name, Engine, Wire, Limits, Dialer and OnLearned stay as they were:
+// Configure changes how the endpoints are used from now on. Name, Engine, Wire, Limits, Budget, Dialer and OnLearned stay as they were:
 // connections that speak otherwise belong to another cluster.
 func (c *Cluster) Configure(opts Options) {
 	next, was := opts.withDefaults(), c.opts.Load()
 	next.Name, next.Engine, next.Wire, next.Limits, next.Dialer = was.Name, was.Engine, was.Wire, was.Limits, was.Dialer
-	next.OnLearned = was.OnLearned
+	next.Budget, next.OnLearned = was.Budget, was.OnLearned
 	c.opts.Store(&next)
 	c.mu.Lock()
 	stale := c.update(c.endpoints)

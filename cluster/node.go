@@ -57,7 +57,7 @@ func (c *Cluster) connect(ctx context.Context, call *rpc.Call, n *node) (*link, 
 	defer cancel()
 	l := &link{node: n}
 	conn, err := client.Dial(ctx, opts.Engine, n.Endpoint.Address, client.Config{
-		Wire: opts.Wire, Limits: opts.Limits, Dialer: opts.Dialer, Linger: c.linger, Owner: l,
+		Wire: opts.Wire, Limits: opts.Limits, Budget: opts.Budget, Dialer: opts.Dialer, Linger: c.linger, Owner: l,
 	})
 	if err != nil {
 		e := rpc.AsError(err, "upstream "+c.Name())

@@ -141,7 +141,7 @@ func (g *Gateway) startUpstream(p upstreamPlan, before *upstream) (*upstream, er
 func (u *upstream) probe(ctx context.Context, address string) error {
 	p := u.plan.Load()
 	o := p.cluster
-	return client.Probe(ctx, o.Engine, address, client.Config{Wire: o.Wire, Limits: o.Limits, Dialer: o.Dialer}, p.probe)
+	return client.Probe(ctx, o.Engine, address, client.Config{Wire: o.Wire, Limits: o.Limits, Budget: o.Budget, Dialer: o.Dialer}, p.probe)
 }
 
 // awaitAnswer asks the endpoints in turn until one has answered, or the upstream ends.
