@@ -72,6 +72,7 @@ type running struct {
 	env     func(string) (string, bool)
 	stderr  *lockedWriter
 	log     *slog.Logger
+	level   slog.LevelVar
 	drain   context.CancelFunc
 	started chan struct{} // closed when there is a gateway to reload
 	kill    chan struct{} // closed at the second signal
@@ -82,11 +83,8 @@ func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, o upOptions) er
 	cfg := loaded.Config
 	r := &running{env: a.env, stderr: &lockedWriter{w: a.stderr}, started: make(chan struct{}), kill: make(chan struct{})}
 	a.printWarnings(r.stderr, loaded)
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(cfg.Logs.Level)); err != nil {
-		return err
-	}
-	r.log = slog.New(slog.NewJSONHandler(r.stderr, &slog.HandlerOptions{Level: level}))
+	r.obeyConfig(cfg)
+	r.log = slog.New(slog.NewJSONHandler(r.stderr, &slog.HandlerOptions{Level: &r.level}))
 
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -144,14 +142,22 @@ func (a *app) open(ctx context.Context, cfg *gateway.Config, r *running, o upOpt
 	if r.sites, err = openSites(ctx, cfg, r.place.sockets); err != nil {
 		return err
 	}
-	limitMemory(cfg, a.env)
 	r.gateway = gateway.New(cfg, gateway.Options{
-		Version: readVersion().Version, Env: a.env, Log: r.log, Output: r.stderr, Sockets: r.place.sockets,
+		Version: readVersion().Version, Env: a.env, Log: r.log, Output: r.stderr, Sockets: r.place.sockets, Reloaded: r.obeyConfig,
 	})
 	if err = r.gateway.Start(); err != nil {
 		closeSites(r.sites)
 	}
 	return err
+}
+
+// obeyConfig does what a config says of the process, at the start and after each reload, whoever asked for it.
+func (r *running) obeyConfig(cfg *gateway.Config) {
+	var level slog.Level
+	if level.UnmarshalText([]byte(cfg.Logs.Level)) == nil { // it has been checked
+		r.level.Set(level)
+	}
+	limitMemory(cfg, r.env)
 }
 
 // wait returns when the gateway has ended; after a second signal soon, whatever it does.
@@ -212,9 +218,11 @@ func (r *running) reload(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	limitMemory(r.gateway.Config(), r.env)
 	for _, m := range result.Mistakes {
 		fmt.Fprintln(r.stderr, m)
+	}
+	for _, w := range result.Warnings {
+		fmt.Fprintln(r.stderr, "warning:", w)
 	}
 }
 
