@@ -61,10 +61,19 @@ func (g *Gateway) restarts(l *Loaded) (all []strictyaml.Mistake) {
 			continue
 		}
 		bytes = bytes && o.began.messageBytes == now.MaxMessageBytes
-		if o.began.maxConnections != p.maxConnections {
-			m := p.where
-			m.Key, m.Text = m.Key+".max_connections", restart
-			all = append(all, m)
+		for _, limit := range []struct {
+			key  string
+			same bool
+		}{
+			{"max_connections", o.began.maxConnections == p.maxConnections},
+			{"max_connections_per_caller", o.began.maxPerCaller == p.maxPerCaller},
+			{"stall_timeout", o.began.stallTimeout == p.stallTimeout},
+		} {
+			if !limit.same {
+				m := p.where
+				m.Key, m.Text = m.Key+"."+limit.key, restart
+				all = append(all, m)
+			}
 		}
 	}
 	tell("max_message_bytes", bytes)

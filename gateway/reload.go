@@ -126,7 +126,10 @@ func (g *Gateway) ForceReload(_ context.Context) (*ReloadResult, error) { return
 func (g *Gateway) reload(force bool) (*ReloadResult, error) {
 	g.changing.Lock()
 	defer g.changing.Unlock()
-	if g.draining.Load() {
+	switch {
+	case g.handing.Load():
+		return nil, errHandingOver
+	case g.draining.Load():
 		return nil, errDraining
 	}
 	was := g.current.Load()

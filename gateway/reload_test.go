@@ -331,7 +331,7 @@ func TestNoReloadWhileDraining(t *testing.T) {
 	call.Go(func() { c.expect("getUser", "void") })
 	eventually(t, "a call at work", func() bool { return p.Working.Load() == 1 })
 	r.Drain()
-	eventually(t, "the end of readiness", func() bool { ok, _ := r.Ready(""); return !ok })
+	eventually(t, "the drain", func() bool { return r.Snapshot().Draining })
 	if _, err := r.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), "draining") {
 		t.Errorf("reload while draining: %v", err)
 	}

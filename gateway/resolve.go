@@ -386,7 +386,8 @@ func (l *loader) listener(ln Listener, key string, services []string) listenerPl
 	}
 	l.opens(node, key, address)
 	return listenerPlan{
-		key: key, address: address, services: services, fallback: ln.Default, maxConnections: ln.MaxConnections,
+		key: key, address: address, services: services, fallback: ln.Default,
+		maxConnections: ln.MaxConnections, maxPerCaller: ln.MaxPerCaller, stallTimeout: ln.StallTimeout,
 		where: strictyaml.Mistake{File: l.File, Line: node.Line, Col: node.Column, Key: key},
 	}
 }
