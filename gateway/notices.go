@@ -14,6 +14,16 @@ const maxBreaks = 20
 
 const restart = "takes a restart: until then it stays as it was"
 
+// news returns the warnings that the config which is in force does not have.
+func (st *state) news(l *Loaded) (all []strictyaml.Mistake) {
+	for _, w := range l.Warnings {
+		if !slices.ContainsFunc(st.config.Resolved.warnings, func(x strictyaml.Mistake) bool { return x.Key == w.Key && x.Text == w.Text }) {
+			all = append(all, w)
+		}
+	}
+	return all
+}
+
 // breaks tells what the next version breaks on the wire, of services that are not stale. Callers and servers are not deployed at one time:
 // some have the old IDL still.
 func (st *state) breaks(l *Loaded, stale stale) (all []strictyaml.Mistake) {

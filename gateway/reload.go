@@ -24,7 +24,7 @@ type ReloadResult struct {
 	Changed  bool     `json:"changed"`  // the files, or which services are stale
 	Stale    []string `json:"stale"`    // services that kept their last good version
 	Mistakes []string `json:"mistakes"` // why
-	Warnings []string `json:"warnings"` // what IDLs break on the wire, and what takes a restart
+	Warnings []string `json:"warnings"` // what is new among those of check, what IDLs break on the wire, what takes a restart
 }
 
 // apply makes cfg what the gateway does, but for what is stale, which stays what it was. Nothing is changed where it returns an error.
@@ -155,7 +155,7 @@ func (g *Gateway) reload(force bool) (*ReloadResult, error) {
 		}
 	}
 	var warnings []string
-	for _, w := range append(was.breaks(l, stale), g.restarts(l)...) {
+	for _, w := range slices.Concat(was.news(l), was.breaks(l, stale), g.restarts(l)) {
 		warnings = append(warnings, w.String())
 	}
 	if err := g.apply(cfg, stale); err != nil {

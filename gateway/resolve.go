@@ -30,6 +30,7 @@ type Resolved struct {
 	State     string   // folder
 	Files     []string // all that were read or are to be there: the file, those that it includes, IDLs, overlays, secrets
 	Patterns  []string // what more may be read once it is there: included files, what IDLs include, overlays
+	warnings  []strictyaml.Mistake
 	listeners []listenerPlan
 	upstreams []upstreamPlan
 	services  []servicePlan
