@@ -215,6 +215,12 @@ func (r *reloading) method(name string) (found status.Method) {
 	return found
 }
 
+// life is what a reload is to leave alone: the processes of the replicas, and how many connections their servers have been made.
+func (r *reloading) life() (pids map[string]int, opened int) {
+	opened, _ = r.connections()
+	return r.replicas(), opened
+}
+
 // same checks that nothing was restarted, and no connection closed or opened, since these were taken.
 func (r *reloading) same(pids map[string]int, opened int) {
 	r.Helper()
@@ -245,8 +251,7 @@ func reloadPolicy(t *testing.T) {
 	r := prepareReloading(t)
 	r.up(r.config("", "", ""))
 	r.load()
-	pids, opened := r.replicas(), 0
-	opened, _ = r.connections()
+	pids, opened := r.life()
 	for round := range 5 {
 		calls := r.method("sleep").Calls
 		r.change(r.config(fmt.Sprintf("drain: {timeout: %ds}", 30+round), fmt.Sprintf("stop_timeout: %ds, start_timeout: %ds, ", 20+round, 30+round), fmt.Sprintf(
@@ -424,8 +429,7 @@ func reloadMethodRemoved(t *testing.T) {
 	r := prepareReloading(t)
 	r.up(r.config("", "", ""))
 	r.load()
-	pids, opened := r.replicas(), 0
-	opened, _ = r.connections()
+	pids, opened := r.life()
 	r.write("growing.thrift", strings.Replace(growingIDL, ", User get(1: i32 id)", "", 1))
 	r.write("thriftloom.yaml", r.config("", "", "    unknown_methods: refuse\n"))
 	code, out := r.reload()
@@ -452,8 +456,7 @@ func reloadMethodRemoved(t *testing.T) {
 func (r *reloading) stale(place string, broken func(), repaired func()) {
 	r.Helper()
 	r.load()
-	pids, opened := r.replicas(), 0
-	opened, _ = r.connections()
+	pids, opened := r.life()
 	broken()
 	if code, out := r.reload(); code != 1 || !strings.Contains(out, place) || !strings.Contains(out, "Growing: still as before") {
 		r.Errorf("reload: exit %d, %s; want %s", code, out, place)
@@ -522,8 +525,7 @@ func reloadListeners(t *testing.T) {
 	r := prepareReloading(t)
 	r.up(r.config("", "", ""))
 	r.load()
-	pids, opened := r.replicas(), 0
-	opened, _ = r.connections()
+	pids, opened := r.life()
 	more := peertest.FreePort(t)
 	for range 3 {
 		r.change(r.config(fmt.Sprintf("listen: %q", more), "", ""))
@@ -552,8 +554,7 @@ func (r *reloading) watched(path string, change func(round int, config string)) 
 	r.Helper()
 	r.run(path, "--watch")
 	r.load()
-	pids, opened := r.replicas(), 0
-	opened, _ = r.connections()
+	pids, opened := r.life()
 	for round := 1; round <= 3; round++ {
 		change(round, r.config("", "", fmt.Sprintf("    methods: {get: {timeout: %ds}}\n", round)))
 		peertest.Eventually(r.T, "the change is taken over", func() bool { return r.timeout("get") == float64(round) })
