@@ -5,6 +5,7 @@ package faults
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -114,6 +115,19 @@ func (r *reloading) snapshot() (s status.Snapshot) {
 	defer answer.Body.Close()
 	_ = json.NewDecoder(answer.Body).Decode(&s)
 	return s
+}
+
+// metric reports whether /metrics has a line that begins so.
+func (r *reloading) metric(line string) bool {
+	r.Helper()
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Get("http://" + r.admin + "/metrics")
+	if err != nil {
+		r.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	return err == nil && strings.Contains(string(text), "\n"+line)
 }
 
 // replicas returns the processes of the replicas, by their names.
@@ -465,6 +479,9 @@ func (r *reloading) stale(place string, broken func(), repaired func()) {
 	if !slices.Equal(s.Config.Stale, []string{"Growing"}) || r.timeout("sleep") != 20 {
 		r.Errorf("stale: %v, timeout %v", s.Config.Stale, r.timeout("sleep"))
 	}
+	if !r.metric(`thriftloom_config_stale{service="Growing"} 1`) {
+		r.Error("the metric does not say that it is stale")
+	}
 	if other := s.Services[slices.IndexFunc(s.Services, func(x status.Service) bool { return x.Name == "Other" })]; other.Methods[0].TimeoutSeconds != 9 {
 		r.Errorf("the other service has a timeout of %v", other.Methods[0].TimeoutSeconds)
 	}
@@ -473,7 +490,7 @@ func (r *reloading) stale(place string, broken func(), repaired func()) {
 	if code, out := r.reload(); code != 0 {
 		r.Errorf("reload of what is repaired: exit %d, %s", code, out)
 	}
-	if s := r.snapshot(); len(s.Config.Stale) != 0 || r.timeout("sleep") != 8 {
+	if s := r.snapshot(); len(s.Config.Stale) != 0 || r.metric("thriftloom_config_stale{") || r.timeout("sleep") != 8 {
 		r.Errorf("after the repair: stale %v, timeout %v", s.Config.Stale, r.timeout("sleep"))
 	}
 	r.more()
