@@ -147,6 +147,7 @@ func (a *app) open(ctx context.Context, cfg *gateway.Config, r *running, o upOpt
 	limitMemory(cfg, a.env)
 	r.gateway = gateway.New(cfg, gateway.Options{
 		Version: readVersion().Version, Env: a.env, Log: r.log, Output: r.stderr, Sockets: r.place.sockets,
+		Replicas: r.place.replicas(),
 	})
 	if err = r.gateway.Start(); err != nil {
 		closeSites(r.sites)
