@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/thriftloom/thriftloom/gateway/handover"
 	"github.com/thriftloom/thriftloom/gateway/status"
 	"github.com/thriftloom/thriftloom/layer/observe"
 	"github.com/thriftloom/thriftloom/netio"
@@ -28,6 +29,8 @@ type Options struct {
 	Sockets *Sockets                    // that another process has opened; nil: there are none
 	// Reloaded gets the config that a reload has taken over, before Reload returns. It may be nil.
 	Reloaded func(*Config)
+	// Replicas are those of the gateway whose place is taken. Those that the config wants with `adopt` go on; New owns them.
+	Replicas []handover.Replica
 }
 
 // Gateway runs what a config names. Make one with New, then Run it. Its methods are safe for concurrent use.
@@ -98,6 +101,7 @@ var ErrCutShort = errors.New("calls were cut short: drain.timeout is over")
 func (g *Gateway) Start() error {
 	g.changing.Lock()
 	defer g.changing.Unlock()
+	defer g.leaveReplicas()
 	if err := g.apply(g.current.Load().config, stale{}); err != nil {
 		g.closeAll()
 		return err

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/thriftloom/thriftloom/gateway/handover"
+	"github.com/thriftloom/thriftloom/scale/process"
 	"github.com/thriftloom/thriftloom/server"
 	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
@@ -24,7 +25,7 @@ type Giver interface {
 var errHandingOver = errors.New("another process is taking this gateway's place: it changes no more")
 
 // Offer returns what another process can take over, and keeps all of it as it is until HandOver or Keep. The files of unix sockets are the
-// other process's from here on: should this one have to end, they stay.
+// other process's from here on: should this one have to end, they stay. The caller closes o.Replicas when they are sent.
 func (g *Gateway) Offer() (o handover.Offer, err error) {
 	g.changing.Lock()
 	defer g.changing.Unlock()
@@ -38,6 +39,7 @@ func (g *Gateway) Offer() (o handover.Offer, err error) {
 			l.gate.Own(false)
 		}
 	}
+	o.Replicas = g.replicas()
 	return o, nil
 }
 
@@ -73,6 +75,7 @@ func (g *Gateway) HandOver(ctx context.Context, to Giver, took handover.Taken) e
 		}
 	}
 	all.Wait()
+	g.eachSet(func(set *process.Set) { set.Give(took.Replicas) })
 	if err := s.end(); err != nil {
 		if ctx.Err() == nil { // else Run is draining
 			g.serveOn(listeners)
@@ -89,6 +92,7 @@ func (g *Gateway) HandOver(ctx context.Context, to Giver, took handover.Taken) e
 // serveOn undoes what HandOver has begun.
 func (g *Gateway) serveOn(listeners map[string]*listener) {
 	g.yield(false)
+	g.eachSet((*process.Set).Own)
 	for _, l := range listeners {
 		l.gate.Open()
 	}
@@ -162,6 +166,7 @@ func (g *Gateway) Taken() (t handover.Taken) {
 	for id := range g.current.Load().listeners {
 		t.Listeners = append(t.Listeners, id)
 	}
+	t.Replicas = g.adopted()
 	return t
 }
 
@@ -184,6 +189,7 @@ func (g *Gateway) Own() {
 	for _, l := range g.current.Load().listeners {
 		l.gate.Own(true)
 	}
+	g.eachSet((*process.Set).Own)
 }
 
 // Take goes on with a caller's connection of the gateway before this one. Where it cannot, the connection is closed.

@@ -318,7 +318,7 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 func (l *loader) run(node *yaml.Node, path string, r *Run) *process.Config {
 	c := &process.Config{
 		Command: r.Command, Replicas: r.Replicas.N, Dir: l.abs(r.Dir), Env: r.Env, User: r.User,
-		StopTimeout: r.StopTimeout, StartTimeout: r.StartTimeout,
+		StopTimeout: r.StopTimeout, StartTimeout: r.StartTimeout, Adopt: r.Adopt,
 	}
 	if c.Dir == "" {
 		c.Dir = l.dir

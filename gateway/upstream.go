@@ -115,7 +115,7 @@ func (g *Gateway) startUpstream(p upstreamPlan, before *upstream) (*upstream, er
 	}
 	set, err := process.New(*p.run, process.Options{
 		Name: p.name, State: p.state, Output: g.opts.Output, Log: g.log, DrainTimeout: p.drainTime,
-		Probe: u.probe,
+		Probe: u.probe, Adopt: g.adopt(&p),
 		OnEndpoints: func(endpoints []rpc.Endpoint) {
 			u.cluster.Update(endpoints)
 			if len(endpoints) > 0 {

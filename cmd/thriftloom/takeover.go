@@ -111,7 +111,8 @@ func (r *running) handOver(ctx context.Context, to *handover.Giver) (replaced bo
 	}
 	log.Info("another process takes over")
 	took, err := to.Offer(ctx, offer)
-	if ctx.Err() != nil { // this one drains: what it has offered is the other's
+	(&handover.Offer{Replicas: offer.Replicas}).Close() // copies
+	if ctx.Err() != nil {                               // this one drains: what it has offered is the other's
 		_ = to.End(context.WithoutCancel(ctx))
 		return true
 	}
