@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// planned is every case of the six groups. Where the plan names several in one, each stands for itself: a FIN and a RST at each of six
+// planned is every case of every group. Where the plan names several in one, each stands for itself: a FIN and a RST at each of six
 // moments, a unix socket that is gone and one that is recreated.
 var planned = map[string][]string{
 	"Connect": {
@@ -39,6 +39,12 @@ var planned = map[string][]string{
 		"thriftpy2.contrib.gunicorn", "http", "limits of the servers themselves", "never more connections than slots",
 		"64 at once on aio", "64 at once on tornado", "64 at once on gunicorn_thrift gevent", "64 at once on gunicorn async",
 		"gunicorn reloads", "gunicorn max_requests", "early closes are learned", "restarts teach nothing",
+	},
+	"Reload": {
+		"policy under load", "learned state", "IDL method added", "IDL field added", "IDL method removed", "IDL broken", "section broken",
+		"included file broken", "included file gone", "shared upstream broken", "overlay broken", "listener added and removed",
+		"wire broken by an IDL", "watch symlink swap", "watch editor rename", "watch folder replaced", "watch file that never rests",
+		"watch broken IDL repaired", "secret of a file",
 	},
 }
 
