@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/thriftloom/thriftloom/internal/peertest"
+	"github.com/thriftloom/thriftloom/transport"
 )
 
 // served is a kind of server as a test starts it, and as the config names it.
@@ -203,5 +204,23 @@ func judge(t *testing.T, seen []peertest.Connection) {
 	t.Logf("%d connections, the longest %.2fs; %d ended by the server, %d open", len(seen), longest.Seconds(), byServer, open)
 	if 10*byServer > len(seen) || open > 0 { // a machine that is busy elsewhere may be late for one
 		t.Errorf("of %d connections the server ended %d, and %d are open", len(seen), byServer, open)
+	}
+}
+
+// Callers that know nothing of the server's kind get every answer that ThriftPy's own threaded server gives them: every case of client.py,
+// oneways, exceptions and handlers that fail among them.
+func TestEveryCaseBehindEveryKind(t *testing.T) {
+	peertest.Require(t)
+	for _, k := range everyKind {
+		t.Run(k.name, func(t *testing.T) {
+			t.Parallel()
+			s := k.kind.Serve(t, peertest.FreePort(t), append(k.flags, "--record", filepath.Join(t.TempDir(), "record"))...)
+			listen := peertest.FreePort(t)
+			g := peertest.StartGateway(t, config(listen, fmt.Sprintf(
+				"unknown_methods: refuse, upstream: {endpoints: [%q], slots: %d, server: %s}", s.Address, k.slots, k.server)))
+			g.AwaitReady(t, "")
+			peertest.ThriftPy2.Call(t, transport.Buffered, peertest.CrashException, listen)
+			peertest.Eventually(t, "no slot is taken any more", func() bool { return g.Snapshot().Clusters[0].Endpoints[0].InFlight == 0 })
+		})
 	}
 }
