@@ -5,7 +5,6 @@
 package cluster
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -61,9 +60,9 @@ type Cluster struct {
 	picker    *balance.Slots
 	nodes     map[*balance.Node]*node
 	leaving   map[*node]bool // removed, and still at work
-	waiting   list.List      // of *waiter, the oldest first
-	reaper    *time.Timer    // closes connections that are free for too long; nil while there are none
-	reapsAt   time.Time      // when it does
+	waiting   turns
+	reaper    *time.Timer // closes connections that are free for too long; nil while there are none
+	reapsAt   time.Time   // when it does
 	closed    bool
 	yielding  bool           // no connection is kept without a call
 	endpoints []rpc.Endpoint // as Update was given them

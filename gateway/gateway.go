@@ -27,6 +27,8 @@ type Options struct {
 	Log     *slog.Logger                // nil: slog.Default()
 	Output  io.Writer                   // gets the replicas' lines; nil: nobody does
 	Sockets *Sockets                    // that another process has opened; nil: there are none
+	// Reloaded gets the config that a reload has taken over, before Reload returns. It may be nil.
+	Reloaded func(*Config)
 	// Replicas are those of the gateway whose place is taken. Those that the config wants with `adopt` go on; New owns them.
 	Replicas []handover.Replica
 }
@@ -42,6 +44,7 @@ type Gateway struct {
 	calls    *observe.Metrics
 	stats    *observe.Stats
 	started  time.Time
+	began    *Config         // the first one: what only a start takes over is as it says
 	life     context.Context // ends when everything is to end
 	end      context.CancelFunc
 
@@ -80,6 +83,7 @@ func New(cfg *Config, opts Options) *Gateway {
 	g := &Gateway{
 		opts: opts, log: opts.Log, engine: netio.NewPortable(), registry: prometheus.NewRegistry(), stats: observe.NewStats(),
 		budget: netio.NewBudget(int64(cfg.MaxBufferedBytes)), drain: make(chan struct{}), replaced: make(chan error, 1), started: time.Now(),
+		began: cfg,
 	}
 	g.life, g.end = context.WithCancel(context.Background())
 	g.calls = observe.NewMetrics(g.registry)

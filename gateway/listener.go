@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/thriftloom/thriftloom/internal/strictyaml"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/server"
 	"github.com/thriftloom/thriftloom/wire"
@@ -22,6 +23,9 @@ type listenerPlan struct {
 	services       []string // labels
 	fallback       string   // label of the service that gets bare names which fit several
 	maxConnections int
+	maxPerCaller   int
+	stallTimeout   time.Duration
+	where          strictyaml.Mistake // its place, without a text
 }
 
 // id is what a listener is known by across reloads and from one process to the next.
@@ -43,6 +47,15 @@ type listener struct {
 	routes atomic.Pointer[routes]
 	stop   context.CancelFunc
 	done   chan struct{}
+	began  listenerLimits
+}
+
+// listenerLimits are what a listener takes from the config when it is opened, and not again.
+type listenerLimits struct {
+	messageBytes   strictyaml.Bytes
+	maxConnections int
+	maxPerCaller   int
+	stallTimeout   time.Duration
 }
 
 // bind opens the addresses that are not open yet, and returns the sockets by the listener's id. On an error none stays open.
@@ -93,10 +106,13 @@ func (g *Gateway) serve(plans []listenerPlan, bound map[string]*Gate, targets ma
 func (g *Gateway) startListener(p listenerPlan, socket *Gate, r *routes, st *state) *listener {
 	ctx, cancel := context.WithCancel(g.life)
 	l := &listener{gate: socket, stop: cancel, done: make(chan struct{})}
+	l.began = listenerLimits{st.config.MaxMessageBytes, p.maxConnections, p.maxPerCaller, p.stallTimeout}
 	l.routes.Store(r)
 	l.server = server.New(server.Config{
 		Limits:         wire.Limits{MessageBytes: int(st.config.MaxMessageBytes)},
 		MaxConnections: p.maxConnections,
+		MaxPerCaller:   p.maxPerCaller,
+		StallTimeout:   p.stallTimeout,
 		Budget:         g.budget,
 		Engine:         g.engine,
 		Route: func(head *wire.Head, call *rpc.Call) (rpc.Handler, *rpc.Error) {

@@ -74,6 +74,7 @@ type running struct {
 	env      func(string) (string, bool)
 	stderr   *lockedWriter
 	log      *slog.Logger
+	level    slog.LevelVar
 	drain    context.CancelFunc
 	manager  systemd.Environment
 	waits    bool          // callers wait in the service manager's sockets until the gateway is ready
@@ -87,11 +88,8 @@ func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, o upOptions) er
 	cfg := loaded.Config
 	r := &running{env: a.env, stderr: &lockedWriter{w: a.stderr}, manager: systemd.Take(), started: make(chan struct{}), kill: make(chan struct{})}
 	a.printWarnings(r.stderr, loaded)
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(cfg.Logs.Level)); err != nil {
-		return err
-	}
-	r.log = slog.New(slog.NewJSONHandler(r.stderr, &slog.HandlerOptions{Level: level}))
+	r.obeyConfig(cfg)
+	r.log = slog.New(slog.NewJSONHandler(r.stderr, &slog.HandlerOptions{Level: &r.level}))
 
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -166,15 +164,23 @@ func (a *app) open(ctx context.Context, cfg *gateway.Config, r *running, o upOpt
 	if r.waits {
 		r.place.sockets.Shut = true // behind the sites, which say that it is not ready
 	}
-	limitMemory(cfg, a.env)
 	r.gateway = gateway.New(cfg, gateway.Options{
-		Version: readVersion().Version, Env: a.env, Log: r.log, Output: r.stderr, Sockets: r.place.sockets,
+		Version: readVersion().Version, Env: a.env, Log: r.log, Output: r.stderr, Sockets: r.place.sockets, Reloaded: r.obeyConfig,
 		Replicas: r.place.replicas(),
 	})
 	if err = r.gateway.Start(); err != nil {
 		closeSites(r.sites)
 	}
 	return err
+}
+
+// obeyConfig does what a config says of the process, at the start and after each reload, whoever asked for it.
+func (r *running) obeyConfig(cfg *gateway.Config) {
+	var level slog.Level
+	if level.UnmarshalText([]byte(cfg.Logs.Level)) == nil { // it has been checked
+		r.level.Set(level)
+	}
+	limitMemory(cfg, r.env)
 }
 
 // wait returns when the gateway has ended; after a second signal soon, whatever it does.
@@ -240,9 +246,11 @@ func (r *running) reload(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	limitMemory(r.gateway.Config(), r.env)
 	for _, m := range result.Mistakes {
 		fmt.Fprintln(r.stderr, m)
+	}
+	for _, w := range result.Warnings {
+		fmt.Fprintln(r.stderr, "warning:", w)
 	}
 }
 

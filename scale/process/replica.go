@@ -91,8 +91,9 @@ func (r *replica) live(ctx, leaving context.Context) (l life, why string) {
 		return l, "start: " + err.Error()
 	}
 	defer r.done(p)
+	limit := r.set.timeouts.Load().Start
 	if !runs { // else it has answered before
-		err = r.answers(leaving, p)
+		err = r.answers(leaving, p, limit)
 	}
 	if err == nil {
 		l.ready = r.serve(ctx, leaving, p)
@@ -109,8 +110,8 @@ func (r *replica) live(ctx, leaving context.Context) (l life, why string) {
 		return l, "another gateway has it"
 	}
 	r.change(func(s *Replica) { s.State = Stopping })
-	r.end(p, r.set.cfg.StopTimeout)
-	return l, fmt.Sprintf("did not answer within %s: %v", r.set.cfg.StartTimeout, err)
+	r.end(p, r.set.timeouts.Load().Stop)
+	return l, fmt.Sprintf("did not answer within %s: %v", limit, err)
 }
 
 // begin returns the process that runs already, or starts one.
@@ -205,9 +206,9 @@ func (r *replica) awaitBack(leaving context.Context) bool {
 	}
 }
 
-// answers waits until the replica answers, and returns why it does not: the last attempt's error, or that its process has ended.
-func (r *replica) answers(leaving context.Context, p process) error {
-	ctx, cancel := context.WithTimeout(leaving, r.set.cfg.StartTimeout)
+// answers waits until the replica answers, for limit at most, and returns why it does not: the last attempt's error, or that its process has ended.
+func (r *replica) answers(leaving context.Context, p process, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(leaving, limit)
 	defer cancel()
 	answer := make(chan error, 1)
 	go func() { answer <- r.probe(ctx) }()
@@ -264,7 +265,7 @@ func (r *replica) drain(ctx context.Context, p process) {
 	if r.set.opts.Drain == nil || ctx.Err() != nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.set.opts.DrainTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.set.timeouts.Load().Drain)
 	defer cancel()
 	drained := make(chan struct{})
 	go func() {

@@ -22,10 +22,11 @@ type Set struct {
 	at   addresses
 	logs string // the folder of log files
 
-	ran     atomic.Bool
-	changed chan struct{} // the target, or which replicas exist; holds one
-	output  sync.Mutex    // that of opts.Output
-	publish sync.Mutex    // held around OnEndpoints, so that the sets come in order
+	timeouts atomic.Pointer[Timeouts]
+	ran      atomic.Bool
+	changed  chan struct{} // the target, or which replicas exist; holds one
+	output   sync.Mutex    // that of opts.Output
+	publish  sync.Mutex    // held around OnEndpoints, so that the sets come in order
 
 	mu       sync.Mutex // guards what follows, and the state of the replicas
 	target   int
@@ -52,15 +53,12 @@ func New(cfg Config, opts Options) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("run: %w", err)
 	}
-	if opts.DrainTimeout == 0 {
-		opts.DrainTimeout = DefaultDrainTimeout
-	}
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
 	opts.Log = opts.Log.With("service", opts.Name)
 	s := &Set{
-		cfg:      cfg.withDefaults(),
+		cfg:      cfg,
 		opts:     opts,
 		at:       addresses{name: opts.Name, run: filepath.Join(state, "run"), user: user, socket: cfg.mentions("{socket}")},
 		logs:     filepath.Join(state, "log"),
@@ -69,6 +67,7 @@ func New(cfg Config, opts Options) (*Set, error) {
 		replicas: map[int]*replica{},
 		adopted:  map[int]*started{},
 	}
+	s.SetTimeouts(Timeouts{Start: cfg.StartTimeout, Stop: cfg.StopTimeout, Drain: opts.DrainTimeout})
 	s.adopt(opts.Adopt)
 	return s, nil
 }
@@ -140,6 +139,12 @@ func (s *Set) Scale(n int) {
 	s.target = min(max(n, 0), MaxReplicas)
 	s.mu.Unlock()
 	s.wake()
+}
+
+// SetTimeouts changes what bounds starting and ending, of replicas that run as well. What has begun ends within the bound that it had.
+func (s *Set) SetTimeouts(t Timeouts) {
+	t = t.withDefaults()
+	s.timeouts.Store(&t)
 }
 
 func (s *Set) wake() {
