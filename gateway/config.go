@@ -251,6 +251,9 @@ type Run struct {
 	Env map[string]string `yaml:"env"`
 	// User is the user as whom they run, which only root may set. Default the gateway's.
 	User string `yaml:"user"`
+	// Adopt keeps the replicas running while another process of the gateway takes this one's place, instead of starting new ones. Linux
+	// only. Default false.
+	Adopt bool `yaml:"adopt"`
 	// StopTimeout is how long one may take to end after SIGTERM before it is killed; 0 kills at once. Default 10s; 0 to 10m.
 	StopTimeout time.Duration `yaml:"stop_timeout" max:"10m"`
 	// StartTimeout is how long one may take until it answers; past it, it is started anew. Default 10s; 100ms to 10m.

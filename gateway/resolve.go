@@ -317,7 +317,7 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 func (l *loader) run(node *yaml.Node, path string, r *Run) *process.Config {
 	c := &process.Config{
 		Command: r.Command, Replicas: r.Replicas.N, Dir: l.abs(r.Dir), Env: r.Env, User: r.User,
-		StopTimeout: r.StopTimeout, StartTimeout: r.StartTimeout,
+		StopTimeout: r.StopTimeout, StartTimeout: r.StartTimeout, Adopt: r.Adopt,
 	}
 	if c.Dir == "" {
 		c.Dir = l.dir
@@ -388,6 +388,7 @@ func (l *loader) listener(ln Listener, key string, services []string) listenerPl
 	return listenerPlan{
 		key: key, address: address, services: services, fallback: ln.Default,
 		maxConnections: ln.MaxConnections, maxPerCaller: ln.MaxPerCaller, stallTimeout: ln.StallTimeout,
+		where: strictyaml.Mistake{File: l.File, Line: node.Line, Col: node.Column, Key: key},
 	}
 }
 
