@@ -66,6 +66,10 @@ func (c *Call) Remaining(now time.Time) (d time.Duration, ok bool) {
 type Caller struct {
 	Name    string // TLS identity, header or tracking app id; "" if the caller did not say
 	Address string // of the peer's socket
+	// Identities are what the caller's certificate, which has been verified, says that it is: URIs (a SPIFFE id is one), then host names,
+	// or the subject's common name where it has neither. The first is Name. nil without a certificate: what a caller merely says of
+	// itself never stands here.
+	Identities []string
 }
 
 // Reply is an answer: a result, or an exception that the IDL declares.

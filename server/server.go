@@ -135,6 +135,10 @@ func (s *Server) start(ctx context.Context, nc net.Conn, engine netio.Engine) {
 	s.accepted.Add(1)
 	engine.Start(nc, s.options, func(n netio.Conn) netio.Receiver {
 		c := newConn(ctx, s, n)
+		c.caller.Identities = identities(nc)
+		if len(c.caller.Identities) > 0 {
+			c.caller.Name = c.caller.Identities[0]
+		}
 		s.mu.Lock()
 		s.conns[c] = struct{}{}
 		draining := s.draining
