@@ -3,7 +3,6 @@
 package keyring
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -12,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -245,16 +243,4 @@ func Names(c *x509.Certificate) (names []string) {
 		names = []string{c.Subject.CommonName}
 	}
 	return names[:min(len(names), maxNames)]
-}
-
-// Exposed reports whether a file of secrets can be read by everybody on the machine.
-func Exposed(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o004 != 0
-}
-
-// HasKey reports whether a PEM file holds a private key.
-func HasKey(path string) bool {
-	text, err := readFile(path)
-	return err == nil && bytes.Contains(text, []byte("PRIVATE KEY-----"))
 }
