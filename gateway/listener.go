@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/thriftloom/thriftloom/internal/keyring"
 	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/server"
@@ -25,6 +27,7 @@ type listenerPlan struct {
 	services       []string // labels
 	fallback       string   // label of the service that gets bare names which fit several
 	maxConnections int
+	tls            *tlsPlan // nil: none
 }
 
 // id is what a listener is known by across reloads: its address, or its place in the config where the system chooses the port.
@@ -40,6 +43,7 @@ type listener struct {
 	plan   atomic.Pointer[listenerPlan]
 	bound  net.Addr
 	server *server.Server
+	keys   atomic.Pointer[keyring.Source] // of TLS; nil: it is not spoken
 	routes atomic.Pointer[routes]
 	stop   context.CancelFunc
 	done   chan struct{}
@@ -83,6 +87,7 @@ func (g *Gateway) serve(plans []listenerPlan, bound map[string]net.Listener, tar
 			l = g.startListener(p, bound[p.id()], r, st)
 		}
 		l.plan.Store(&p)
+		l.keys.Store(st.keys.source(p.tls))
 		l.routes.Store(r)
 		listeners[p.id()] = l
 	}
@@ -94,6 +99,7 @@ func (g *Gateway) startListener(p listenerPlan, socket net.Listener, r *routes, 
 	ctx, cancel := context.WithCancel(g.life)
 	l := &listener{bound: socket.Addr(), stop: cancel, done: make(chan struct{})}
 	l.routes.Store(r)
+	l.keys.Store(st.keys.source(p.tls))
 	l.server = server.New(server.Config{
 		Limits:         wire.Limits{MessageBytes: int(st.config.MaxMessageBytes)},
 		MaxConnections: p.maxConnections,
@@ -102,8 +108,19 @@ func (g *Gateway) startListener(p listenerPlan, socket net.Listener, r *routes, 
 		Route: func(head *wire.Head, call *rpc.Call) (rpc.Handler, *rpc.Error) {
 			return l.routes.Load().route(head, call)
 		},
-		OnMalformed: g.metrics.malformed,
+		OnMalformed: func(reason wire.Reason, err error) { g.malformed(p.address, reason, err) },
 		Crash:       g.closesOnCrash,
+	})
+	socket = netio.NewTLSListener(socket, netio.TLSOptions{
+		Config: func() *tls.Config {
+			if keys := l.keys.Load(); keys != nil {
+				return keys.Server()
+			}
+			return nil
+		},
+		OnFailure: func(from net.Addr, why netio.HandshakeFailure, err error) {
+			g.handshakeFailed(p.address, from, why, err)
+		},
 	})
 	go func() {
 		defer close(l.done)
