@@ -66,6 +66,13 @@ type Listener struct {
 	TLS ServerTLS `yaml:"tls"`
 	// MaxConnections bounds the callers' connections. Default 10000; 1 to 1,000,000.
 	MaxConnections int `yaml:"max_connections" min:"1" max:"1000000"`
+	// MaxPerCaller bounds the connections of one caller's address: an IPv4 address, or the /64 network of an IPv6 address. Default seven
+	// eighths of max_connections, for callers on other machines: here all have the same; 1 to 1,000,000.
+	MaxPerCaller int `yaml:"max_connections_per_caller" min:"1" max:"1000000"`
+	// StallTimeout bounds how long a caller may take in mid-message: a request that began has to come whole within it, and a second more
+	// for each 64 KiB; and some of what waits to be written to the caller has to be taken within it. Between messages a connection may
+	// be idle for ever. Default 60s; 1s to 1h.
+	StallTimeout time.Duration `yaml:"stall_timeout" min:"1s" max:"1h"`
 	// Services are the labels of the services that are served here. Default all.
 	Services []string `yaml:"services"`
 	// Default is the label of the service that gets a bare method name which fits two.
@@ -272,6 +279,9 @@ type Run struct {
 	Env map[string]string `yaml:"env"`
 	// User is the user as whom they run, which only root may set. Default the gateway's.
 	User string `yaml:"user"`
+	// Adopt keeps the replicas running while another process of the gateway takes this one's place, instead of starting new ones. Linux
+	// only. Default false.
+	Adopt bool `yaml:"adopt"`
 	// StopTimeout is how long one may take to end after SIGTERM before it is killed; 0 kills at once. Default 10s; 0 to 10m.
 	StopTimeout time.Duration `yaml:"stop_timeout" max:"10m"`
 	// StartTimeout is how long one may take until it answers; past it, it is started anew. Default 10s; 100ms to 10m.

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/thriftloom/thriftloom/gateway/handover"
 	"github.com/thriftloom/thriftloom/gateway/status"
 	"github.com/thriftloom/thriftloom/layer/observe"
 	"github.com/thriftloom/thriftloom/netio"
@@ -25,6 +26,11 @@ type Options struct {
 	Env     func(string) (string, bool) // for ${VAR} in the config; nil: none are set
 	Log     *slog.Logger                // nil: slog.Default()
 	Output  io.Writer                   // gets the replicas' lines; nil: nobody does
+	Sockets *Sockets                    // that another process has opened; nil: there are none
+	// Reloaded gets the config that a reload has taken over, before Reload returns. It may be nil.
+	Reloaded func(*Config)
+	// Replicas are those of the gateway whose place is taken. Those that the config wants with `adopt` go on; New owns them.
+	Replicas []handover.Replica
 }
 
 // Gateway runs what a config names. Make one with New, then Run it. Its methods are safe for concurrent use.
@@ -39,6 +45,7 @@ type Gateway struct {
 	stats    *observe.Stats
 	quiet    quieter
 	started  time.Time
+	began    *Config         // the first one: what only a start takes over is as it says
 	life     context.Context // ends when everything is to end
 	end      context.CancelFunc
 
@@ -50,6 +57,8 @@ type Gateway struct {
 	newest   atomic.Pointer[Resolved] // of the last attempt to read the config
 	whole    atomic.Pointer[Resolved] // of the last one without a mistake
 	draining atomic.Bool
+	handing  atomic.Bool   // another process is taking over
+	replaced chan error    // gets what came of the drain when another process has taken over
 	drain    chan struct{} // closed when Drain was asked for
 	once     sync.Once
 }
@@ -75,7 +84,8 @@ func New(cfg *Config, opts Options) *Gateway {
 	}
 	g := &Gateway{
 		opts: opts, log: opts.Log, engine: netio.NewPortable(), registry: prometheus.NewRegistry(), stats: observe.NewStats(),
-		budget: netio.NewBudget(int64(cfg.MaxBufferedBytes)), drain: make(chan struct{}), started: time.Now(),
+		budget: netio.NewBudget(int64(cfg.MaxBufferedBytes)), drain: make(chan struct{}), replaced: make(chan error, 1), started: time.Now(),
+		began: cfg,
 	}
 	g.life, g.end = context.WithCancel(context.Background())
 	g.calls = observe.NewMetrics(g.registry)
@@ -93,6 +103,7 @@ var ErrCutShort = errors.New("calls were cut short: drain.timeout is over")
 func (g *Gateway) Start() error {
 	g.changing.Lock()
 	defer g.changing.Unlock()
+	defer g.leaveReplicas()
 	if err := g.apply(g.current.Load().config, stale{}); err != nil {
 		g.closeAll()
 		return err
@@ -100,7 +111,7 @@ func (g *Gateway) Start() error {
 	return nil
 }
 
-// Run serves until ctx ends or Drain is called, then drains: not ready; accept for drain.delay; answer what was read whole within
+// Run serves until HandOver is through, which has drained what was left, or until ctx ends or Drain is called, then drains: not ready; accept for drain.delay; answer what was read whole within
 // drain.timeout; end the replicas. It returns when everything has ended, with ErrCutShort where calls were lost. kill, when closed, cuts
 // the drain short.
 func (g *Gateway) Run(ctx context.Context, kill <-chan struct{}) error {
@@ -113,6 +124,12 @@ func (g *Gateway) Run(ctx context.Context, kill <-chan struct{}) error {
 	select {
 	case <-ctx.Done():
 	case <-g.drain:
+	case err := <-g.replaced:
+		g.changing.Lock()
+		defer g.changing.Unlock()
+		g.closeAll()
+		<-engineDone
+		return err
 	}
 	g.draining.Store(true)
 	g.log.Info("draining")
@@ -221,6 +238,9 @@ func (g *Gateway) Unscale(label string) (int, error) {
 const maxReplicas = 1000
 
 func (g *Gateway) scalable(label string) (*upstream, error) {
+	if g.handing.Load() {
+		return nil, errHandingOver
+	}
 	st := g.current.Load()
 	p, ok := st.plans[label]
 	if !ok {

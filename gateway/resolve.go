@@ -320,7 +320,7 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 func (l *loader) run(node *yaml.Node, path string, r *Run) *process.Config {
 	c := &process.Config{
 		Command: r.Command, Replicas: r.Replicas.N, Dir: l.abs(r.Dir), Env: r.Env, User: r.User,
-		StopTimeout: r.StopTimeout, StartTimeout: r.StartTimeout,
+		StopTimeout: r.StopTimeout, StartTimeout: r.StartTimeout, Adopt: r.Adopt,
 	}
 	if c.Dir == "" {
 		c.Dir = l.dir
@@ -389,7 +389,9 @@ func (l *loader) listener(ln Listener, key string, services []string) listenerPl
 	}
 	l.opens(node, key, address)
 	return listenerPlan{
-		key: key, address: address, services: services, fallback: ln.Default, maxConnections: ln.MaxConnections, tls: l.serverTLS(&ln.TLS),
+		key: key, address: address, services: services, fallback: ln.Default,
+		maxConnections: ln.MaxConnections, maxPerCaller: ln.MaxPerCaller, stallTimeout: ln.StallTimeout, tls: l.serverTLS(&ln.TLS),
+		where: strictyaml.Mistake{File: l.File, Line: node.Line, Col: node.Column, Key: key},
 	}
 }
 

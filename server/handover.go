@@ -117,9 +117,18 @@ func (c *conn) leave() (h Handed, ok bool) {
 	if c.gone || c.closing { // it ends by itself
 		return h, false
 	}
+	if !c.receiving && c.shedding { // the rest of a refused request is read first
+		c.resume()
+		return h, false
+	}
 	if !c.leaving {
 		c.leaving = true
 		c.net.Pause()
+	}
+	if c.shedding { // its rest means nothing to who has not seen its beginning; the caller has its answer
+		c.closing, c.left = true, 0
+		c.settle()
+		return h, false
 	}
 	if c.receiving || len(c.order) > 0 || c.server.cfg.Ordered && c.inflight > 0 {
 		return h, false
@@ -129,6 +138,7 @@ func (c *conn) leave() (h Handed, ok bool) {
 		return h, false
 	}
 	c.gone = true
+	c.arrival.stop()
 	c.cancel(errHanded)
 	c.server.closed(c)
 	return Handed{Conn: nc, Wire: c.split.Wire(), Rest: rest}, true
@@ -138,6 +148,10 @@ func (c *conn) leave() (h Handed, ok bool) {
 func (c *conn) stay() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.resume()
+}
+
+func (c *conn) resume() {
 	if c.leaving && !c.gone {
 		c.leaving = false
 		if !c.full {
