@@ -31,6 +31,14 @@ type ReloadResult struct {
 // g.changing is held.
 func (g *Gateway) apply(cfg *Config, stale stale) error {
 	was, next := g.current.Load(), g.plan(cfg, stale)
+	keys, err := g.openKeys(&next, was.keys)
+	if err != nil {
+		return err
+	}
+	for i := range next.upstreams {
+		u := &next.upstreams[i]
+		u.cluster.Dialer = u.tls.dialer(keys.source(u.tls))
+	}
 	bound, err := g.bind(next.listeners, was.listeners)
 	if err != nil {
 		return err
@@ -43,7 +51,7 @@ func (g *Gateway) apply(cfg *Config, stale stale) error {
 		return err
 	}
 	g.budget.Resize(int64(cfg.MaxBufferedBytes))
-	st := &state{config: cfg, hash: next.hash, loaded: time.Now(), stale: stale.services, plans: map[string]servicePlan{}, upstreams: upstreams}
+	st := &state{config: cfg, hash: next.hash, loaded: time.Now(), stale: stale.services, plans: map[string]servicePlan{}, upstreams: upstreams, keys: keys}
 	targets := map[string]*target{}
 	sinks := []observe.Sink{g.calls, g.stats, observe.NewAccessLog(g.log, next.sample)}
 	for _, p := range next.services {
@@ -133,7 +141,7 @@ func (g *Gateway) reload(force bool) (*ReloadResult, error) {
 		return nil, errDraining
 	}
 	was := g.current.Load()
-	l := Load(was.config.Resolved.Path, g.opts.Env)
+	l := load(was.config.Resolved.Path, g.opts.Env, was.keys.holds)
 	g.read(l)
 	var mistakes []string
 	for _, m := range l.Mistakes {
@@ -203,10 +211,14 @@ func lostMethods(was map[string]servicePlan, next []servicePlan, stale []string)
 	return all
 }
 
-// hashFiles names a version of the config: by its file and all IDLs.
-func hashFiles(paths []string) string {
+// hashFiles names a version of the config: by its files and all IDLs. Secrets are left out: they change without it, and nothing that is
+// shown is made of them.
+func hashFiles(paths, secrets []string) string {
 	h := sha256.New()
 	for _, p := range paths {
+		if slices.Contains(secrets, p) {
+			continue
+		}
 		data, err := os.ReadFile(p)
 		fmt.Fprintf(h, "%s %d %v\n", p, len(data), err)
 		h.Write(data)
