@@ -15,12 +15,25 @@ type node struct {
 	*balance.Node
 	cluster  *Cluster
 	free     []*link       // connections without a call, the last used at the end
-	quiet    chan struct{} // once removed: closed when no call is in flight
+	limit    int           // slots that others leave to this cluster, where it is Leased
+	quiet    chan struct{} // once removed: closed when no call is in flight and no connection open
 	calls    int64
 	failures int64
 	zombies  int // slots whose caller has its answer, or has gone, while the peer is still at work
 	lastErr  rpc.Outcome
 	latency  quantile.Sketch // of attempts that were answered
+}
+
+// open returns how many connections there are, or may be: those that are being made and those that are not quite closed count.
+func (n *node) open() int { return n.InFlight + len(n.free) + n.Closing }
+
+// takeFree takes up to k free connections out, those first that were used longest ago. They count until closeAll has closed them.
+func (n *node) takeFree(k int) []*link {
+	k = max(0, min(k, len(n.free)))
+	out := n.free[:k:k]
+	n.free = n.free[k:]
+	n.Closing += k
+	return out
 }
 
 func (n *node) count(o rpc.Outcome) {
@@ -74,16 +87,14 @@ func (c *Cluster) pick(call *rpc.Call, now time.Time) (g grant, err error) {
 		return grant{}, err
 	}
 	n := c.nodes[bn]
-	for len(n.free) > 0 {
-		l := n.free[len(n.free)-1]
-		n.free = n.free[:len(n.free)-1]
-		if c.fresh(l, now) {
+	for i := len(n.free) - 1; i >= 0; i-- {
+		if l := n.free[i]; c.fresh(l, now) {
+			n.free = append(n.free[:i:i], n.free[i+1:]...)
 			l.freed, l.usable, l.outcome = false, false, 0
-			return grant{node: n, link: l}, nil
+			return grant{node: n, link: l}, nil // those behind it are too old: the reaper's
 		}
-		go l.conn.Close() // too old; not under the lock
 	}
-	return grant{node: n}, nil
+	return grant{node: n, stale: n.takeFree(len(n.free))}, nil
 }
 
 func (c *Cluster) fresh(l *link, now time.Time) bool {
@@ -111,6 +122,7 @@ func (l *link) Gone(*client.Conn) {
 	for i, x := range n.free {
 		if x == l {
 			n.free = append(n.free[:i:i], n.free[i+1:]...)
+			c.changed(false)
 			return
 		}
 	}
@@ -123,12 +135,13 @@ func (c *Cluster) put(l *link, now time.Time) {
 		l.zombie = false
 		n.zombies--
 	}
-	if l.usable && !l.gone && c.nodes[n.Node] == n && len(n.free)+n.InFlight <= n.Slots {
+	if l.usable && !l.gone && c.nodes[n.Node] == n && n.open() <= n.Slots {
 		l.since = now
 		n.free = append(n.free, l)
 		c.reapAfter(c.opts.Load().IdleExpiry)
 	} else if l.usable {
-		go l.conn.Close() // of a removed endpoint, or beyond fewer slots; not under the lock
+		n.Closing++
+		go c.closeAll([]*link{l}) // of a removed endpoint, or beyond fewer slots; not under the lock
 	}
 	c.release(n, l.outcome, now)
 }
@@ -154,6 +167,7 @@ func (c *Cluster) reap() {
 				next = max(next, c.opts.Load().IdleExpiry/4)
 			} else {
 				stale = append(stale, l)
+				n.Closing++
 			}
 		}
 		n.free = keep
@@ -162,12 +176,23 @@ func (c *Cluster) reap() {
 		c.reapAfter(next)
 	}
 	c.mu.Unlock()
-	closeAll(stale)
+	c.closeAll(stale)
 }
 
-// closeAll closes connections. The cluster's lock is not held: closing calls back.
-func closeAll(links []*link) {
+// closeAll closes connections that count as Closing, and hands their places on. The cluster's lock is not held: closing calls back.
+func (c *Cluster) closeAll(links []*link) {
+	if len(links) == 0 {
+		return
+	}
 	for _, l := range links {
 		l.conn.Close()
 	}
+	c.mu.Lock()
+	for _, l := range links {
+		l.node.Closing--
+		c.leave(l.node)
+	}
+	c.dispatch(time.Now())
+	c.changed(false)
+	c.mu.Unlock()
 }

@@ -16,9 +16,10 @@ type waiter struct {
 
 // grant is a slot, or the reason why there will be none.
 type grant struct {
-	node *node
-	link *link // a free connection; nil: one has to be made
-	err  *rpc.Error
+	node  *node
+	link  *link   // a free connection; nil: one has to be made
+	stale []*link // to be closed before that
+	err   *rpc.Error
 }
 
 // acquire takes a slot, or waits for one until the call's deadline, the queue's longest wait, or the end of ctx.
@@ -42,6 +43,7 @@ func (c *Cluster) acquire(ctx context.Context, call *rpc.Call, now time.Time) (g
 	}
 	w := &waiter{call: call, got: make(chan grant, 1)}
 	at := c.waiting.PushBack(w)
+	c.changed(true)
 	c.mu.Unlock()
 
 	wait, late := c.opts.Load().Queue.MaxWait, errorAt(rpc.ResourceExhausted, c, "no free slot within the queue's longest wait")
@@ -77,6 +79,7 @@ func (c *Cluster) giveBack(g grant, now time.Time) {
 		g.link.usable = true
 		c.put(g.link, now)
 	case g.node != nil:
+		go c.closeAll(g.stale)
 		c.release(g.node, 0, now)
 	}
 }
@@ -92,11 +95,17 @@ func (c *Cluster) release(n *node, o rpc.Outcome, now time.Time) {
 			c.mu.Unlock()
 		})
 	}
-	if n.InFlight == 0 && c.leaving[n] {
+	c.leave(n)
+	c.dispatch(now)
+	c.changed(false)
+}
+
+// leave lets a removed node go that has nothing left. c.mu is held.
+func (c *Cluster) leave(n *node) {
+	if n.open() == 0 && c.leaving[n] {
 		delete(c.leaving, n)
 		close(n.quiet)
 	}
-	c.dispatch(now)
 }
 
 // dispatch hands free slots to waiting calls, the oldest first. Without an endpoint that is up it refuses them. c.mu is held.
