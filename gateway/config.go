@@ -29,6 +29,9 @@ type Config struct {
 	Include []string `yaml:"include" built:"no"`
 	// Defaults hold for every service that does not say otherwise.
 	Defaults Defaults `yaml:"defaults"`
+	// Gateways is how many gateways share the servers of this file, this one included: each takes its share of every endpoint's slots,
+	// rounded down, and one at least. Default 1; 1 to 64.
+	Gateways Gateways `yaml:"gateways"`
 	// Upstreams are places that calls go to which several services and methods share, with their slots.
 	Upstreams strictyaml.Blocks[Upstream] `yaml:"upstreams"`
 	// Services are the services, by a label of your choice.
@@ -90,6 +93,13 @@ type Admin struct {
 	TokenFile string `yaml:"token_file"`
 	// TLS ends TLS at this listener.
 	TLS ServerTLS `yaml:"tls" built:"no"`
+
+	at place
+}
+
+// Gateways is a number.
+type Gateways struct {
+	N int // 0: the file does not say
 
 	at place
 }
@@ -199,6 +209,9 @@ type Upstream struct {
 	Server string `yaml:"server" oneof:"threaded,simple,gunicorn-sync,gunicorn-gevent,gunicorn-async,aio,tornado" later:"http,concurrent"`
 	// Slots is how many calls one endpoint works at, at one time, or auto. Default by server; 1 to 65536.
 	Slots Slots `yaml:"slots"`
+	// Gateways is how many gateways share these servers, whatever the top of the file says: 1 where no other one uses them. Replicas of
+	// `run` are this gateway's own, and never shared. 1 to 64.
+	Gateways int `yaml:"gateways" min:"1" max:"64"`
 	// Transport is how the servers lay messages on a connection. Default buffered, ThriftPy's own; framed for server: tornado.
 	Transport string `yaml:"transport" oneof:"buffered,framed" later:"header,http"`
 	// Protocol is the encoding that the servers speak. Default binary.

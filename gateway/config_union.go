@@ -50,6 +50,12 @@ func (a *Admin) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) 
 	short(d, node, path, &a.Address, (*plain)(a))
 }
 
+// DecodeYAML takes a number.
+func (g *Gateways) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
+	g.at = place{node, path}
+	d.DecodeTagged(node, path, &g.N, `min:"1" max:"64"`)
+}
+
 // DecodeYAML takes an address or a block.
 func (e *Endpoint) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
 	type plain Endpoint

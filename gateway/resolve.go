@@ -269,6 +269,7 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 	if slices.Contains(sources, "endpoints") {
 		p.endpoints = l.endpoints(strictyaml.Find(node, "endpoints"), path+".endpoints", u.Endpoints)
 	}
+	l.share(node, path, u, &p)
 	l.cfg.Resolved.upstreams = append(l.cfg.Resolved.upstreams, p)
 }
 
