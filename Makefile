@@ -56,4 +56,5 @@ cross: ## build and vet the library and the command for other systems
 demo: ## the whole thing with nothing but the binary
 	go run ./cmd/thriftloom demo
 
-check: lint cross test ## all that CI runs
+check: lint cross test ## all that CI runs: these three, and three minutes of soak
+	$(MAKE) soak SOAK=3m
