@@ -45,6 +45,7 @@ var allowed = map[string][]string{
 	"gateway": append([]string{
 		"rpc", "service", "server", "client", "cluster", "cluster/lease", "scale/process", "netio", "layer/deadline", "layer/retry", "layer/observe",
 	}, thrift...),
+	"gateway/handover":    {},
 	"admin":               {"gateway/status"},
 	"load":                {},
 	"cmd/thriftloom":      {"*"},

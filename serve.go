@@ -23,6 +23,9 @@ type Server struct {
 	MaxConnections int
 	// MaxMessageBytes bounds one message, in bytes. Default 16,384,000.
 	MaxMessageBytes int
+	// MaxBufferedBytes bounds the requests and replies that the server holds at one time, in bytes; past it they are refused with
+	// RESOURCE_EXHAUSTED. Default 256 MiB, or four times MaxMessageBytes where that is more.
+	MaxBufferedBytes int
 	// DrainTimeout bounds how long calls in flight are waited for when the context of Serve ends. Default 10s.
 	DrainTimeout time.Duration
 }
@@ -67,6 +70,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer end()
 	srv := server.New(server.Config{
 		Limits: wire.Limits{MessageBytes: s.MaxMessageBytes}, MaxConnections: s.MaxConnections, Engine: engine, Route: s.route,
+		Budget: s.budget(),
 	})
 	engineDone, served := make(chan error, 1), make(chan error, 1)
 	go func() { engineDone <- engine.Run(life) }()
@@ -90,6 +94,13 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	end()
 	_ = <-engineDone
 	return err
+}
+
+func (s *Server) budget() *netio.Budget {
+	if s.MaxBufferedBytes > 0 {
+		return netio.NewBudget(int64(s.MaxBufferedBytes))
+	}
+	return netio.NewBudget(int64(max(256<<20, 4*s.MaxMessageBytes)))
 }
 
 // route leads every message to the one service, by its bare or multiplexed name.

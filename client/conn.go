@@ -33,6 +33,9 @@ const multiplexedFence = FenceMethod + ":" + FenceMethod
 type Config struct {
 	Wire   transport.Wire
 	Limits wire.Limits
+	// Budget is what the connection's bytes are counted in; nil: not counted. A call whose request or reply does not fit fails with
+	// ResourceExhausted.
+	Budget *netio.Budget
 	// Dialer is nil for the operating system's network.
 	Dialer Dialer
 	// Linger returns how long a connection whose call has timed out is kept for its late reply. nil: one second.
@@ -103,7 +106,7 @@ func Dial(ctx context.Context, engine netio.Engine, address string, cfg Config) 
 	}
 	c := &Conn{cfg: cfg, split: split, done: make(chan result, 1), created: time.Now()}
 	limit := cfg.Limits.WithDefaults().MessageBytes
-	opts := netio.Options{MaxBufferBytes: limit + 64<<10, MaxQueuedBytes: limit + 64<<10}
+	opts := netio.Options{MaxBufferBytes: limit + 64<<10, MaxQueuedBytes: limit + 64<<10, Budget: cfg.Budget}
 	if cfg.Dialer == nil {
 		cfg.Dialer = dial
 	}
@@ -207,16 +210,40 @@ func (c *Conn) begin(call *rpc.Call) error {
 	c.start, c.size = c.net.Written(), int64(len(before)+len(call.Body))
 	c.mu.Unlock()
 
-	// A failure of Send closes the connection, and Closed tells what became of the call.
-	_ = c.net.Send(before, call.Body)
+	// Any other failure of Send closes the connection, and Closed tells what became of the call.
+	if c.net.Send(before, call.Body) == netio.ErrNoRoom {
+		return c.unsend(call.Oneway)
+	}
 	if call.Oneway {
 		fence := wire.Head{Name: FenceMethod, Seq: seq, Type: wire.Call}
 		if multiplexed { // an unknown method of a known service would close the connection; an unknown service does not
 			fence.Name = multiplexedFence
 		}
-		_ = c.net.Send(transport.AppendHead(nil, c.cfg.Wire, fence, len(emptyStruct), nil), emptyStruct)
+		if c.net.Send(transport.AppendHead(nil, c.cfg.Wire, fence, len(emptyStruct), nil), emptyStruct) == netio.ErrNoRoom {
+			c.net.Close(netio.ErrNoRoom) // without its fence nothing tells when the handler has ended
+		}
 	}
 	return nil
+}
+
+// unsend takes back a call of which there is no room to write a byte.
+func (c *Conn) unsend(oneway bool) *rpc.Error {
+	c.mu.Lock()
+	open := c.state != closed
+	if open {
+		c.state = idle
+	}
+	if oneway {
+		c.late.Stop()
+	}
+	c.mu.Unlock()
+	if open || !oneway { // of a oneway whose connection was closed meanwhile Closed has said that it is done
+		c.freed(open)
+	}
+	return &rpc.Error{
+		Code: rpc.ResourceExhausted, Reach: rpc.NotSent, Op: "client", Text: "no room for the request: too much is held already",
+		Err: netio.ErrNoRoom, Outcome: rpc.LocalLimit,
+	}
 }
 
 // emptyStruct is a struct without fields in binary.
@@ -328,6 +355,9 @@ func (c *Conn) closedError(cause error) *rpc.Error {
 	}
 	e := &rpc.Error{Code: rpc.Unavailable, Reach: rpc.Unknown, Op: "client", Err: cause}
 	switch written := c.net.Written(); {
+	case errors.Is(cause, netio.ErrNoRoom):
+		e.Code, e.Outcome, e.Reach = rpc.ResourceExhausted, rpc.LocalLimit, rpc.Answered
+		e.Text = "no room for the reply: too much is held already"
 	case written <= c.start:
 		e.Reach, e.Outcome, e.Text = rpc.NotSent, c.unsent(), "connection closed before the request was sent"
 	case written < c.start+c.size:

@@ -28,6 +28,7 @@ type Options struct {
 	Engine      netio.Engine
 	Wire        transport.Wire
 	Limits      wire.Limits
+	Budget      *netio.Budget // of the connections' bytes; nil: not counted
 	Dialer      client.Dialer // nil: the operating system's network
 	Slots       int           // per endpoint that names none, in calls; default 1
 	IdleExpiry  time.Duration // after which a free connection is closed; default 1.5s
@@ -38,6 +39,9 @@ type Options struct {
 	// what Usage returns may interest the others; waiting says that a call has begun to wait. It must neither block nor call the cluster.
 	Leased  bool
 	Changed func(waiting bool)
+	// OnLearned, if set, is told when an endpoint has closed connections earlier than they would have been given up here, and for how long
+	// they are kept from now on. It is to be quick.
+	OnLearned func(endpoint string, l Learned)
 }
 
 func (o Options) withDefaults() Options {
@@ -63,6 +67,7 @@ type Cluster struct {
 	leaving   map[*node]bool // removed, and still at work
 	waiting   list.List      // of *waiter, the oldest first
 	reaper    *time.Timer    // closes connections that are free for too long; nil while there are none
+	reapsAt   time.Time      // when it does
 	closed    bool
 	endpoints []rpc.Endpoint // as Update was given them
 	latency   quantile.Sketch
@@ -82,15 +87,18 @@ func New(opts Options) *Cluster {
 	return c
 }
 
-// Configure changes how the endpoints are used from now on. Name, Engine, Wire, Limits and Dialer stay as they were: connections that
-// speak otherwise belong to another cluster.
+// Configure changes how the endpoints are used from now on. Name, Engine, Wire, Limits, Budget, Dialer and OnLearned stay as they were:
+// connections that speak otherwise belong to another cluster.
 func (c *Cluster) Configure(opts Options) {
 	next, was := opts.withDefaults(), c.opts.Load()
 	next.Name, next.Engine, next.Wire, next.Limits, next.Dialer = was.Name, was.Engine, was.Wire, was.Limits, was.Dialer
+	next.Budget, next.OnLearned = was.Budget, was.OnLearned
 	c.mu.Lock()
 	c.opts.Store(&next)
 	stale := c.update(c.endpoints)
-	c.dispatch(time.Now())
+	now := time.Now()
+	c.reapAt(now, now) // connections may be kept for less time
+	c.dispatch(now)
 	c.mu.Unlock()
 	c.closeAll(stale)
 }
@@ -214,10 +222,10 @@ func (c *Cluster) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error
 	if e != nil {
 		return nil, e
 	}
+	c.closeAll(g.old)
 	began := time.Now()
 	n, l, reused := g.node, g.link, g.link != nil
 	if l == nil {
-		c.closeAll(g.stale) // first: the new connection takes their place
 		l, e = c.connect(ctx, call, n)
 	}
 	var reply *rpc.Reply

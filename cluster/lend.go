@@ -103,10 +103,10 @@ func (c *Cluster) Probe(ctx context.Context, ask func(ctx context.Context, addre
 	if e != nil {
 		return e
 	}
+	c.closeAll(g.old)
+	g.old = nil
 	var err error
 	if g.link == nil {
-		c.closeAll(g.stale)
-		g.stale = nil
 		err = ask(ctx, g.node.Endpoint.Address)
 	}
 	c.mu.Lock()

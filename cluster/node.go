@@ -22,6 +22,7 @@ type node struct {
 	zombies  int // slots whose caller has its answer, or has gone, while the peer is still at work
 	lastErr  rpc.Outcome
 	latency  quantile.Sketch // of attempts that were answered
+	lessons  lessons
 }
 
 // open returns how many connections there are, or may be: those that are being made and those that are not quite closed count.
@@ -48,12 +49,14 @@ func (n *node) count(o rpc.Outcome) {
 type link struct {
 	node    *node
 	conn    *client.Conn
-	since   time.Time   // when it became free
-	outcome rpc.Outcome // of the attempt; zero until Handle has returned
-	freed   bool        // the peer is done with the call
-	usable  bool        // … and the connection can take another one
-	zombie  bool        // counted in node.zombies
-	gone    bool        // closed; it may be so before it becomes free
+	since   time.Time     // when it became free
+	waited  time.Duration // it was free for, before this call; zero before the first
+	outcome rpc.Outcome   // of the attempt; zero until Handle has returned
+	freed   bool          // the peer is done with the call
+	usable  bool          // … and the connection can take another one
+	unused  bool          // … and the peer has not heard of the call
+	zombie  bool          // counted in node.zombies
+	gone    bool          // closed; it may be so before it becomes free
 }
 
 // connect makes a connection for a slot that is held.
@@ -67,7 +70,7 @@ func (c *Cluster) connect(ctx context.Context, call *rpc.Call, n *node) (*link, 
 	defer cancel()
 	l := &link{node: n}
 	conn, err := client.Dial(ctx, opts.Engine, n.Endpoint.Address, client.Config{
-		Wire: opts.Wire, Limits: opts.Limits, Dialer: opts.Dialer, Linger: c.linger, Owner: l,
+		Wire: opts.Wire, Limits: opts.Limits, Budget: opts.Budget, Dialer: opts.Dialer, Linger: c.linger, Owner: l,
 	})
 	if err != nil {
 		e := rpc.AsError(err, "upstream "+c.Name())
@@ -80,26 +83,28 @@ func (c *Cluster) connect(ctx context.Context, call *rpc.Call, n *node) (*link, 
 	return l, nil
 }
 
-// pick takes a slot, and with it the free connection of its endpoint that was used last, if there is one. c.mu is held.
+// pick takes a slot, and with it the free connection of its endpoint that was used last, if there is one. Those that are too old are to be
+// closed before another one is made. c.mu is held.
 func (c *Cluster) pick(call *rpc.Call, now time.Time) (g grant, err error) {
 	bn, err := c.picker.Pick(call, now)
 	if err != nil {
 		return grant{}, err
 	}
 	n := c.nodes[bn]
-	for i := len(n.free) - 1; i >= 0; i-- {
-		if l := n.free[i]; c.fresh(l, now) {
-			n.free = append(n.free[:i:i], n.free[i+1:]...)
-			l.freed, l.usable, l.outcome = false, false, 0
-			return grant{node: n, link: l}, nil // those behind it are too old: the reaper's
+	idle, age := n.limits(now)
+	for len(n.free) > 0 {
+		l := n.free[len(n.free)-1]
+		n.free = n.free[:len(n.free)-1]
+		if now.Before(l.end(idle, age)) {
+			l.freed, l.usable, l.unused, l.outcome, l.waited = false, false, false, 0, now.Sub(l.since)
+			g.node, g.link = n, l
+			return g, nil
 		}
+		g.old = append(g.old, l)
+		n.Closing++
 	}
-	return grant{node: n, stale: n.takeFree(len(n.free))}, nil
-}
-
-func (c *Cluster) fresh(l *link, now time.Time) bool {
-	opts := c.opts.Load()
-	return now.Sub(l.since) < opts.IdleExpiry && (opts.MaxAge == 0 || now.Sub(l.conn.Created()) < opts.MaxAge)
+	g.node = n
+	return g, nil
 }
 
 // Freed implements client.Owner.
@@ -113,21 +118,6 @@ func (l *link) Freed(_ *client.Conn, reusable bool) {
 	c.mu.Unlock()
 }
 
-// Gone implements client.Owner.
-func (l *link) Gone(*client.Conn) {
-	c, n := l.node.cluster, l.node
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	l.gone = true
-	for i, x := range n.free {
-		if x == l {
-			n.free = append(n.free[:i:i], n.free[i+1:]...)
-			c.changed(false)
-			return
-		}
-	}
-}
-
 // put ends an attempt whose peer is done: the connection becomes free, then its slot. c.mu is held.
 func (c *Cluster) put(l *link, now time.Time) {
 	n := l.node
@@ -136,63 +126,15 @@ func (c *Cluster) put(l *link, now time.Time) {
 		n.zombies--
 	}
 	if l.usable && !l.gone && c.nodes[n.Node] == n && n.open() <= n.Slots {
-		l.since = now
+		if !l.unused {
+			l.since = now
+			n.lessons.lived(times{idle: l.waited, age: now.Sub(l.conn.Created())})
+		}
 		n.free = append(n.free, l)
-		c.reapAfter(c.opts.Load().IdleExpiry)
+		c.reapAt(l.end(n.limits(now)), now)
 	} else if l.usable {
 		n.Closing++
 		go c.closeAll([]*link{l}) // of a removed endpoint, or beyond fewer slots; not under the lock
 	}
 	c.release(n, l.outcome, now)
-}
-
-// reapAfter sees to it that connections which stay free are closed before the peer does it. c.mu is held.
-func (c *Cluster) reapAfter(d time.Duration) {
-	if c.reaper == nil {
-		c.reaper = time.AfterFunc(d, c.reap)
-	}
-}
-
-func (c *Cluster) reap() {
-	now := time.Now()
-	var stale []*link
-	c.mu.Lock()
-	c.reaper = nil
-	var next time.Duration
-	for _, n := range c.nodes {
-		keep := n.free[:0:0]
-		for _, l := range n.free {
-			if c.fresh(l, now) {
-				keep = append(keep, l)
-				next = max(next, c.opts.Load().IdleExpiry/4)
-			} else {
-				stale = append(stale, l)
-				n.Closing++
-			}
-		}
-		n.free = keep
-	}
-	if next > 0 && !c.closed {
-		c.reapAfter(next)
-	}
-	c.mu.Unlock()
-	c.closeAll(stale)
-}
-
-// closeAll closes connections that count as Closing, and hands their places on. The cluster's lock is not held: closing calls back.
-func (c *Cluster) closeAll(links []*link) {
-	if len(links) == 0 {
-		return
-	}
-	for _, l := range links {
-		l.conn.Close()
-	}
-	c.mu.Lock()
-	for _, l := range links {
-		l.node.Closing--
-		c.leave(l.node)
-	}
-	c.dispatch(time.Now())
-	c.changed(false)
-	c.mu.Unlock()
 }

@@ -16,10 +16,10 @@ type waiter struct {
 
 // grant is a slot, or the reason why there will be none.
 type grant struct {
-	node  *node
-	link  *link   // a free connection; nil: one has to be made
-	stale []*link // to be closed before that
-	err   *rpc.Error
+	node *node
+	link *link   // a free connection; nil: one has to be made
+	old  []*link // connections to be closed first, so that the endpoint never sees more than its slots
+	err  *rpc.Error
 }
 
 // acquire takes a slot, or waits for one until the call's deadline, the queue's longest wait, or the end of ctx.
@@ -74,12 +74,12 @@ func (c *Cluster) acquire(ctx context.Context, call *rpc.Call, now time.Time) (g
 
 // giveBack undoes a grant that nobody uses. c.mu is held.
 func (c *Cluster) giveBack(g grant, now time.Time) {
+	go c.closeAll(g.old) // not under the lock
 	switch {
 	case g.link != nil:
-		g.link.usable = true
+		g.link.usable, g.link.unused = true, true
 		c.put(g.link, now)
 	case g.node != nil:
-		go c.closeAll(g.stale)
 		c.release(g.node, 0, now)
 	}
 }

@@ -27,31 +27,33 @@ type EndpointSnapshot struct {
 	Failures    int64
 	LastFailure string // outcome class, "" if there was none
 	P50, P99    time.Duration
+	Learned     Learned
 }
 
 // Snapshot returns the cluster as it is now.
 func (c *Cluster) Snapshot() Snapshot {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	now := time.Now()
 	s := Snapshot{Name: c.Name(), Waiting: c.waiting.Len(), Refused: c.refused}
 	for _, bn := range c.picker.Nodes() {
 		state := "up"
 		if bn.Failures > 0 {
 			state = "down"
 		}
-		s.Endpoints = append(s.Endpoints, c.nodes[bn].snapshot(state))
+		s.Endpoints = append(s.Endpoints, c.nodes[bn].snapshot(state, now))
 	}
 	for n := range c.leaving {
-		s.Endpoints = append(s.Endpoints, n.snapshot("draining"))
+		s.Endpoints = append(s.Endpoints, n.snapshot("draining", now))
 	}
 	return s
 }
 
-func (n *node) snapshot(state string) EndpointSnapshot {
+func (n *node) snapshot(state string, now time.Time) EndpointSnapshot {
 	e := EndpointSnapshot{
 		Name: n.Endpoint.Name, Address: n.Endpoint.Address, State: state, Slots: n.Slots, InFlight: n.InFlight, Zombies: n.zombies,
 		Connections: len(n.free) + n.InFlight, Calls: n.calls, Failures: n.failures,
-		P50: n.latency.Quantile(0.5), P99: n.latency.Quantile(0.99),
+		P50: n.latency.Quantile(0.5), P99: n.latency.Quantile(0.99), Learned: n.lessons.at(now),
 	}
 	if n.lastErr != 0 {
 		e.LastFailure = n.lastErr.String()

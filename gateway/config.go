@@ -25,8 +25,9 @@ type Config struct {
 	Admin Admin `yaml:"admin"`
 	// State is the folder of what outlives a restart. Default .thriftloom beside the file, or $STATE_DIRECTORY.
 	State string `yaml:"state"`
-	// Include names further files whose services are added.
-	Include []string `yaml:"include" built:"no"`
+	// Include names further files, whose upstreams and services are added: paths, which have to be there, or patterns (services.d/*.yaml),
+	// which may match none. An included file has the keys `upstreams` and `services` and no others; paths in it are relative to it.
+	Include []string `yaml:"include"`
 	// Defaults hold for every service that does not say otherwise.
 	Defaults Defaults `yaml:"defaults"`
 	// Gateways is how many gateways share the servers of this file, this one included: each takes its share of every endpoint's slots,
@@ -48,8 +49,11 @@ type Config struct {
 	Traces any `yaml:"traces" built:"no"`
 	// Drain says how the gateway ends on SIGTERM and SIGINT.
 	Drain Drain `yaml:"drain"`
-	// MaxBufferedBytes bounds the messages that the whole process holds at one time, in bytes.
-	MaxBufferedBytes strictyaml.Bytes `yaml:"max_buffered_bytes" built:"no"`
+	// MaxBufferedBytes bounds the messages that the whole process holds at one time, in bytes: what came and is not done with, and what
+	// waits to be written. Past it requests and replies are refused with RESOURCE_EXHAUSTED; calls of up to a KiB still pass. `up` holds
+	// the whole process to it and 40 MiB more, where GOMEMLIMIT says nothing else. Default 256MiB, or four times
+	// max_message_bytes where that is more; max_message_bytes at least.
+	MaxBufferedBytes strictyaml.Bytes `yaml:"max_buffered_bytes" min:"1KiB" max:"1024GiB"`
 	// MaxMessageBytes bounds one message, in bytes. Default 16384000, which is Apache Thrift's; 1KiB to 1GiB.
 	MaxMessageBytes strictyaml.Bytes `yaml:"max_message_bytes" min:"1KiB" max:"1GiB"`
 
@@ -143,7 +147,9 @@ type Cache struct {
 type Service struct {
 	// Service is the service's name in the IDL. Default the label.
 	Service string `yaml:"service"`
-	// IDL is the path of the .thrift file, or a block.
+	// IDL is the path of the .thrift file, or a block. A file beside it that ends in .policy.yaml (users.policy.yaml for users.thrift) may
+	// hold any of the keys here but service, idl, listen and upstream; it holds for all services of the IDL. What stands here is stronger,
+	// and what stands in annotations weaker; of a service and a method the method is.
 	IDL IDL `yaml:"idl"`
 	// Listen is the service's own address or addresses, besides the shared ones; the form is that of `listen`.
 	Listen Listeners `yaml:"listen"`
@@ -166,8 +172,9 @@ type Service struct {
 	Health Health `yaml:"health"`
 	// Scale says when replicas are added and taken away.
 	Scale any `yaml:"scale" built:"no"`
-	// Annotations says which policies are taken from annotations of the IDL.
-	Annotations string   `yaml:"annotations" built:"no" oneof:"all"`
+	// Annotations says which policies are taken from annotations of the IDL. all: every key of a service or a method, with a dot before
+	// each key of a block (retry.attempts = "2"). Default idempotent of methods alone.
+	Annotations string   `yaml:"annotations" oneof:"all"`
 	Policies    Policies `yaml:",inline"`
 	// Methods are policies of single methods, by the method's name in the IDL.
 	Methods strictyaml.Blocks[Method] `yaml:"methods"`

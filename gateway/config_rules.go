@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -52,16 +51,16 @@ func every[T any](list []T, is func(T) bool) bool {
 }
 
 // checkShared finds what a service says of an upstream that it shares: it would hold for the others as well.
-func (l *loader) checkShared(b strictyaml.Block, key, name string) {
+func (l *loader) checkShared(key, name string, places layers) {
 	for _, what := range []string{"queue", "health"} {
-		if at := strictyaml.Find(b.Value, what); at != nil {
-			l.Addf(at, key+"."+what, "cannot be set here: the upstream %q is shared; its queue is that of `defaults`, and its health check has no method", name)
+		if at, file := places.find(what); at != nil {
+			l.noting(file).Addf(at, key+"."+what, "cannot be set here: the upstream %q is shared; its queue is that of `defaults`, and its health check has no method", name)
 		}
 	}
 }
 
 // checkHealth finds a method of the health check that the service does not have.
-func (l *loader) checkHealth(b strictyaml.Block, key string, s *Service, svc *schema.Service) {
+func (l *loader) checkHealth(key string, s *Service, svc *schema.Service, places layers) {
 	if s.Health.Method == "" || svc == nil || svc.Method(s.Health.Method) != nil {
 		return
 	}
@@ -69,8 +68,8 @@ func (l *loader) checkHealth(b strictyaml.Block, key string, s *Service, svc *sc
 	for i, m := range svc.Methods {
 		names[i] = m.Name
 	}
-	l.Addf(strictyaml.At(b.Value, "health", "method"), key+".health.method", "%s has no method %q%s",
-		s.Service, s.Health.Method, strictyaml.DidYouMean(s.Health.Method, names))
+	at, file := places.find("health", "method")
+	l.noting(file).Addf(at, key+".health.method", "%s has no method %q%s", s.Service, s.Health.Method, strictyaml.DidYouMean(s.Health.Method, names))
 }
 
 // checkFolder finds a folder that is not there.
@@ -83,22 +82,28 @@ func (l *loader) checkFolder(node *yaml.Node, key, path string) {
 	}
 }
 
-// checkOverlay finds a file of policies beside the IDL, which would be left out in silence.
-func (l *loader) checkOverlay(idl, key string) {
-	overlay := strings.TrimSuffix(idl, filepath.Ext(idl)) + ".policy.yaml"
-	if _, err := os.Stat(overlay); err == nil {
-		l.Add(strictyaml.Mistake{File: l.relative(overlay), Line: 1, Col: 1, Key: key, Text: "a file of policies beside the IDL is not built yet"})
-	}
-}
-
 // checkNames finds an upstream that has the name of a service with an upstream of its own: metrics and sockets could not tell them apart.
 func (l *loader) checkNames() {
 	for _, b := range l.cfg.Upstreams {
 		for _, s := range l.cfg.Services {
 			if u := strictyaml.Find(s.Value, "upstream"); s.Name == b.Name && u != nil && u.Kind == yaml.MappingNode {
-				l.Addf(b.Key, "upstreams."+b.Name, "the service %s has an upstream of its own, which has this name already", s.Name)
+				l.in(b.File).Addf(b.Key, "upstreams."+b.Name, "the service %s has an upstream of its own, which has this name already", s.Name)
 			}
 		}
+	}
+}
+
+// checkBudget finds a process that may not hold one message. A budget that is not written allows for long ones.
+func (l *loader) checkBudget() {
+	const key = "max_buffered_bytes"
+	switch budget, message := l.cfg.MaxBufferedBytes, l.cfg.MaxMessageBytes; {
+	case l.told(key) || l.told("max_message_bytes"):
+	case strictyaml.Find(l.doc.Root, key) == nil:
+		l.cfg.MaxBufferedBytes = max(budget, 4*message)
+	case budget < message:
+		l.Addf(l.at(key), key, "%s is less than one message may have (max_message_bytes: %s)", budget, message)
+	case budget < 4*message:
+		l.warnf(l.at(key), key, "less than four times max_message_bytes (%s): a call's request and reply are both held, and the longest may be refused", message)
 	}
 }
 
@@ -118,10 +123,7 @@ func (l *loader) checkAdmin() {
 	case token && a.TokenFile != "":
 		l.Addf(a.at.node, "admin.token_file", "token and token_file are both given")
 	case a.TokenFile != "":
-		if _, err := readSecret(l.abs(a.TokenFile)); err != nil {
-			l.Addf(strictyaml.At(a.at.node, "token_file"), "admin.token_file", "%s: %v", a.TokenFile, cause(err))
-		}
-		l.files = append(l.files, l.abs(a.TokenFile))
+		l.secretFile(strictyaml.At(a.at.node, "token_file"), "admin.token_file", a.TokenFile)
 	case token && strings.TrimSpace(a.Token) == "" && !l.told("admin.token"):
 		l.Addf(strictyaml.At(a.at.node, "token"), "admin.token", "is empty")
 	case a.Token == "" && !Loopback(a.Address) && !l.told("admin"):

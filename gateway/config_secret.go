@@ -7,6 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/thriftloom/thriftloom/internal/secret"
 )
 
 // maxSecretBytes bounds a file that holds one secret.
@@ -43,4 +47,16 @@ func readSecret(path string) (string, error) {
 		return "", &os.PathError{Op: "read", Path: path, Err: errors.New("the file is empty")}
 	}
 	return secret, nil
+}
+
+// secretFile checks a key that names the file of a secret, written as text: that it can be read, and who else may read it.
+func (l *loader) secretFile(node *yaml.Node, key, text string) {
+	path := l.abs(text)
+	switch _, err := secret.Read(path); {
+	case err != nil:
+		l.Addf(node, key, "%s: %v", text, cause(err))
+	case secret.Exposed(path):
+		l.warnf(node, key, "every user of this machine may read %s: chmod o-r", text)
+	}
+	l.files = append(l.files, path)
 }

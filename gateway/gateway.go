@@ -32,6 +32,7 @@ type Gateway struct {
 	opts     Options
 	log      *slog.Logger
 	engine   netio.Engine
+	budget   *netio.Budget // of the bytes that all connections hold
 	registry *prometheus.Registry
 	metrics  *metrics
 	calls    *observe.Metrics
@@ -44,7 +45,9 @@ type Gateway struct {
 	halting  sync.WaitGroup // upstreams and listeners that are on their way out
 
 	current  atomic.Pointer[state]
-	ready    atomic.Bool // Ready said so once: from then on one service does not change it
+	ready    atomic.Bool              // Ready said so once: from then on one service does not change it
+	newest   atomic.Pointer[Resolved] // of the last attempt to read the config
+	whole    atomic.Pointer[Resolved] // of the last one without a mistake
 	draining atomic.Bool
 	drain    chan struct{} // closed when Drain was asked for
 	once     sync.Once
@@ -70,13 +73,14 @@ func New(cfg *Config, opts Options) *Gateway {
 	}
 	g := &Gateway{
 		opts: opts, log: opts.Log, engine: netio.NewPortable(), registry: prometheus.NewRegistry(), stats: observe.NewStats(),
-		drain: make(chan struct{}), started: time.Now(),
+		budget: netio.NewBudget(int64(cfg.MaxBufferedBytes)), drain: make(chan struct{}), started: time.Now(),
 	}
 	g.life, g.end = context.WithCancel(context.Background())
 	g.calls = observe.NewMetrics(g.registry)
 	g.metrics = newMetrics(g)
 	g.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	g.current.Store(&state{config: cfg})
+	g.read(&Loaded{Config: cfg})
 	return g
 }
 
@@ -87,7 +91,7 @@ var ErrCutShort = errors.New("calls were cut short: drain.timeout is over")
 func (g *Gateway) Start() error {
 	g.changing.Lock()
 	defer g.changing.Unlock()
-	if err := g.apply(g.current.Load().config, nil); err != nil {
+	if err := g.apply(g.current.Load().config, stale{}); err != nil {
 		g.closeAll()
 		return err
 	}

@@ -21,6 +21,7 @@ type listenerPlan struct {
 	key            string // in the config
 	address        string
 	own            bool     // it stands in the section of its one service
+	all            bool     // it serves every service
 	services       []string // labels
 	fallback       string   // label of the service that gets bare names which fit several
 	maxConnections int
@@ -96,6 +97,7 @@ func (g *Gateway) startListener(p listenerPlan, socket net.Listener, r *routes, 
 	l.server = server.New(server.Config{
 		Limits:         wire.Limits{MessageBytes: int(st.config.MaxMessageBytes)},
 		MaxConnections: p.maxConnections,
+		Budget:         g.budget,
 		Engine:         g.engine,
 		Route: func(head *wire.Head, call *rpc.Call) (rpc.Handler, *rpc.Error) {
 			return l.routes.Load().route(head, call)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -28,45 +27,69 @@ type Loaded struct {
 	Mistakes []strictyaml.Mistake // sorted
 	Warnings []strictyaml.Mistake // what is legal, and probably not meant
 
-	broken  []string
-	outside bool
+	blamed blamed
 }
 
-// Broken returns the labels of the services in which mistakes were found, all that share a broken IDL among them, and whether there are
-// mistakes outside of services.
-func (l *Loaded) Broken() (labels []string, outside bool) { return l.broken, l.outside }
-
-// blame finds the services that mistakes stand in, by their keys.
-func blame(mistakes []strictyaml.Mistake, labels []string) (broken []string, outside bool) {
-	for _, m := range mistakes {
-		owner, found := "", false
-		for _, label := range labels {
-			rest, ok := strings.CutPrefix(m.Key, "services."+label)
-			if ok && (rest == "" || rest[0] == '.') && len(label) >= len(owner) { // of labels a and a.b the longer
-				owner, found = label, true
-			}
-		}
-		switch {
-		case !found:
-			outside = true
-		case !slices.Contains(broken, owner):
-			broken = append(broken, owner)
-		}
-	}
-	return broken, outside
+// source is one file of the config. Immutable.
+type source struct {
+	path string // as mistakes name it
+	file string // the same, absolute
+	dir  string // its folder, absolute: what paths in it are relative to
+	doc  *strictyaml.Document
 }
 
-// loader reads one config file.
-type loader struct {
-	strictyaml.Decoder
-	path     string
-	dir      string // of the file, absolute: what paths are relative to
-	doc      *strictyaml.Document
+// gathered is what a loader has found so far, in all files.
+type gathered struct {
 	cfg      *Config
+	main     *source
+	sources  map[string]*source // by path
+	ofFile   map[int]string     // number of a mistake to the included file that it is of, where its key and place say something else
 	warnings []strictyaml.Mistake
 	idls     map[string]*schema.Document
 	files    []string
+	patterns []string          // absolute: of include, and of what stands beside IDLs
+	unread   bool              // an included file could not be read
 	serves   map[string]string // address to the key that opens it
+}
+
+// loader reads sections of one file of the config: mistakes name it, and paths are relative to it.
+type loader struct {
+	strictyaml.Decoder
+	*source
+	*gathered
+}
+
+// in returns the loader of another file of the config.
+func (l *loader) in(path string) *loader {
+	return &loader{Decoder: l.In(path), source: l.sources[path], gathered: l.gathered}
+}
+
+// parse adds a file to the config.
+func (l *loader) parse(path string, data []byte) *source {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		abs = path
+	}
+	doc, mistakes := strictyaml.Parse(path, data)
+	for _, m := range mistakes {
+		l.Add(m)
+	}
+	s := &source{path: path, file: abs, dir: filepath.Dir(abs), doc: doc}
+	l.sources[path], l.files = s, append(l.files, abs)
+	return s
+}
+
+// damaged reports whether lines of the config could not be read: what seems to be missing may stand in them.
+func (l *loader) damaged() bool {
+	if l.unread {
+		return true
+	}
+	for _, s := range l.sources {
+		if s.doc.Damaged(1, 1<<30) {
+			return true
+		}
+	}
+	return false
 }
 
 // Load reads the config at path. env looks variables up; nil means that none is set. It opens no port and dials nothing.
@@ -77,7 +100,7 @@ func Load(path string, env func(string) (string, bool)) *Loaded {
 		if errors.Is(err, os.ErrNotExist) {
 			text = "no such file"
 		}
-		return &Loaded{Mistakes: []strictyaml.Mistake{{File: path, Line: 1, Col: 1, Key: "file", Text: text}}, outside: true}
+		return &Loaded{Mistakes: []strictyaml.Mistake{{File: path, Line: 1, Col: 1, Key: "file", Text: text}}, blamed: blamed{outside: true}}
 	}
 	return loadBytes(path, data, env)
 }
@@ -96,25 +119,17 @@ func loadBytes(path string, data []byte, env func(string) (string, bool)) *Loade
 	if env == nil {
 		env = func(string) (string, bool) { return "", false }
 	}
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		abs = path
-	}
-	l := &loader{
-		Decoder: strictyaml.Decoder{File: path, Lookup: env}, path: path, dir: filepath.Dir(abs), cfg: newConfig(),
-		idls: map[string]*schema.Document{}, files: []string{abs}, serves: map[string]string{},
-	}
-	var mistakes []strictyaml.Mistake
-	l.doc, mistakes = strictyaml.Parse(path, data)
-	for _, m := range mistakes {
-		l.Add(m)
-	}
+	l := &loader{Decoder: strictyaml.Decoder{File: path, Lookup: env}, gathered: &gathered{
+		cfg: newConfig(), sources: map[string]*source{}, ofFile: map[int]string{},
+		idls: map[string]*schema.Document{}, serves: map[string]string{},
+	}}
+	l.main = l.parse(path, data)
+	l.source = l.main
 	l.Decode(l.doc.Root, "", l.cfg)
+	l.include()
 	l.resolve(env)
-	broken, outside := blame(l.Mistakes(), l.cfg.Services.Names()) // before Sort, which tells a mistake of a shared IDL once
-	return &Loaded{
-		Config: l.cfg, Mistakes: strictyaml.Sort(l.Mistakes()), Warnings: strictyaml.Sort(l.warnings), broken: broken, outside: outside,
-	}
+	blamed := l.blame() // before Sort, which tells a mistake of a shared IDL once
+	return &Loaded{Config: l.cfg, Mistakes: strictyaml.Sort(l.Mistakes()), Warnings: strictyaml.Sort(l.warnings), blamed: blamed}
 }
 
 // newConfig returns the config of an empty file.
@@ -123,7 +138,7 @@ func newConfig() *Config {
 		Defaults:        newDefaults(),
 		Logs:            Logs{Config: observe.Default(), Level: "info"},
 		Drain:           Drain{Timeout: 10 * time.Second},
-		MaxMessageBytes: wire.DefaultMessageBytes,
+		MaxMessageBytes: wire.DefaultMessageBytes, MaxBufferedBytes: 256 << 20,
 	}
 }
 
@@ -167,12 +182,18 @@ func (l *loader) loadIDL(i IDL, node *yaml.Node, key string) *schema.Document {
 	if doc, ok := l.idls[cached]; ok && doc != nil {
 		return doc
 	}
+	l.files = with(l.files, path)
+	for _, dir := range append([]string{filepath.Dir(path)}, dirs...) { // a file that an IDL has begun to include may come later
+		l.patterns = with(l.patterns, filepath.Join(literal.Replace(dir), "*.thrift"))
+	}
+	l.patterns = with(l.patterns, literal.Replace(overlayPath(path)))
 	doc, err := schema.Load(path, schema.Options{IncludeDirs: dirs})
 	var mistakes idl.Mistakes
 	switch {
 	case errors.As(err, &mistakes):
 		for _, m := range mistakes {
 			l.Add(strictyaml.Mistake{File: l.relative(m.Pos.File), Line: m.Pos.Line, Col: m.Pos.Col, Key: key, Text: m.Text})
+			l.files = with(l.files, m.Pos.File)
 		}
 		return nil
 	case errors.Is(err, os.ErrNotExist):
@@ -187,16 +208,14 @@ func (l *loader) loadIDL(i IDL, node *yaml.Node, key string) *schema.Document {
 	}
 	l.idls[cached] = doc
 	for _, f := range doc.Files {
-		if !slices.Contains(l.files, f) {
-			l.files = append(l.files, f)
-		}
+		l.files = with(l.files, f)
 	}
 	return doc
 }
 
 // relative names a file as the config's own path was named: relative to the working directory where that is.
 func (l *loader) relative(file string) string {
-	if filepath.IsAbs(l.path) || !filepath.IsAbs(file) {
+	if filepath.IsAbs(l.main.path) || !filepath.IsAbs(file) {
 		return file
 	}
 	if wd, err := os.Getwd(); err == nil {

@@ -16,7 +16,7 @@ type metrics struct {
 	reloadOK   prometheus.Gauge
 	reloadTime prometheus.Gauge
 
-	endpoints, slots, taken, zombies, connections, waiting, refused, replicas, ready, clients, info, stale *prometheus.Desc
+	endpoints, slots, taken, zombies, connections, waiting, refused, replicas, ready, clients, info, stale, held, crowded *prometheus.Desc
 }
 
 func newMetrics(g *Gateway) *metrics {
@@ -46,6 +46,8 @@ func newMetrics(g *Gateway) *metrics {
 		ready:       desc("ready", "1 if the gateway is ready."),
 		clients:     desc("listener_connections", "Callers' connections.", "listener"),
 		info:        desc("build_info", "Always 1.", "version"),
+		held:        desc("buffered_bytes", "Bytes that connections hold: what came and is not done with, and what waits to be written."),
+		crowded:     desc("buffered_refused_total", "How often something was refused because max_buffered_bytes was used up."),
 		stale:       desc("config_stale", "1 for a service that kept its last good version.", "service"),
 	}
 	m.reloadOK.Set(1)
@@ -69,6 +71,7 @@ func (m *metrics) reloaded(whole bool) {
 func (m *metrics) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		m.endpoints, m.slots, m.taken, m.zombies, m.connections, m.waiting, m.refused, m.replicas, m.ready, m.clients, m.info, m.stale,
+		m.held, m.crowded,
 	} {
 		out <- d
 	}
@@ -115,5 +118,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		ready = 1
 	}
 	gauge(m.ready, ready)
+	gauge(m.held, float64(m.g.budget.Held()))
+	out <- prometheus.MustNewConstMetric(m.crowded, prometheus.CounterValue, float64(m.g.budget.Refused()))
 	gauge(m.info, 1, m.g.opts.Version)
 }

@@ -16,42 +16,56 @@ type plan struct {
 	sample    float64 // of calls that succeed, for the access log
 }
 
-// plan takes the plan of a config; services that are stale keep what they were.
-func (g *Gateway) plan(cfg *Config, stale []string) plan {
+// plan takes the plan of a config; what is stale keeps what it was.
+func (g *Gateway) plan(cfg *Config, stale stale) plan {
 	r := cfg.Resolved
 	p := plan{
 		hash: hashFiles(r.Files), listeners: r.listeners, services: r.services, sample: cfg.Logs.Access.Sample,
 		upstreams: slices.Clone(r.upstreams),
 	}
-	if len(stale) > 0 {
-		p.keep(g.current.Load(), stale)
-	}
+	p.keep(g.current.Load(), stale)
 	for i := range p.upstreams {
-		p.upstreams[i].cluster.Engine = g.engine
+		p.upstreams[i].cluster.Engine, p.upstreams[i].cluster.Budget = g.engine, g.budget
 	}
 	return p
 }
 
-// keep puts the last good version of the stale services in the place of what the config has of them. One that is new has no such
-// version, and is left out.
-func (p *plan) keep(was *state, stale []string) {
-	broken := func(label string) bool { return slices.Contains(stale, label) }
+// stale is what keeps its last good version.
+type stale struct {
+	services  []string // labels
+	upstreams []string // names of shared ones: those whose users are all among the services
+}
+
+// keep puts the last good version of what is stale in the place of what the config has of it. A service that is new has no such version,
+// and is left out.
+func (p *plan) keep(was *state, stale stale) {
+	broken := func(label string) bool { return slices.Contains(stale.services, label) }
 	p.services = slices.DeleteFunc(slices.Clone(p.services), func(s servicePlan) bool { return broken(s.label) })
 	p.listeners = slices.DeleteFunc(slices.Clone(p.listeners), func(l listenerPlan) bool { return l.own && broken(l.services[0]) })
 	p.upstreams = slices.DeleteFunc(p.upstreams, func(u upstreamPlan) bool {
-		label, own := strings.CutPrefix(u.key, "services.")
-		return own && broken(label)
+		if name, shared := strings.CutPrefix(u.key, sharedPrefix); shared {
+			return slices.Contains(stale.upstreams, name)
+		}
+		return broken(strings.TrimPrefix(u.key, "services."))
 	})
-	for _, label := range stale {
+	for _, label := range stale.services {
 		if old, ok := was.plans[label]; ok {
 			p.keepService(old, was)
 		}
 	}
 	for i, l := range p.listeners {
-		p.listeners[i].services = slices.DeleteFunc(slices.Clone(l.services), func(label string) bool {
-			return !slices.ContainsFunc(p.services, func(s servicePlan) bool { return s.label == label })
-		})
+		p.listeners[i].services = p.served(l)
 	}
+}
+
+// served returns the labels of those services of a listener that there are.
+func (p *plan) served(l listenerPlan) (labels []string) {
+	for _, s := range p.services {
+		if l.all || slices.Contains(l.services, s.label) {
+			labels = append(labels, s.label)
+		}
+	}
+	return labels
 }
 
 // keepService adds what a service was, with the addresses and upstreams that the config does not give to others.
@@ -62,24 +76,25 @@ func (p *plan) keepService(old servicePlan, was *state) {
 			p.listeners = append(p.listeners, l)
 		}
 	}
-	for _, m := range append(slices.Clone(old.methods), old.other) {
-		if !slices.ContainsFunc(p.upstreams, func(x upstreamPlan) bool { return x.key == m.upstream }) {
-			p.upstreams = append(p.upstreams, *was.upstreams[m.upstream].plan.Load())
+	for _, key := range old.uses() {
+		if !slices.ContainsFunc(p.upstreams, func(x upstreamPlan) bool { return x.key == key }) {
+			p.upstreams = append(p.upstreams, *was.upstreams[key].plan.Load())
 		}
 	}
 }
 
-// reread loads the config file anew. The config is nil where nothing of it can be taken over.
-func (g *Gateway) reread(was *Config) (cfg *Config, stale, mistakes []string) {
-	l := Load(was.Resolved.Path, g.opts.Env)
-	for _, m := range l.Mistakes {
-		mistakes = append(mistakes, m.String())
+// staleIn returns what keeps its last good version where these mistakes were found: besides what they stand in, the services that broken
+// files held when they were whole, but for those that stand in another file now.
+func (st *state) staleIn(l *Loaded) stale {
+	s := stale{services: l.blamed.services, upstreams: l.blamed.upstreams}
+	now := l.Config.Services.Names()
+	for _, t := range st.services {
+		label := t.Name()
+		if slices.Contains(l.blamed.files, st.plans[label].file) && !slices.Contains(now, label) {
+			s.services = with(s.services, label)
+		}
 	}
-	stale, outside := l.Broken()
-	if outside {
-		return nil, nil, mistakes
-	}
-	return l.Config, stale, mistakes
+	return s
 }
 
 // policy is the plan with its upstream looked up, as the IDL's service calls it.

@@ -24,9 +24,9 @@ type ReloadResult struct {
 	Mistakes []string `json:"mistakes"` // why
 }
 
-// apply makes cfg what the gateway does. stale are services that keep what they were. Nothing is changed where it returns an error.
+// apply makes cfg what the gateway does, but for what is stale, which stays what it was. Nothing is changed where it returns an error.
 // g.changing is held.
-func (g *Gateway) apply(cfg *Config, stale []string) error {
+func (g *Gateway) apply(cfg *Config, stale stale) error {
 	was, next := g.current.Load(), g.plan(cfg, stale)
 	bound, err := g.bind(next.listeners, was.listeners)
 	if err != nil {
@@ -39,7 +39,8 @@ func (g *Gateway) apply(cfg *Config, stale []string) error {
 		}
 		return err
 	}
-	st := &state{config: cfg, hash: next.hash, loaded: time.Now(), stale: stale, plans: map[string]servicePlan{}, upstreams: upstreams}
+	g.budget.Resize(int64(cfg.MaxBufferedBytes))
+	st := &state{config: cfg, hash: next.hash, loaded: time.Now(), stale: stale.services, plans: map[string]servicePlan{}, upstreams: upstreams}
 	targets := map[string]*target{}
 	sinks := []observe.Sink{g.calls, g.stats, observe.NewAccessLog(g.log, next.sample)}
 	for _, p := range next.services {
@@ -126,15 +127,21 @@ func (g *Gateway) reload(force bool) (*ReloadResult, error) {
 		return nil, errDraining
 	}
 	was := g.current.Load()
-	cfg, stale, mistakes := g.reread(was.config)
-	if cfg == nil {
+	l := Load(was.config.Resolved.Path, g.opts.Env)
+	g.read(l)
+	var mistakes []string
+	for _, m := range l.Mistakes {
+		mistakes = append(mistakes, m.String())
+	}
+	if l.blamed.outside {
 		g.metrics.reloaded(false)
 		g.log.Error("reload failed", "mistakes", mistakes)
 		return nil, errors.New(strings.Join(mistakes, "\n"))
 	}
+	cfg, stale := l.Config, was.staleIn(l)
 	if !force {
-		for _, lost := range lostMethods(was.plans, cfg.Resolved.services, stale) {
-			stale = append(stale, lost.label)
+		for _, lost := range lostMethods(was.plans, cfg.Resolved.services, stale.services) {
+			stale.services = append(stale.services, lost.label)
 			mistakes = append(mistakes, fmt.Sprintf("%s: services.%s.idl: %s would lose %s: reload --force takes that over",
 				cfg.Resolved.Path, lost.label, lost.label, strings.Join(lost.methods, ", ")))
 		}
@@ -145,10 +152,10 @@ func (g *Gateway) reload(force bool) (*ReloadResult, error) {
 		return nil, err
 	}
 	now := g.current.Load()
-	g.metrics.reloaded(len(stale) == 0)
-	g.log.Info("reloaded", "hash", now.hash, "stale", stale)
+	g.metrics.reloaded(len(mistakes) == 0)
+	g.log.Info("reloaded", "hash", now.hash, "stale", now.stale)
 	changed := now.hash != was.hash || !slices.Equal(now.stale, was.stale)
-	return &ReloadResult{Hash: now.hash, Changed: changed, Stale: slices.Clone(stale), Mistakes: mistakes}, nil
+	return &ReloadResult{Hash: now.hash, Changed: changed, Stale: slices.Clone(now.stale), Mistakes: mistakes}, nil
 }
 
 // lost is what a service would not have any more.

@@ -28,15 +28,20 @@ import (
 type Resolved struct {
 	Path      string   // of the file
 	State     string   // folder
-	Files     []string // the file and all IDLs
+	Files     []string // all that were read or are to be there: the file, those that it includes, IDLs, overlays, secrets
+	Patterns  []string // what more may be read once it is there: included files, what IDLs include, overlays
 	listeners []listenerPlan
 	upstreams []upstreamPlan
 	services  []servicePlan
 }
 
+// sharedPrefix begins the key of a shared upstream.
+const sharedPrefix = "upstreams."
+
 // servicePlan is one service, resolved.
 type servicePlan struct {
 	label        string
+	file         string // in which its section stands, absolute
 	schema       *schema.Service
 	idl          string
 	upstream     string // key of its upstream
@@ -46,6 +51,15 @@ type servicePlan struct {
 	listen       []listenerPlan // its own addresses
 	methods      []methodPlan   // by index
 	other        methodPlan     // for methods that the IDL does not have
+}
+
+// uses returns the keys of the upstreams that its calls go to.
+func (p *servicePlan) uses() []string {
+	keys := []string{p.other.upstream}
+	for _, m := range p.methods {
+		keys = with(keys, m.upstream)
+	}
+	return keys
 }
 
 // methodPlan is the policies of one method, resolved.
@@ -61,18 +75,20 @@ func (l *loader) resolve(env func(string) (string, bool)) {
 	r.Path = l.path
 	r.State = l.stateFolder(env)
 	for _, b := range l.cfg.Upstreams {
-		l.sharedUpstream(b)
+		l.in(b.File).sharedUpstream(b)
 	}
+	l.sharedListeners() // before those of services: where two want one address, the mistake is the service's alone
 	for _, b := range l.cfg.Services {
-		l.service(b)
+		l.in(b.File).service(b)
 	}
 	l.checkNames()
-	if len(l.cfg.Services) == 0 && !l.doc.Damaged(1, 1<<30) {
+	l.checkBudget()
+	if len(l.cfg.Services) == 0 && !l.damaged() {
 		l.Addf(l.at("services"), "services", "no service is named")
 	}
-	l.listenersAndAdmin()
+	l.checkListeners()
 	l.drainTimes()
-	r.Files = l.files
+	r.Files, r.Patterns = l.files, l.patterns
 }
 
 func (l *loader) stateFolder(env func(string) (string, bool)) string {
@@ -87,9 +103,9 @@ func (l *loader) stateFolder(env func(string) (string, bool)) string {
 }
 
 func (l *loader) sharedUpstream(b strictyaml.Block) {
-	u, key := newUpstream(), "upstreams."+b.Name
+	u, key := newUpstream(), sharedPrefix+b.Name
 	l.Decode(b.Value, key, &u)
-	l.upstream("upstreams."+b.Name, b.Name, key, b.Value, &u, l.cfg.Defaults.Cluster.Queue, "")
+	l.upstream(key, b.Name, key, b.Value, &u, l.cfg.Defaults.Cluster.Queue, "")
 }
 
 // service resolves one entry of services.
@@ -98,14 +114,17 @@ func (l *loader) service(b strictyaml.Block) {
 	if !validLabel(b.Name) {
 		l.Addf(b.Key, key, "a label has letters, digits, _ . and - only, 64 at most")
 	}
-	s := Service{
-		Service: b.Name, UnknownMethods: "forward", OnCrash: "exception", Balance: "slots", Upstream: UpstreamRef{Upstream: newUpstream()},
-		Cluster: l.cfg.Defaults.Cluster, Policies: l.cfg.Defaults.Policies,
-	}
+	s := l.newService(b.Name)
 	l.Decode(b.Value, key, &s)
+	svc := l.serviceSchema(b, key, &s)
+	places, methods := l.layers(b, key, &s, svc), s.Methods
+	if !places.own() {
+		s, methods = l.settle(b, key, places)
+	}
 	p := servicePlan{
-		label: b.Name, idl: l.abs(s.IDL.Path), forward: s.UnknownMethods == "forward", closeOnCrash: s.OnCrash == "close", required: s.Required,
-		upstream: l.serviceUpstream(b, key, &s),
+		label: b.Name, file: l.file, idl: l.abs(s.IDL.Path), schema: svc,
+		forward: s.UnknownMethods == "forward", closeOnCrash: s.OnCrash == "close", required: s.Required,
+		upstream: l.serviceUpstream(b, key, &s, places),
 	}
 	p.other = methodPlan{policies: s.Policies, upstream: p.upstream}
 	for i, ln := range s.Listen {
@@ -113,14 +132,26 @@ func (l *loader) service(b strictyaml.Block) {
 		own.own = true
 		p.listen = append(p.listen, own)
 	}
-	p.schema = l.serviceSchema(b, key, &s)
-	l.methods(key, &s, &p)
-	l.checkHealth(b, key, &s, p.schema)
-	if strictyaml.Find(b.Value, "timeout") == nil && strictyaml.Find(l.doc.Root, "defaults", "timeout") == nil && !l.broken(b) {
-		l.warnf(b.Key, key+".timeout", "no timeout is set: calls may take %v", s.Policies.Deadline.Timeout)
-	}
+	l.methods(key, &s, &p, methods)
+	l.checkHealth(key, &s, svc, places)
+	l.warnTimeout(b, key, &s, places)
 	if p.schema != nil {
 		l.cfg.Resolved.services = append(l.cfg.Resolved.services, p)
+	}
+}
+
+// newService returns a service of which the config says no more than its label.
+func (l *loader) newService(label string) Service {
+	return Service{
+		Service: label, UnknownMethods: "forward", OnCrash: "exception", Balance: "slots", Upstream: UpstreamRef{Upstream: newUpstream()},
+		Cluster: l.cfg.Defaults.Cluster, Policies: l.cfg.Defaults.Policies,
+	}
+}
+
+// warnTimeout tells of a service whose callers may wait for as long as the default is.
+func (l *loader) warnTimeout(b strictyaml.Block, key string, s *Service, places layers) {
+	if set, _ := places.find("timeout"); set == nil && strictyaml.Find(l.main.doc.Root, "defaults", "timeout") == nil && !l.broken(b) {
+		l.warnf(b.Key, key+".timeout", "no timeout is set: calls may take %v", s.Policies.Deadline.Timeout)
 	}
 }
 
@@ -133,7 +164,7 @@ func listenKey(key string, i int, node *yaml.Node, name string) string {
 }
 
 // serviceUpstream resolves where the service's calls go, and returns the upstream's key.
-func (l *loader) serviceUpstream(b strictyaml.Block, key string, s *Service) string {
+func (l *loader) serviceUpstream(b strictyaml.Block, key string, s *Service, places layers) string {
 	node := strictyaml.Find(b.Value, "upstream")
 	switch {
 	case node == nil:
@@ -142,7 +173,7 @@ func (l *loader) serviceUpstream(b strictyaml.Block, key string, s *Service) str
 		}
 		return ""
 	case node.Kind == yaml.ScalarNode:
-		l.checkShared(b, key, s.Upstream.Name)
+		l.checkShared(key, s.Upstream.Name, places)
 		return l.named(node, key+".upstream", s.Upstream.Name)
 	}
 	l.upstream(key, b.Name, key+".upstream", node, &s.Upstream.Upstream, s.Cluster.Queue, s.probe())
@@ -159,10 +190,10 @@ func (s *Service) probe() string {
 
 // named returns the key of a shared upstream.
 func (l *loader) named(node *yaml.Node, key, name string) string {
-	if !slices.Contains(l.cfg.Upstreams.Names(), name) && !l.told(key) && !l.doc.Damaged(1, 1<<30) {
+	if !slices.Contains(l.cfg.Upstreams.Names(), name) && !l.told(key) && !l.damaged() {
 		l.Addf(node, key, "no upstream is named %q%s", name, strictyaml.DidYouMean(name, l.cfg.Upstreams.Names()))
 	}
-	return "upstreams." + name
+	return sharedPrefix + name
 }
 
 // serviceSchema loads the service's IDL and finds the service in it; nil where that fails.
@@ -178,7 +209,6 @@ func (l *loader) serviceSchema(b strictyaml.Block, key string, s *Service) *sche
 	if doc == nil {
 		return nil
 	}
-	l.checkOverlay(l.abs(s.IDL.Path), key+".idl")
 	if svc := doc.Service(s.Service); svc != nil {
 		return svc
 	}
@@ -194,38 +224,50 @@ func (l *loader) serviceSchema(b strictyaml.Block, key string, s *Service) *sche
 	return nil
 }
 
-// methods resolves the policies of each method.
-func (l *loader) methods(key string, s *Service, p *servicePlan) {
+// methods resolves the policies of each method: what holds for the service, and over it the blocks, the weakest first.
+func (l *loader) methods(key string, s *Service, p *servicePlan, blocks []strictyaml.Block) {
+	if p.schema == nil {
+		for _, mb := range blocks { // for their mistakes
+			l.method(key, mb, Method{Policies: s.Policies}, methodPlan{})
+		}
+		return
+	}
 	var names []string
 	index := map[string]int{}
-	if p.schema != nil {
-		for i, m := range p.schema.Methods {
-			names = append(names, m.Name)
-			index[m.Name] = i
-			p.methods = append(p.methods, methodPlan{
-				policies: s.Policies, upstream: p.upstream, idempotent: m.Annotations["idempotent"] == "true",
-			})
-		}
+	for i, m := range p.schema.Methods {
+		names = append(names, m.Name)
+		index[m.Name] = i
+		p.methods = append(p.methods, methodPlan{
+			policies: s.Policies, upstream: p.upstream, idempotent: m.Annotations["idempotent"] == "true",
+		})
 	}
-	for _, mb := range s.Methods {
-		mkey := key + ".methods." + mb.Name
-		m := Method{Policies: s.Policies}
+	for _, mb := range blocks {
 		i, known := index[mb.Name]
 		if known {
-			m.Idempotent = p.methods[i].idempotent
+			p.methods[i] = l.method(key, mb, Method{Policies: p.methods[i].policies, Idempotent: p.methods[i].idempotent}, p.methods[i])
+			continue
 		}
-		l.Decode(mb.Value, mkey, &m)
-		to := p.upstream
-		if m.Upstream != "" {
-			to = l.named(strictyaml.Find(mb.Value, "upstream"), mkey+".upstream", m.Upstream)
-		}
-		switch {
-		case known:
-			p.methods[i] = methodPlan{policies: m.Policies, idempotent: m.Idempotent, upstream: to}
-		case p.schema != nil:
-			l.Addf(mb.Key, mkey, "%s has no method %q%s", s.Service, mb.Name, strictyaml.DidYouMean(mb.Name, names))
+		l.method(key, mb, Method{Policies: s.Policies}, methodPlan{})
+		if mb.File == l.path || !anyMethod(p.schema.Document, mb.Name) { // an overlay is of all services of its IDL
+			l.noting(mb.File).Addf(mb.Key, key+".methods."+mb.Name, "%s has no method %q%s", s.Service, mb.Name, strictyaml.DidYouMean(mb.Name, names))
 		}
 	}
+}
+
+// method lays one block over what holds for a method so far.
+func (l *loader) method(key string, mb strictyaml.Block, m Method, was methodPlan) methodPlan {
+	key += ".methods." + mb.Name
+	at := l.noting(mb.File)
+	at.Decode(mb.Value, key, &m)
+	to := was.upstream
+	if m.Upstream != "" {
+		to = at.named(strictyaml.Find(mb.Value, "upstream"), key+".upstream", m.Upstream)
+	}
+	return methodPlan{policies: m.Policies, idempotent: m.Idempotent, upstream: to}
+}
+
+func anyMethod(d *schema.Document, name string) bool {
+	return slices.ContainsFunc(d.AllServices(), func(s *schema.Service) bool { return s.Method(name) != nil })
 }
 
 // upstream resolves one upstream block.
@@ -357,36 +399,42 @@ func (l *loader) opens(node *yaml.Node, key, address string) {
 	l.serves[address] = key
 }
 
-// listenersAndAdmin resolves the shared listeners and checks the HTTP ones.
-func (l *loader) listenersAndAdmin() {
-	r := &l.cfg.Resolved
+// sharedListeners resolves the listeners that stand in no service, and checks the HTTP ones.
+func (l *loader) sharedListeners() {
 	labels := l.cfg.Services.Names()
 	for i, ln := range l.cfg.Listen {
 		key := listenKey("listen", i, l.doc.Root, "listen")
-		services := labels
-		if len(ln.Services) > 0 {
-			services = ln.Services
-		}
 		for _, s := range append(slices.Clone(ln.Services), ln.Default) {
-			if s != "" && !slices.Contains(labels, s) {
+			if s != "" && !slices.Contains(labels, s) && !l.damaged() {
 				l.Addf(ln.at.node, key, "no service is named %q%s", s, strictyaml.DidYouMean(s, labels))
 			}
 		}
-		r.listeners = append(r.listeners, l.listener(ln, key, services))
-		if ln.Default == "" {
-			l.warnAmbiguous(ln.at.node, key, services)
+		plan := l.listener(ln, key, ln.Services)
+		if len(ln.Services) == 0 {
+			plan.services, plan.all = labels, true
 		}
-	}
-	for _, s := range r.services {
-		r.listeners = append(r.listeners, s.listen...)
-	}
-	if len(r.listeners) == 0 && len(l.cfg.Services) > 0 && !l.doc.Damaged(1, 1<<30) {
-		l.Addf(l.doc.Root, "listen", "is missing: no service has an address")
+		l.cfg.Resolved.listeners = append(l.cfg.Resolved.listeners, plan)
 	}
 	if h := l.cfg.Health; h != "" {
 		l.checkHTTP(l.at("health"), "health", h)
 	}
 	l.checkAdmin()
+}
+
+// checkListeners adds the services' own listeners, and finds what only shows with all of them.
+func (l *loader) checkListeners() {
+	r := &l.cfg.Resolved
+	for i, ln := range l.cfg.Listen {
+		if ln.Default == "" {
+			l.warnAmbiguous(ln.at.node, r.listeners[i].key, r.listeners[i].services)
+		}
+	}
+	for _, s := range r.services {
+		r.listeners = append(r.listeners, s.listen...)
+	}
+	if len(r.listeners) == 0 && len(l.cfg.Services) > 0 && !l.damaged() {
+		l.Addf(l.doc.Root, "listen", "is missing: no service has an address")
+	}
 }
 
 func (l *loader) checkHTTP(node *yaml.Node, key, address string) {

@@ -61,10 +61,25 @@ const ordersIDL = "service Orders { string getOrder(1: i64 id), string ping() }"
 // start runs a gateway with that config.
 func start(t *testing.T, config string) *running {
 	t.Helper()
+	r := prepare(t)
+	r.write("thriftloom.yaml", config)
+	r.begin()
+	return r
+}
+
+// prepare returns a gateway that does not run yet, over a folder with two IDLs.
+func prepare(t *testing.T) *running {
+	t.Helper()
 	r := &running{t: t, dir: t.TempDir(), logs: new(bytes.Buffer), done: make(chan error, 1)}
 	r.write("users.thrift", usersIDL)
 	r.write("orders.thrift", ordersIDL)
-	r.write("thriftloom.yaml", config)
+	return r
+}
+
+// begin runs the gateway until the test ends.
+func (r *running) begin() {
+	t := r.t
+	t.Helper()
 	l := gateway.Load(filepath.Join(r.dir, "thriftloom.yaml"), nil)
 	for _, m := range l.Mistakes {
 		t.Error(m)
@@ -83,7 +98,6 @@ func start(t *testing.T, config string) *running {
 		cancel()
 		<-r.done
 	})
-	return r
 }
 
 func (r *running) write(name, text string) {

@@ -82,6 +82,7 @@ func (u *upstream) snapshot() status.Cluster {
 			Name: e.Name, Address: e.Address, State: e.State, Slots: e.Slots, InFlight: e.InFlight, Zombies: e.Zombies,
 			Connections: e.Connections, Calls: e.Calls, Failures: e.Failures, LastErrorCode: e.LastFailure,
 			P50Seconds: e.P50.Seconds(), P99Seconds: e.P99.Seconds(),
+			LearnedIdleSeconds: e.Learned.IdleExpiry.Seconds(), LearnedAgeSeconds: e.Learned.MaxAge.Seconds(),
 		})
 	}
 	slices.SortStableFunc(s.Endpoints, func(a, b status.Endpoint) int { return strings.Compare(a.Name, b.Name) })

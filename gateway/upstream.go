@@ -92,7 +92,12 @@ func (p *upstreamPlan) sameWire(o *upstreamPlan) bool {
 // startUpstream brings an upstream to life. Its goroutines end after halt.
 // before, which may be nil, is the upstream whose place it takes: it gets the calls until the new one has answered.
 func (g *Gateway) startUpstream(p upstreamPlan, before *upstream) (*upstream, error) {
-	u := &upstream{cluster: cluster.New(p.cluster), stopped: make(chan struct{})}
+	opts := p.cluster
+	opts.OnLearned = func(endpoint string, l cluster.Learned) {
+		g.log.Warn("an endpoint closes connections early: they are kept for less time than its server kind says",
+			"upstream", p.name, "endpoint", endpoint, "idle_expiry", l.IdleExpiry, "max_age", l.MaxAge)
+	}
+	u := &upstream{cluster: cluster.New(opts), stopped: make(chan struct{})}
 	u.plan.Store(&p)
 	u.before.Store(before.serving())
 	u.life, u.stop = context.WithCancel(g.life)
@@ -136,7 +141,7 @@ func (g *Gateway) startUpstream(p upstreamPlan, before *upstream) (*upstream, er
 func (u *upstream) probe(ctx context.Context, address string) error {
 	p := u.plan.Load()
 	o := p.cluster
-	return client.Probe(ctx, o.Engine, address, client.Config{Wire: o.Wire, Limits: o.Limits, Dialer: o.Dialer}, p.probe)
+	return client.Probe(ctx, o.Engine, address, client.Config{Wire: o.Wire, Limits: o.Limits, Budget: o.Budget, Dialer: o.Dialer}, p.probe)
 }
 
 // awaitAnswer asks the endpoints until one has answered, or the upstream ends. Each question takes a slot: a server with one worker, or

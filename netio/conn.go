@@ -62,7 +62,12 @@ type conn struct {
 
 func newConn(e *portable, nc net.Conn, opts Options) *conn {
 	c := &conn{engine: e, nc: nc, opts: opts, done: make(chan struct{})}
+	c.input.budget, c.input.yield = opts.Budget, opts.Yield
 	c.changed = sync.NewCond(&c.mu)
+	if n := len(opts.Received); n > 0 {
+		c.input.chunk, c.again = opts.Received[:n:n], true
+		c.opts.Received = nil
+	}
 	c.raw = rawConn(nc)
 	c.step = c.writeStep
 	if tcp, ok := nc.(*net.TCPConn); ok {
@@ -76,6 +81,9 @@ func (c *conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }
 
 // RemoteAddr implements Conn.
 func (c *conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
+
+// Hold implements Conn.
+func (c *conn) Hold() *Lease { return c.input.hold() }
 
 // Pause implements Conn.
 func (c *conn) Pause() {
@@ -145,7 +153,9 @@ func (c *conn) Detach() (net.Conn, []byte, error) {
 	c.mu.Unlock()
 	<-c.done
 	_ = c.nc.SetReadDeadline(time.Time{}) // fails on a dead socket only, which the next read reports
-	return c.nc, c.input.unused(), nil
+	rest := c.input.unused()
+	c.input.drop()
+	return c.nc, rest, nil
 }
 
 // interrupt wakes the reading goroutine out of a read; it looks at the state then. c.mu is held.
@@ -172,8 +182,9 @@ func (c *conn) run() {
 		c.changed.Wait()
 	}
 	cause := c.cause
+	c.opts.Budget.Give(int(c.sent - c.written.Load())) // what is not written any more
 	c.mu.Unlock()
-	c.input = input{}
+	c.input.drop()
 	c.receiver.Closed(cause)
 }
 
@@ -210,7 +221,12 @@ func (c *conn) next() bool {
 
 // read waits for bytes and delivers them.
 func (c *conn) read() {
-	n, err := c.nc.Read(c.input.room(c.opts.MaxBufferBytes))
+	room := c.input.room(c.opts.MaxBufferBytes)
+	if room == nil {
+		c.shed()
+		return
+	}
+	n, err := c.nc.Read(room)
 	if n > 0 {
 		c.input.came(n)
 		if c.input.worth() {
@@ -243,6 +259,22 @@ func (c *conn) deliver() {
 		if used == 0 || !c.input.worth() {
 			return
 		}
+	}
+}
+
+// shed lets the receiver use up what it would rather have kept until more had come.
+func (c *conn) shed() {
+	if !c.beginTurn() {
+		return
+	}
+	used := 0
+	if s, ok := c.receiver.(Shedder); ok {
+		used = s.Shed(c.input.unused())
+		c.input.use(used, 0)
+	}
+	c.endTurn()
+	if used == 0 {
+		c.Close(ErrNoRoom)
 	}
 }
 

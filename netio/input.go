@@ -13,11 +13,14 @@ const minRoomBytes = 512
 //
 // chunk is filled from its front and never rewound: bytes below len(chunk) may be kept by anyone and are never written again.
 type input struct {
-	chunk []byte
-	used  int // of chunk, by the receiver
-	need  int // the least length of unused that is worth a callback
-	next  int // the size of the next chunk
-	fresh bool
+	budget *Budget // nil: no bound
+	yield  bool    // leave a part of the budget to others
+	lease  *Lease  // of chunk; nil without a budget
+	chunk  []byte
+	used   int // of chunk, by the receiver
+	need   int // the least length of unused that is worth a callback
+	next   int // the size of the next chunk
+	fresh  bool
 }
 
 // unused returns what came and was not used. Its capacity ends with it, so that an append cannot reach into the chunk.
@@ -30,10 +33,20 @@ func (in *input) worth() bool { return len(in.unused()) > 0 && len(in.unused()) 
 func (in *input) use(used, need int) {
 	in.used += used
 	in.need = need
-	if in.used == cap(in.chunk) {
-		in.chunk, in.used = nil, 0
+	// A chunk that grew for one long message is not gone on with: a short one behind it would keep it all in memory.
+	if in.used == cap(in.chunk) || in.used == len(in.chunk) && cap(in.chunk) > maxChunkBytes {
+		in.drop()
 	}
 }
+
+// drop lets go of the chunk.
+func (in *input) drop() {
+	in.lease.Release()
+	in.lease, in.chunk, in.used = nil, nil, 0
+}
+
+// hold keeps the chunk counted until the lease is released.
+func (in *input) hold() *Lease { return in.lease.hold() }
 
 // came counts n bytes that were read into room.
 func (in *input) came(n int) {
@@ -41,18 +54,57 @@ func (in *input) came(n int) {
 	in.fresh = true
 }
 
-// room returns where the next bytes are read to. In mid-message a full chunk is followed by one of twice what really came, so that a
-// length which a peer only claims allocates nothing; limit is past which the connection is closed anyway.
+// room returns where the next bytes are read to; nil where the budget has none. In mid-message a full chunk is followed by one of twice
+// what really came, so that a length which a peer only claims allocates nothing; limit is past which the connection is closed anyway.
 func (in *input) room(limit int) []byte {
 	if cap(in.chunk)-len(in.chunk) < minRoomBytes {
 		tail := in.unused()
 		in.next = min(max(4*in.next, minChunkBytes), maxChunkBytes)
-		size := max(in.next, min(2*len(tail), limit+1), len(tail)+minRoomBytes)
+		size := in.charge(max(in.next, min(2*len(tail), limit+1), len(tail)+minRoomBytes), len(tail)+minRoomBytes, limit)
+		if size == 0 {
+			return nil
+		}
 		chunk := make([]byte, len(tail), size)
 		copy(chunk, tail)
 		in.chunk, in.used = chunk, 0
 	}
 	return in.chunk[len(in.chunk):cap(in.chunk)]
+}
+
+// charge moves the lease to a chunk of size bytes, or of fewer where the budget is short, least at least. It returns the size, 0 where
+// nothing fits. The smallest chunk always does: without it nobody could be told so.
+func (in *input) charge(size, least, limit int) int {
+	if in.budget == nil {
+		return size
+	}
+	spare := int64(0)
+	if in.yield {
+		spare = in.budget.spare(limit)
+	}
+	if was := in.lease; was != nil && was.holders.Load() == 1 { // the chunk goes with its bytes: it is garbage once they are copied
+		more := size - was.size
+		if more <= 0 || in.budget.take(more, spare) {
+			in.budget.Force(min(more, 0))
+			was.size = size
+			return size
+		}
+	} else if in.budget.take(size, spare) {
+		in.relet(size)
+		return size
+	}
+	if least > minChunkBytes {
+		return 0
+	}
+	in.budget.Force(minChunkBytes)
+	in.relet(minChunkBytes)
+	in.next = 0
+	return minChunkBytes
+}
+
+// relet makes a lease of size bytes, which are counted already, the chunk's.
+func (in *input) relet(size int) {
+	in.lease.Release()
+	in.lease = (&Lease{budget: in.budget, size: size}).hold()
 }
 
 // small reports whether there is nothing to win by letting go of the chunk.
@@ -61,7 +113,8 @@ func (in *input) small() bool { return cap(in.chunk) <= minChunkBytes }
 // rest is called from time to time. A chunk that nothing came into since the last call, and that is used up, is let go of.
 func (in *input) rest() {
 	if !in.fresh && len(in.unused()) == 0 {
-		in.chunk, in.used, in.next = nil, 0, 0
+		in.drop()
+		in.next = 0
 	}
 	in.fresh = false
 }

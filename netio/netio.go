@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"time"
 )
 
 // Conn is one connection.
@@ -17,11 +18,14 @@ import (
 // the background. The bytes are not changed after Send and may be shared. Methods are safe for concurrent use.
 type Conn interface {
 	// Send returns ErrClosed after Close, or ErrBacklog (and closes the connection) where more than Options.MaxQueuedBytes wait to be
-	// written: a peer that does not read.
+	// written: a peer that does not read. It returns ErrNoRoom, and the connection goes on without these bytes, where the budget has no
+	// room for them; a few KiB always fit where nothing else waits.
 	Send(head, body []byte) error
 	// Written returns how many bytes the kernel has taken so far. What it is being handed at the moment counts, so that no byte can have
 	// left that does not count; from Closed on the number is exact.
 	Written() int64
+	// Hold, called inside Receive, keeps the memory of that callback's bytes counted in the budget until the lease is released.
+	Hold() *Lease
 	// Pause stops reading; Resume goes on. Bytes that came before are still delivered: a paused connection gets no callback but Closed,
 	// and Resume hands the receiver once more what it did not use. Pause and Resume do not count: one Resume ends any number of Pauses.
 	Pause()
@@ -51,13 +55,28 @@ type Receiver interface {
 	Closed(err error)
 }
 
+// Shedder is a Receiver that can do without bytes. One that cannot, or uses none up, is closed with ErrNoRoom.
+type Shedder interface {
+	// Shed is called instead of Receive where the budget has no room for more than buf, of which no byte was used: it is to use some up.
+	Shed(buf []byte) (used int)
+}
+
 // Options bound a connection.
 type Options struct {
+	// Budget is what the connection's bytes are counted in, shared with others; nil: not counted.
+	Budget *Budget
+	// Yield leaves a part of the budget to connections that do not: those that bring the answers.
+	Yield bool
+	// StallTimeout is how long a peer may take none of what waits to be written; past it the connection is closed with ErrStalled. Zero:
+	// for ever.
+	StallTimeout time.Duration
 	// MaxQueuedBytes bounds what waits to be written, in bytes. Default 64 MiB.
 	MaxQueuedBytes int
 	// MaxBufferBytes bounds what came and was not used, in bytes; past it the connection is closed with ErrBufferFull. It has to be
 	// above the longest message. Default 17,000,000.
 	MaxBufferBytes int
+	// Received is what came on the socket before it is started: delivered first, as if it came now. The engine owns it.
+	Received []byte
 }
 
 // Engine makes connections out of sockets.
@@ -74,4 +93,6 @@ var (
 	ErrBacklog    = errors.New("the peer does not read: too much waits to be written")
 	ErrBusy       = errors.New("connection busy")
 	ErrBufferFull = errors.New("too many bytes came that are no message")
+	ErrNoRoom     = errors.New("no room: too many bytes are held already")
+	ErrStalled    = errors.New("the peer does not read: none of what waits to be written was taken in time")
 )

@@ -1,14 +1,19 @@
 package netio
 
 import (
+	"bytes"
+	"errors"
 	"net"
 	"os"
+	"time"
 )
 
 const (
 	blockBytes = 16 << 10 // bounds one write on a connection that is no socket
 	maxPieces  = 256      // bounds one write on a socket; the kernels' own bound is 1024
 	maxSpare   = 64       // bounds the emptied queue that a connection keeps, in pieces
+	freeBytes  = 4 << 10  // what may wait at each connection though the budget is used up
+	smallPiece = 32 << 10 // a shorter piece that waits is copied: it may be the last to hold a chunk of twice that
 )
 
 // output is what waits to be written. All but what the writer owns is guarded by conn.mu.
@@ -16,6 +21,7 @@ type output struct {
 	queue   [][]byte // pieces in order, none empty
 	sent    int64    // bytes that were ever queued
 	writing bool     // a goroutine is writing: it takes what is queued meanwhile
+	behind  bool     // … and it waits for the peer
 
 	// The writer's own.
 	batch [][]byte // being written; its front has advanced over what is written
@@ -38,14 +44,28 @@ func (c *conn) Send(head, body []byte) error {
 		c.close(ErrBacklog)
 		return ErrBacklog
 	}
+	if c.sent+n-c.written.Load() <= freeBytes {
+		c.opts.Budget.Force(int(n))
+	} else if !c.opts.Budget.Take(int(n)) {
+		return ErrNoRoom
+	}
 	c.sent += n
 	for _, piece := range [2][]byte{head, body} {
 		if len(piece) > 0 {
-			c.queue = append(c.queue, piece)
+			c.queue = append(c.queue, c.toWait(piece))
 		}
 	}
 	c.flush()
 	return nil
+}
+
+// toWait returns a piece as it may wait to be written: a small one as a copy, so that it does not keep the chunk that it lies in.
+// c.mu is held.
+func (c *conn) toWait(piece []byte) []byte {
+	if c.behind && c.opts.Budget != nil && len(piece) < smallPiece {
+		return bytes.Clone(piece)
+	}
+	return piece
 }
 
 // Written implements Conn.
@@ -67,7 +87,35 @@ func (c *conn) flush() {
 func (c *conn) writeOn() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.behind = true
+	if c.raw != nil { // else nothing was tried yet
+		for i, piece := range c.batch {
+			c.batch[i] = c.toWait(piece)
+		}
+		for i, piece := range c.queue {
+			c.queue[i] = c.toWait(piece)
+		}
+	}
 	c.drain(true)
+	c.behind = false
+	if c.opts.StallTimeout > 0 {
+		_ = c.nc.SetWriteDeadline(time.Time{}) // fails on a dead socket only
+	}
+}
+
+// patience gives the peer time to take the next bytes.
+func (c *conn) patience() {
+	if c.opts.StallTimeout > 0 {
+		_ = c.nc.SetWriteDeadline(time.Now().Add(c.opts.StallTimeout))
+	}
+}
+
+// stalled is why writing ended, in our words where the peer took nothing in time.
+func stalled(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return ErrStalled
+	}
+	return err
 }
 
 // drain writes until nothing is left, and ends writing; or, unless wait, until the kernel takes no more, and returns false. c.mu is
@@ -101,15 +149,18 @@ func (c *conn) write(wait bool) error {
 		return c.writeBlocks()
 	}
 	c.wait, c.err = wait, nil
+	if wait {
+		c.patience()
+	}
 	if err := c.raw.Write(c.step); err != nil {
-		return err
+		return stalled(err)
 	}
 	return c.err
 }
 
 // writeStep is handed the socket when it can be written to, and reports whether it is done with it.
 func (c *conn) writeStep(fd uintptr) bool {
-	for len(c.batch) > 0 {
+	for took := false; len(c.batch) > 0; {
 		pieces, size := c.batch[:min(len(c.batch), maxPieces)], 0
 		for _, piece := range pieces {
 			size += len(piece)
@@ -118,8 +169,12 @@ func (c *conn) writeStep(fd uintptr) bool {
 		n, again, err := writev(fd, pieces)
 		c.written.Add(int64(n - size))
 		c.advance(n)
+		took = took || n > 0
 		switch {
 		case again:
+			if c.wait && took {
+				c.patience()
+			}
 			return !c.wait
 		case err != nil:
 			to := c.nc.RemoteAddr()
@@ -135,18 +190,20 @@ func (c *conn) writeBlocks() error {
 	for len(c.batch) > 0 {
 		block := c.nextBlock()
 		c.written.Add(int64(len(block)))
+		c.patience()
 		n, err := c.nc.Write(block)
 		c.written.Add(int64(n - len(block)))
-		if err != nil {
-			return err
-		}
 		c.advance(n)
+		if err != nil {
+			return stalled(err)
+		}
 	}
 	return nil
 }
 
-// advance takes n written bytes off the front of the batch.
+// advance takes n written bytes off the front of the batch, and what they have cost back.
 func (c *conn) advance(n int) {
+	c.opts.Budget.Give(n)
 	for n > 0 {
 		first := c.batch[0]
 		if n < len(first) {

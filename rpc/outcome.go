@@ -19,7 +19,7 @@ const (
 	ReplyTimeout              // no reply by the deadline
 	BadReply                  // bytes that are no reply to this call
 	Abandoned                 // the caller has gone
-	LocalLimit                // this machine has no descriptor, port or memory for a connection
+	LocalLimit                // this machine has no descriptor, port or memory for a connection, a request or a reply
 )
 
 // Health is what an outcome says of the endpoint.
@@ -64,8 +64,8 @@ var Classes = [...]Class{
 		[]Reach{Unknown}, DeadlineExceeded, Alive, true},
 	BadReply:  {"bad_reply", "what came back is no reply to the call, or the reply was cut", []Reach{Unknown}, Unavailable, Alive, true},
 	Abandoned: {"abandoned", "the caller has gone", []Reach{NotSent, Unknown}, Cancelled, Silent, false},
-	LocalLimit: {"local_limit", "the gateway's machine has no descriptor, port or memory for a connection", []Reach{NotSent},
-		ResourceExhausted, Silent, false},
+	LocalLimit: {"local_limit", "the gateway has no descriptor or port for a connection, or no room for the request or the reply",
+		[]Reach{NotSent, Answered}, ResourceExhausted, Silent, false},
 }
 
 // String returns the class as metrics label it: closed_no_reply.

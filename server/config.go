@@ -17,6 +17,9 @@ type Config struct {
 	MaxPipelined int
 	// Ordered starts a call only when the one before it on its connection has ended. Replies are in order either way.
 	Ordered bool
+	// Budget is what the bytes of all connections are counted in, shared with other listeners and with the clients of the upstreams. nil:
+	// not counted.
+	Budget *netio.Budget
 	// Engine drives the connections, and somebody else runs it. Default: a portable engine that Serve runs.
 	Engine netio.Engine
 	// Route finds who answers a message, and fills call.Service, Name, Method and Oneway; Name and Oneway stand as the message has them.

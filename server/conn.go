@@ -20,6 +20,7 @@ import (
 type conn struct {
 	server *Server
 	net    netio.Conn
+	plain  bool // a socket and nothing over it: it can be handed over
 	split  *transport.Detector
 	caller rpc.Caller
 	serve  context.Context // of oneways: nobody waits for them, so the caller may go
@@ -34,16 +35,18 @@ type conn struct {
 	receiving bool        // Receive runs
 	full      bool        // paused at MaxPipelined
 	left      int         // bytes that Receive left because of that
+	shedding  bool        // the message that is on its way is given up; Receive's own
 	partial   bool        // bytes of a request that is not whole have come
 	closing   bool        // nothing is read behind left; closed behind the last answer
-	gone      bool        // closed
+	leaving   bool        // paused to be handed over between two calls
+	gone      bool        // closed, or handed over
 }
 
 // errGone is why the calls of a connection that was closed are cancelled.
 var errGone = errors.New("the caller's connection is closed")
 
-func newConn(ctx context.Context, s *Server, n netio.Conn) *conn {
-	c := &conn{server: s, net: n, split: transport.NewDetector(s.cfg.Limits, nil), serve: ctx}
+func newConn(ctx context.Context, s *Server, n netio.Conn, split *transport.Detector) *conn {
+	c := &conn{server: s, net: n, split: split, serve: ctx}
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	c.caller.Address = n.RemoteAddr().String()
 	return c
@@ -66,7 +69,7 @@ func (c *conn) Receive(buf []byte) (used, need int) {
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.receiving, c.left, c.partial = false, 0, used < len(buf)
+	c.receiving, c.left, c.partial = false, 0, used < len(buf) || c.shedding
 	if c.full {
 		c.left = len(buf) - used
 	}
@@ -77,7 +80,17 @@ func (c *conn) Receive(buf []byte) (used, need int) {
 
 // splitAll takes the messages off buf. broken says that what follows cannot be trusted.
 func (c *conn) splitAll(buf []byte) (used, need int, broken bool) {
-	for used < len(buf) && c.room() {
+	for used < len(buf) {
+		if c.shedding {
+			n, broken := c.shed(buf[used:])
+			if used += n; c.shedding || broken {
+				return used, 0, broken
+			}
+			continue
+		}
+		if !c.room() {
+			break
+		}
 		m, n, least, err := c.split.Split(buf[used:])
 		if err != nil {
 			if n = c.malformed(err); n == 0 {
@@ -93,21 +106,30 @@ func (c *conn) splitAll(buf []byte) (used, need int, broken bool) {
 	return used, 0, false
 }
 
-// room reports whether one more call may come, and pauses reading if not.
+// room reports whether one more call may come, and pauses reading if not. While memory is tight it is one call at a time.
 func (c *conn) room() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.inflight >= c.server.cfg.MaxPipelined {
+	if c.inflight >= c.pipelined() {
 		c.full = true
 		c.net.Pause()
 	}
 	return !c.full
 }
 
+// pipelined is how many calls may be in flight now.
+func (c *conn) pipelined() int {
+	if c.server.cfg.Budget.Tight() {
+		return 1
+	}
+	return c.server.cfg.MaxPipelined
+}
+
 // take begins the call that m carries.
 func (c *conn) take(m transport.Message) {
 	c.server.calls.Add(1)
 	x := c.exchange(m)
+	x.memory = c.net.Hold()
 	if m.Head.Type == wire.Reply || m.Head.Type == wire.Exception {
 		text := fmt.Sprintf("a server was sent a message of type %s", m.Head.Type)
 		c.begin(x, &rpc.Error{Code: rpc.InvalidMessageType, Reach: rpc.NotSent, Op: "server", Text: text})
@@ -119,10 +141,7 @@ func (c *conn) take(m transport.Message) {
 // malformed counts bytes that are no message and answers the caller if it can be. It returns how many bytes to go over, 0 if nothing
 // tells where the next message begins.
 func (c *conn) malformed(err error) (skip int) {
-	var bad *transport.Malformed
-	if !errors.As(err, &bad) {
-		panic(fmt.Sprintf("server: a splitter's error is not a *transport.Malformed: %v", err))
-	}
+	bad := asMalformed(err)
 	c.server.countMalformed(bad.Err.Reason, err)
 	if !bad.HeadOK {
 		return bad.Skip
@@ -131,6 +150,14 @@ func (c *conn) malformed(err error) (skip int) {
 	_ = x.route()
 	c.begin(x, &rpc.Error{Code: rpc.Malformed, Reach: rpc.NotSent, Op: "server", Text: bad.Err.Text, Err: err})
 	return bad.Skip
+}
+
+func asMalformed(err error) *transport.Malformed {
+	bad, ok := errors.AsType[*transport.Malformed](err)
+	if !ok {
+		panic(fmt.Sprintf("server: a splitter's error is not a *transport.Malformed: %v", err))
+	}
+	return bad
 }
 
 // begin takes x in: it is failed with refused, or starts, or waits until the call before it has ended.
@@ -174,6 +201,7 @@ func (c *conn) next() {
 
 // end takes the answer of x, and writes all answers whose turn has come. A oneway's is dropped.
 func (c *conn) end(x *exchange, a answer) {
+	x.memory.Release()
 	if x.call.Oneway {
 		c.answered(1)
 		return
@@ -184,20 +212,31 @@ func (c *conn) end(x *exchange, a answer) {
 	}
 	n := 0
 	for n < len(c.order) && c.order[n].ended {
-		c.write(c.order[n].answer)
+		c.write(c.order[n])
 		n++
+	}
+	if n == 0 {
+		x.wait()
 	}
 	c.order = slices.Delete(c.order, 0, n)
 	c.answered(n)
 }
 
-// write sends one answer. A failure closes the connection, and Closed does the rest.
-func (c *conn) write(a answer) {
-	if a.close {
+// write sends one answer; one for which there is no room is replaced by an exception that says so, and a caller that leaves no room for
+// that either has its connection closed, as after any failure: Closed does the rest.
+func (c *conn) write(x *exchange) {
+	x.waited()
+	if x.answer.close {
 		c.net.Finish()
 		return
 	}
-	_ = c.net.Send(a.head, a.body)
+	if c.net.Send(x.answer.head, x.answer.body) != netio.ErrNoRoom {
+		return
+	}
+	x.answer = x.exception(noRoom("the reply"))
+	if c.net.Send(x.answer.head, x.answer.body) == netio.ErrNoRoom {
+		c.net.Close(netio.ErrBacklog)
+	}
 }
 
 // answered counts n calls that are done with, and goes on reading where they were in the way.
@@ -206,9 +245,11 @@ func (c *conn) answered(n int) {
 	for range n {
 		c.server.ended()
 	}
-	if c.full && c.inflight < c.server.cfg.MaxPipelined {
+	if c.full && c.inflight < c.pipelined() {
 		c.full = false
-		c.net.Resume()
+		if !c.leaving {
+			c.net.Resume()
+		}
 	}
 	c.settle()
 }
@@ -217,6 +258,9 @@ func (c *conn) answered(n int) {
 func (c *conn) settle() {
 	if c.closing && !c.receiving && c.left == 0 && c.inflight == 0 {
 		c.net.Finish()
+	}
+	if c.leaving {
+		c.server.poke()
 	}
 }
 

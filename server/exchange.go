@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
@@ -17,8 +18,10 @@ type exchange struct {
 	head    wire.Head // as the caller wrote it
 	call    rpc.Call
 	handler rpc.Handler
-	answer  answer // once ended
+	memory  *netio.Lease // that the request lies in
+	answer  answer       // once ended
 	ended   bool
+	waits   int // bytes that are counted while the answer waits for its turn
 }
 
 // answer is what is written for a call: head and body, or the end of the connection.

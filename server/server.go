@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/thriftloom/thriftloom/netio"
+	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
 )
 
@@ -23,20 +24,30 @@ type Server struct {
 
 	accepted, rejected, calls, inflight atomic.Int64
 
+	quiet chan struct{} // holds one: a connection that is to be handed over may have come to rest
+
 	mu        sync.Mutex
 	changed   *sync.Cond // conns is empty, or inflight zero
 	listener  net.Listener
+	serving   *serving // nil before Serve and when it ends
 	conns     map[*conn]struct{}
 	draining  bool
 	malformed map[wire.Reason]int64
 }
 
+// serving is what connections are started with while Serve runs.
+type serving struct {
+	ctx    context.Context
+	engine netio.Engine
+}
+
 // New returns a server. It serves nothing before Serve.
 func New(cfg Config) *Server {
-	s := &Server{cfg: cfg.withDefaults(), conns: map[*conn]struct{}{}, malformed: map[wire.Reason]int64{}}
+	s := &Server{cfg: cfg.withDefaults(), conns: map[*conn]struct{}{}, malformed: map[wire.Reason]int64{}, quiet: make(chan struct{}, 1)}
 	s.changed = sync.NewCond(&s.mu)
 	limit := s.cfg.Limits.MessageBytes
 	s.options = netio.Options{
+		Budget: s.cfg.Budget, Yield: true,
 		MaxBufferBytes: limit + 64<<10,         // a message with what frames it
 		MaxQueuedBytes: max(64<<20, limit*5/4), // one reply always fits
 	}
@@ -54,9 +65,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	engine, stopEngine := s.engine(ctx)
 	defer stopEngine()
 
-	err := s.begin(l)
+	err := s.begin(l, &serving{ctx, engine})
 	if err == nil {
-		err = s.accept(ctx, l, engine)
+		err = s.accept(ctx, l)
 	}
 	_ = l.Close()
 	if err == nil {
@@ -84,13 +95,13 @@ func (s *Server) engine(ctx context.Context) (netio.Engine, func()) {
 }
 
 // begin makes l the listener.
-func (s *Server) begin(l net.Listener) error {
+func (s *Server) begin(l net.Listener, with *serving) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.listener != nil {
 		return errors.New("server: Serve was called before")
 	}
-	s.listener = l
+	s.listener, s.serving = l, with
 	if s.draining {
 		_ = l.Close()
 	}
@@ -98,14 +109,14 @@ func (s *Server) begin(l net.Listener) error {
 }
 
 // accept starts connections until ctx ends or Drain closes the listener. When the process is out of descriptors it waits a little.
-func (s *Server) accept(ctx context.Context, l net.Listener, engine netio.Engine) error {
+func (s *Server) accept(ctx context.Context, l net.Listener) error {
 	const shortest, longest = 5 * time.Millisecond, time.Second
 	wait := shortest
 	for {
 		nc, err := l.Accept()
 		if err == nil {
 			wait = shortest
-			s.start(ctx, nc, engine)
+			s.start(nc)
 			continue
 		}
 		if ctx.Err() != nil || s.isDraining() {
@@ -123,27 +134,38 @@ func (s *Server) accept(ctx context.Context, l net.Listener, engine netio.Engine
 }
 
 // start makes a connection out of a socket, unless there are too many.
-func (s *Server) start(ctx context.Context, nc net.Conn, engine netio.Engine) {
+func (s *Server) start(nc net.Conn) {
 	s.mu.Lock()
-	full := len(s.conns) >= s.cfg.MaxConnections
+	full, with := len(s.conns) >= s.cfg.MaxConnections, s.serving
 	s.mu.Unlock()
 	if full {
 		s.rejected.Add(1)
 		_ = nc.Close()
 		return
 	}
+	s.attach(with, nc, s.options, transport.NewDetector(s.cfg.Limits, nil))
+}
+
+// attach starts a connection.
+func (s *Server) attach(with *serving, nc net.Conn, options netio.Options, split *transport.Detector) {
 	s.accepted.Add(1)
-	engine.Start(nc, s.options, func(n netio.Conn) netio.Receiver {
-		c := newConn(ctx, s, n)
+	var ended bool
+	n := with.engine.Start(nc, options, func(n netio.Conn) netio.Receiver {
+		c := newConn(with.ctx, s, n, split)
+		c.plain = plain(nc)
 		s.mu.Lock()
 		s.conns[c] = struct{}{}
 		draining := s.draining
+		ended = s.serving == nil
 		s.mu.Unlock()
 		if draining {
 			c.drain()
 		}
 		return c
 	})
+	if ended {
+		n.Close(netio.ErrClosed)
+	}
 }
 
 // closed takes a connection out that is gone.
@@ -183,6 +205,9 @@ func (s *Server) waitIdle(ctx context.Context) (conns int, calls int64) {
 
 // closeAll closes every connection, and waits until they are gone.
 func (s *Server) closeAll() {
+	s.mu.Lock()
+	s.serving = nil
+	s.mu.Unlock()
 	for _, c := range s.connections() {
 		c.net.Close(netio.ErrClosed)
 	}

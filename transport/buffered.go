@@ -12,6 +12,7 @@ type buffered struct {
 	body   int       // where its struct begins; 0 until the head is there in full
 	scan   binary.Scanner
 	name   string // of the last message: callers mostly call one method again and again
+	shed   bool   // the message is given up, and so are its bytes so far
 }
 
 func (s *buffered) Split(buf []byte) (m Message, used, need int, err error) {
@@ -45,6 +46,27 @@ func (s *buffered) readHead(buf []byte) (need int, err error) {
 	s.name = s.head.Name
 	s.scan.Reset(s.limits, s.body)
 	return 0, nil
+}
+
+func (s *buffered) Peek([]byte) (wire.Head, bool) { return s.head, s.body > 0 }
+
+func (s *buffered) Shed(buf []byte) (used int, done bool, err error) {
+	if s.body == 0 {
+		return 0, false, nil
+	}
+	if !s.shed {
+		s.shed, used = true, min(s.body, len(buf))
+	}
+	end, _, err := s.scan.Scan(buf[used:])
+	if err != nil {
+		s.shed = false
+		return used, false, s.fail(err, 0)
+	}
+	if end == 0 {
+		return used + s.scan.Drop(len(buf)-used), false, nil
+	}
+	s.body, s.shed = 0, false
+	return used + end, true, nil
 }
 
 // fail says what is wrong in the part of the message that begins at offset. Nothing tells where the next message begins.

@@ -106,6 +106,27 @@ func TestDetector(t *testing.T) {
 			t.Errorf("refused: %v, %v", err, refuse.Wire())
 		}
 	})
+	// A detector that is told how its connection speaks knows it before the first byte, and is held to it.
+	eachWire(t, func(t *testing.T, w transport.Wire) {
+		d, err := transport.Resume(w, wire.Limits{})
+		if err != nil || d.Wire() != w {
+			t.Fatalf("resumed: %v, %v", d, err)
+		}
+		m := corpus(w)[0]
+		if _, used, _, err := d.Split(m); used != len(m) || err != nil {
+			t.Errorf("the first message: %d, %v", used, err)
+		}
+		other := transport.Wire{Kind: transport.Buffered + transport.Framed - w.Kind, Protocol: w.Protocol}
+		if d, err = transport.Resume(other, wire.Limits{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, used, _, err := d.Split(m); used != 0 && err == nil {
+			t.Errorf("a message of %s was taken as one of %s", w.Kind, other.Kind)
+		}
+	})
+	if _, err := transport.Resume(transport.Wire{Kind: transport.HTTP, Protocol: wire.JSON}, wire.Limits{}); err == nil {
+		t.Error("a wire that is not built was resumed")
+	}
 	// A connection that began unframed is held to it.
 	d := transport.NewDetector(wire.Limits{}, nil)
 	d.Split(unhex(t, headA+"00"))

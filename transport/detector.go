@@ -16,6 +16,15 @@ func NewDetector(limits wire.Limits, allow func(Wire) error) *Detector {
 	return &Detector{limits: limits.WithDefaults(), allow: allow}
 }
 
+// Resume returns a detector for a connection that is known to speak w and stands between two messages. The error is NewSplitter's.
+func Resume(w Wire, limits wire.Limits) (*Detector, error) {
+	split, err := NewSplitter(w, limits)
+	if err != nil {
+		return nil, err
+	}
+	return &Detector{limits: limits.WithDefaults(), wire: w, split: split}, nil
+}
+
 // Wire returns how the connection speaks: zero until that is known, and for ever if it is refused.
 func (d *Detector) Wire() Wire { return d.wire }
 
@@ -27,6 +36,22 @@ func (d *Detector) Split(buf []byte) (m Message, used, need int, err error) {
 		}
 	}
 	return d.split.Split(buf)
+}
+
+// Peek is as in Shedder.
+func (d *Detector) Peek(buf []byte) (h wire.Head, ok bool) {
+	if s, can := d.split.(Shedder); can {
+		return s.Peek(buf)
+	}
+	return h, false
+}
+
+// Shed is as in Shedder. Where it is not known yet how the connection speaks, nothing can be given up: nothing is used.
+func (d *Detector) Shed(buf []byte) (used int, done bool, err error) {
+	if s, can := d.split.(Shedder); can {
+		return s.Shed(buf)
+	}
+	return 0, false, nil
 }
 
 func (d *Detector) detect(buf []byte) (need int, err error) {

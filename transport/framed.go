@@ -15,6 +15,7 @@ const frameHead = 4 // bytes of length before a frame
 type framed struct {
 	limits wire.Limits
 	name   string // of the last message: callers mostly call one method again and again
+	shed   int    // bytes to come of a frame that is given up
 }
 
 func (s *framed) Split(buf []byte) (m Message, used, need int, err error) {
@@ -33,6 +34,30 @@ func (s *framed) Split(buf []byte) (m Message, used, need int, err error) {
 		return Message{}, 0, 0, err
 	}
 	return m, end, 0, nil
+}
+
+func (s *framed) Peek(buf []byte) (h wire.Head, ok bool) {
+	if len(buf) < frameHead {
+		return h, false
+	}
+	h, used, need, err := thrift.ReadHead(buf[frameHead:], s.limits, s.name)
+	return h, used > 0 && need == 0 && err == nil
+}
+
+func (s *framed) Shed(buf []byte) (used int, done bool, err error) {
+	if s.shed == 0 {
+		if len(buf) < frameHead {
+			return 0, false, nil
+		}
+		n, err := frameLength(binary.BigEndian.Uint32(buf), s.limits)
+		if err != nil {
+			return 0, false, malformed(err, 0, wire.Head{}, false, 0)
+		}
+		s.shed = frameHead + n
+	}
+	used = min(s.shed, len(buf))
+	s.shed -= used
+	return used, s.shed == 0, nil
 }
 
 func frameLength(word uint32, limits wire.Limits) (int, error) {

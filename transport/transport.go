@@ -60,6 +60,17 @@ type Splitter interface {
 	Split(buf []byte) (m Message, used, need int, err error)
 }
 
+// A Shedder is a Splitter that can give up a message before it is whole and go on behind it.
+type Shedder interface {
+	Splitter
+	// Peek returns the head of the message at the start of buf, once Split was handed buf and wants more; ok is false where the head is
+	// not there in full.
+	Peek(buf []byte) (h wire.Head, ok bool)
+	// Shed gives up the message at the start of buf, of which Split wants more, and is then called instead of Split: it uses its bytes
+	// up as they come, keeping nothing, until done. Once done the next message begins. An error is a *Malformed.
+	Shed(buf []byte) (used int, done bool, err error)
+}
+
 // Malformed says that the bytes are not a message.
 type Malformed struct {
 	Err *wire.Error

@@ -68,7 +68,7 @@ func (a *app) refuseMistakes(loaded *gateway.Loaded) error {
 func (a *app) configService(cfg *gateway.Config, at int) *gateway.Service {
 	block := cfg.Services[at]
 	svc := &gateway.Service{Service: block.Name}
-	(&strictyaml.Decoder{File: cfg.Resolved.Path, Lookup: a.env}).Decode(block.Value, "services."+block.Name, svc)
+	(&strictyaml.Decoder{File: block.File, Lookup: a.env}).Decode(block.Value, "services."+block.Name, svc)
 	return svc
 }
 

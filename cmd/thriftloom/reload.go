@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -49,6 +50,9 @@ service whose section is taken out of the file goes without it.`,
 		fmt.Fprintf(a.stdout, "%s: %s\n", what, result.Hash)
 		if len(result.Stale) > 0 {
 			return fmt.Errorf("%s: still as before", strings.Join(result.Stale, ", "))
+		}
+		if len(result.Mistakes) > 0 {
+			return errors.New("what has mistakes is left out")
 		}
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"syscall"
@@ -16,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/thriftloom/thriftloom/gateway"
+	"github.com/thriftloom/thriftloom/internal/filewatch"
 )
 
 const (
@@ -33,13 +35,17 @@ config and IDLs anew. Logs go to standard error, as JSON. With a mistake in the 
 		Example: "  thriftloom up\n  thriftloom up -c /etc/thriftloom/thriftloom.yaml --watch",
 	}
 	addConfig(cmd, &path, "thriftloom.yaml")
-	cmd.Flags().BoolVar(&watch, "watch", false, "reload when the config or an IDL changes")
+	cmd.Flags().BoolVar(&watch, "watch", false, "reload when a file changes that the config came from")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		loaded := gateway.Load(path, a.env)
 		if err := a.refuseMistakes(loaded); err != nil {
 			return err
 		}
-		return a.serve(cmd.Context(), loaded, watch)
+		if !watch {
+			return a.serve(cmd.Context(), loaded, nil)
+		}
+		seen := filewatch.Look(loaded.Config.Resolved.Files, loaded.Config.Resolved.Patterns)
+		return a.serve(cmd.Context(), loaded, &seen)
 	}
 	return cmd
 }
@@ -47,16 +53,18 @@ config and IDLs anew. Logs go to standard error, as JSON. With a mistake in the 
 // running is a gateway with what stands around it.
 type running struct {
 	gateway *gateway.Gateway
+	env     func(string) (string, bool)
 	stderr  *lockedWriter
 	log     *slog.Logger
 	drain   context.CancelFunc
 	kill    chan struct{} // closed at the second signal
 }
 
-// serve runs the gateway of a config without mistakes until it has drained.
-func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, watch bool) error {
+// serve runs the gateway of a config without mistakes until it has drained. watch is how its files were when they were read, nil where they
+// are not watched.
+func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, watch *filewatch.Seen) error {
 	cfg := loaded.Config
-	r := &running{stderr: &lockedWriter{w: a.stderr}, kill: make(chan struct{})}
+	r := &running{env: a.env, stderr: &lockedWriter{w: a.stderr}, kill: make(chan struct{})}
 	a.printWarnings(r.stderr, loaded)
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(cfg.Logs.Level)); err != nil {
@@ -73,6 +81,7 @@ func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, watch bool) err
 	if err != nil {
 		return err
 	}
+	limitMemory(cfg, a.env)
 	r.gateway = gateway.New(cfg, gateway.Options{Version: readVersion().Version, Env: a.env, Log: r.log, Output: r.stderr})
 	if err := r.gateway.Start(); err != nil {
 		closeSites(sites)
@@ -86,8 +95,8 @@ func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, watch bool) err
 	}
 	around.Go(func() { r.obey(life, signals) })
 	around.Go(func() { r.announce(life, sites) })
-	if watch {
-		around.Go(func() { r.watch(life) })
+	if watch != nil {
+		around.Go(func() { r.watch(life, *watch) })
 	}
 	err = r.wait(ctx)
 	end()
@@ -132,12 +141,23 @@ func (r *running) obey(ctx context.Context, signals <-chan os.Signal) {
 	}
 }
 
+// overhead is what a gateway needs of memory besides the messages that it holds: code, schemas, connections, and what is garbage already.
+const overhead = 40 << 20
+
+// limitMemory lets garbage be collected in time for the process to stay within what it may hold and its overhead. GOMEMLIMIT goes before.
+func limitMemory(cfg *gateway.Config, env func(string) (string, bool)) {
+	if v, ok := env("GOMEMLIMIT"); !ok || v == "" {
+		debug.SetMemoryLimit(int64(cfg.MaxBufferedBytes) + overhead)
+	}
+}
+
 // reload lets the gateway read its config anew, and prints the mistakes of services that keep what they were. The gateway logs the rest.
 func (r *running) reload(ctx context.Context) {
 	result, err := r.gateway.Reload(ctx)
 	if err != nil {
 		return
 	}
+	limitMemory(r.gateway.Config(), r.env)
 	for _, m := range result.Mistakes {
 		fmt.Fprintln(r.stderr, m)
 	}

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fsnotify/fsnotify"
-
 	"github.com/thriftloom/thriftloom/internal/fakepeer"
 )
 
@@ -125,27 +123,5 @@ func TestUpPortTaken(t *testing.T) {
 	got := runIn("", []string{"proxy", "127.0.0.1:0", "127.0.0.1:1", "-i", idl, "--admin", l.Addr().String()})
 	if got.code != 1 || !strings.Contains(got.errout, "admin: ") || !strings.Contains(got.errout, l.Addr().String()) {
 		t.Errorf("%+v", got)
-	}
-}
-
-// Only what the gateway reads makes it reload.
-func TestConcerns(t *testing.T) {
-	files := []string{"/etc/t/thriftloom.yaml", "/etc/t/users.thrift"}
-	for _, tt := range []struct {
-		event string
-		op    fsnotify.Op
-		want  bool
-	}{
-		{"/etc/t/thriftloom.yaml", fsnotify.Write, true},
-		{"/etc/t/thriftloom.yaml", fsnotify.Create, true},
-		{"/etc/t/thriftloom.yaml", fsnotify.Chmod, false},
-		{"/etc/t/new.thrift", fsnotify.Create, true},
-		{"/etc/t/..data", fsnotify.Create, true},
-		{"/etc/t/thriftloom.yaml.swp", fsnotify.Write, false},
-		{"/etc/t/server.log", fsnotify.Write, false},
-	} {
-		if got := concerns(fsnotify.Event{Name: tt.event, Op: tt.op}, files); got != tt.want {
-			t.Errorf("%s %v: %v", tt.event, tt.op, got)
-		}
 	}
 }

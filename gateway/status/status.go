@@ -92,6 +92,9 @@ type Endpoint struct {
 	LastErrorCode string  `json:"last_error_code"` // of the last failure; "" where there was none
 	P50Seconds    float64 `json:"p50_seconds"`     // of attempts that were answered, lately
 	P99Seconds    float64 `json:"p99_seconds"`
+	// For how long its connections are kept free, and kept at all, where its closes have taught less than its server kind says; else zero.
+	LearnedIdleSeconds float64 `json:"learned_idle_seconds"`
+	LearnedAgeSeconds  float64 `json:"learned_age_seconds"`
 }
 
 // Replica is one process, container or pod that the gateway runs.

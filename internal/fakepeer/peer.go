@@ -5,7 +5,9 @@
 package fakepeer
 
 import (
+	"errors"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,6 +47,7 @@ type Peer struct {
 	MostOpen    atomic.Int64
 	Calls       atomic.Int64 // messages that the script was asked about
 	Working     atomic.Int64 // scripts under way
+	IdleEnded   atomic.Int64 // closed by IdleEnd
 	wg          sync.WaitGroup
 }
 
@@ -112,6 +115,9 @@ func (p *Peer) Talk(c net.Conn) {
 		}
 		more := make([]byte, 4096)
 		n, err := c.Read(more)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			p.IdleEnded.Add(1)
+		}
 		if err != nil {
 			return
 		}

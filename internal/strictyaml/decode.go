@@ -31,11 +31,16 @@ type Decoder struct {
 	File   string
 	Lookup func(name string) (string, bool) // of ${VAR}; nil: none is set
 
-	mistakes []Mistake
+	mistakes *[]Mistake // shared by the decoders of several files; nil until one is needed
+}
+
+// In returns a decoder of another file that notes its mistakes in the same list.
+func (d *Decoder) In(file string) Decoder {
+	return Decoder{File: file, Lookup: d.Lookup, mistakes: d.found()}
 }
 
 // Mistakes returns what was found so far, in the order in which it was found.
-func (d *Decoder) Mistakes() []Mistake { return d.mistakes }
+func (d *Decoder) Mistakes() []Mistake { return *d.found() }
 
 // Addf notes a mistake of key at node.
 func (d *Decoder) Addf(node *yaml.Node, key, format string, args ...any) {
@@ -43,7 +48,17 @@ func (d *Decoder) Addf(node *yaml.Node, key, format string, args ...any) {
 }
 
 // Add notes a mistake that was found elsewhere.
-func (d *Decoder) Add(m Mistake) { d.mistakes = append(d.mistakes, m) }
+func (d *Decoder) Add(m Mistake) {
+	all := d.found()
+	*all = append(*all, m)
+}
+
+func (d *Decoder) found() *[]Mistake {
+	if d.mistakes == nil {
+		d.mistakes = new([]Mistake)
+	}
+	return d.mistakes
+}
 
 // Decode lays node, whose key is path, on what into, a pointer, points to. What node does not name, or names wrongly, stays as it is.
 func (d *Decoder) Decode(node *yaml.Node, path string, into any) {
@@ -220,12 +235,13 @@ type Blocks[T any] []Block
 type Block struct {
 	Name       string
 	Key, Value *yaml.Node
+	File       string // in which they stand
 }
 
 // DecodeYAML keeps the nodes.
 func (b *Blocks[T]) DecodeYAML(d *Decoder, node *yaml.Node, path string) {
 	*b = nil
-	d.each(node, path, func(key, val *yaml.Node) { *b = append(*b, Block{key.Value, key, val}) })
+	d.each(node, path, func(key, val *yaml.Node) { *b = append(*b, Block{key.Value, key, val, d.File}) })
 }
 
 // Elem returns what the values are decoded into.

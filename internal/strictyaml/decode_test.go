@@ -232,3 +232,24 @@ func TestBytesString(t *testing.T) {
 		}
 	}
 }
+
+// The mistakes of several files stand in one list, in the order in which they were found, each with its file; a block knows its own.
+func TestSeveralFiles(t *testing.T) {
+	first := strictyaml.Decoder{File: "a.yaml", Lookup: lookup}
+	second := first.In("b.yaml")
+	var c config
+	for _, d := range []*strictyaml.Decoder{&second, &first} {
+		doc, _ := strictyaml.Parse(d.File, []byte("later: {x: {}}\ncount: ${N}0000\n"))
+		d.Decode(doc.Root, "", &c)
+		if c.Later[0].File != d.File {
+			t.Errorf("the block of %s stands in %q", d.File, c.Later[0].File)
+		}
+	}
+	var files []string
+	for _, m := range first.Mistakes() {
+		files = append(files, m.File)
+	}
+	if got := strings.Join(files, " "); got != "b.yaml a.yaml" || len(second.Mistakes()) != 2 {
+		t.Errorf("mistakes in %q", got)
+	}
+}

@@ -20,6 +20,7 @@ var ending = map[string]func(*rig){
 	"DetachHandsOutTheSocketAndTheLeftOver":    detach,
 	"DetachIsRefusedWhereItIsNotQuiet":         detachBusy,
 	"DetachOfAPausedConnection":                detachPaused,
+	"WhatCameBeforeIsDeliveredFirst":           startWithBytes,
 	"TheEngineClosesEveryConnectionAtItsEnd":   engineEnds,
 	"AConnectionOfAnEndedEngineIsClosedAtOnce": startTooLate,
 }
@@ -232,6 +233,38 @@ func detachPaused(r *rig) {
 		r.Errorf("read %q", got)
 	}
 	_ = nc.Close()
+}
+
+// startWithBytes moves a connection to another receiver, as a handover does: nothing that came is lost or comes twice.
+func startWithBytes(r *rig) {
+	first := &recorder{onReceive: func(buf []byte) (int, int) { return min(len(buf), 2), 0 }}
+	c, peer := r.start(netio.Options{}, first)
+	r.write(peer, []byte("ab"))
+	first.wait(r, 2)
+	c.Pause()
+	r.write(peer, []byte("cde"))
+	nc, left := r.detach(c)
+	next := &recorder{}
+	r.engine.Start(nc, netio.Options{Received: left}, func(c netio.Conn) netio.Receiver {
+		next.conn, next.t = c, r.T
+		next.init()
+		return next
+	})
+	r.write(peer, []byte("fg"))
+	if got := next.wait(r, 5); got != "cdefg" {
+		r.Errorf("the next receiver was handed %q", got)
+	}
+	again := &recorder{}
+	own, other := r.pair(r.T)
+	r.peers = append(r.peers, other)
+	r.engine.Start(own, netio.Options{Received: []byte("before")}, func(c netio.Conn) netio.Receiver {
+		again.conn, again.t = c, r.T
+		again.init()
+		return again
+	})
+	if got := again.wait(r, 6); got != "before" { // though the peer sends nothing
+		r.Errorf("delivered %q", got)
+	}
 }
 
 func engineEnds(r *rig) {

@@ -1,10 +1,22 @@
 #!/bin/sh
-# Installs the real peers that the tests talk to: the original ThriftPy 0.3.9 (a Debian package, for /usr/bin/python3) and ThriftPy2 (in
-# a virtual environment of its own). What is there already is left alone, and then nothing is asked of the network.
+# Installs the real peers that the tests talk to: the original ThriftPy 0.3.9 (a Debian package, for /usr/bin/python3), and in virtual
+# environments of their own ThriftPy2 with stock gunicorn, gunicorn_thrift with the versions that it pins, and the last ThriftPy2 with
+# Tornado. What is there already is left alone, and then nothing is asked of the network.
 set -eu
 
 thriftpy2=0.7.1
-venv="${XDG_CACHE_HOME:-$HOME/.cache}/thriftloom/venv"
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/thriftloom"
+
+# What each environment holds, to the last version. No release of ThriftPy2 has contrib.gunicorn yet (0.7.1 has not): test/peers brings
+# workers for stock gunicorn until one has.
+stock="thriftpy2==$thriftpy2 ijson==3.6.0 ply==3.11 gunicorn==27.0.1"
+# gunicorn_thrift 0.2.25 wants gunicorn 19.9.0, which needs pkg_resources, and gevent 1.4, which no Python since 3.9 can build: 22.10.1 is
+# the next that is there ready for 3.11. setproctitle 1.1.10 is for looks and is left out.
+gunicorn_thrift="gunicorn_thrift==0.2.25 gunicorn==19.9.0 setuptools==80.9.0 thriftpy2==$thriftpy2 ijson==3.6.0 ply==3.11"
+gevent="gevent==22.10.1 greenlet==1.1.3.post0 zope.event==6.2 zope.interface==8.7"
+newer_gevent="gevent==26.9.0 greenlet==3.5.6 zope.event==6.2 zope.interface==8.7"
+# thriftpy2.tornado went with 0.7.
+tornado="thriftpy2==0.6.0 ply==3.11 six==1.17.0 tornado==6.6.1"
 
 # as_root runs a command as root.
 as_root() {
@@ -32,8 +44,29 @@ debian() {
 
 has_thriftpy() { /usr/bin/python3 -c 'import thriftpy.rpc' 2>/dev/null; }
 
-has_thriftpy2() {
-	"$venv/bin/python" -c 'import sys, thriftpy2.rpc; sys.exit(thriftpy2.__version__ != sys.argv[1])' "$thriftpy2" 2>/dev/null
+# has tells whether the environment $1 was made for what is wanted of it now, $2, and is whole.
+has() { [ "$(cat "$cache/$1/holds" 2>/dev/null)" = "$2" ] && "$cache/$1/bin/python" -c '' 2>/dev/null; }
+
+# environment makes the environment $1 with $2, where it is not there yet. What else is given is tried in turn, and the first that can be
+# installed is taken: ready-made only, since building takes minutes.
+environment() {
+	name=$1 base=$2
+	shift 2
+	has "$name" "$base" && return
+	python3 -c 'import ensurepip, venv' 2>/dev/null || debian python3-venv
+	echo "installing $base in $cache/$name"
+	mkdir -p "$cache"
+	[ -x "$cache/$name/bin/pip" ] || python3 -m venv --clear "$cache/$name"
+	"$cache/$name/bin/pip" install --quiet --disable-pip-version-check --no-deps $base
+	if [ $# -gt 0 ]; then
+		for extra in "$@"; do
+			"$cache/$name/bin/pip" install --quiet --disable-pip-version-check --no-deps --only-binary :all: $extra 2>/dev/null && break
+			echo "$extra cannot be had here"
+			extra=
+		done
+		[ -n "$extra" ] || return 1
+	fi
+	echo "$base" >"$cache/$name/holds"
 }
 
 has_thriftpy || debian python3-thriftpy
@@ -42,17 +75,26 @@ has_thriftpy || {
 	exit 1
 }
 
-if ! has_thriftpy2; then
-	python3 -c 'import ensurepip, venv' 2>/dev/null || debian python3-venv
-	echo "installing thriftpy2 $thriftpy2 in $venv"
-	mkdir -p "$(dirname "$venv")"
-	[ -x "$venv/bin/pip" ] || python3 -m venv --clear "$venv"
-	"$venv/bin/pip" install --quiet --disable-pip-version-check "thriftpy2==$thriftpy2"
-fi
-has_thriftpy2 || {
-	echo "setup.sh: $venv/bin/python cannot import thriftpy2 $thriftpy2" >&2
+environment venv "$stock"
+environment venv-gunicorn "$gunicorn_thrift" "$gevent" "$newer_gevent"
+environment venv-tornado "$tornado"
+
+# imports fails where the environment $1 cannot import the modules $2.
+imports() {
+	"$cache/$1/bin/python" -W ignore -c "import $2" && return
+	echo "setup.sh: $cache/$1/bin/python cannot import $2" >&2
 	exit 1
 }
+imports venv thriftpy2.rpc,gunicorn
+imports venv-gunicorn gunicorn_thrift.thriftapp,gevent,thriftpy2.rpc
+imports venv-tornado thriftpy2.tornado
 
-echo "thriftpy  $(/usr/bin/python3 -c 'import thriftpy; print(thriftpy.__version__)')  /usr/bin/python3"
-echo "thriftpy2 $thriftpy2  $venv/bin/python"
+# versions prints an environment's Python and what it holds of the packages $2.
+versions() {
+	printf '%s' "$cache/$1/bin/python"
+	"$cache/$1/bin/python" -c 'import sys; from importlib.metadata import version as v; print(*(" %s %s" % (p, v(p)) for p in sys.argv[1:]))' $2
+}
+echo "/usr/bin/python3 $(/usr/bin/python3 -c 'import thriftpy; print("thriftpy", thriftpy.__version__)')"
+versions venv "thriftpy2 gunicorn"
+versions venv-gunicorn "gunicorn_thrift gunicorn gevent thriftpy2"
+versions venv-tornado "thriftpy2 tornado"

@@ -59,8 +59,18 @@ func said(err error) string {
 	return "CONNECTION: " + err.Error()
 }
 
-// call lets all callers call until what it returns is called, which returns how many calls there were and those that failed.
-func (w *world) call() (stop func() (int64, []Failure)) {
+// traffic is how many calls there were, and those that failed.
+type traffic struct {
+	calls    int64
+	failures []Failure
+}
+
+func (t traffic) and(more traffic) traffic {
+	return traffic{t.calls + more.calls, append(t.failures, more.failures...)}
+}
+
+// call lets all callers call until what it returns is called.
+func (w *world) call() (stop func() traffic) {
 	var mu sync.Mutex
 	var calls int64
 	var failures []Failure
@@ -88,7 +98,7 @@ func (w *world) call() (stop func() (int64, []Failure)) {
 		l := peertest.Libraries[i%2]
 		python = append(python, peertest.Start(w, l.Python, peertest.Root()+"/test/soak/caller.py", "--library", l.Name, "--rate", fmt.Sprint(pythonRate), w.services[label]))
 	}
-	return func() (int64, []Failure) {
+	return func() traffic {
 		cancel()
 		running.Wait()
 		for i, p := range python {
@@ -97,7 +107,7 @@ func (w *world) call() (stop func() (int64, []Failure)) {
 			n, list := w.read(labels[i], p.Output())
 			calls, failures = calls+n, append(failures, list...)
 		}
-		return calls, failures
+		return traffic{calls, failures}
 	}
 }
 

@@ -1,18 +1,12 @@
 package soak
 
-import (
-	"fmt"
-	"slices"
-	"time"
-)
+import "fmt"
 
 // Sample is what the program holds at one moment.
 type Sample struct {
-	At         time.Time
 	Goroutines int
 	Files      int     // descriptors
 	Resident   float64 // bytes of memory
-	Calm       bool    // no fault is at work, and the consequences of the last one are over
 }
 
 // Bounds of what may grow.
@@ -22,57 +16,40 @@ const (
 	maxResident   = 0.05 // of what there was
 )
 
-// Drift is how what the program holds has grown from the first third of the calm samples after the warm-up to the last third.
+// Least is the least of each that the samples show: what a moment's work holds comes and goes, what leaks stays.
+func Least(samples []Sample) Sample {
+	if len(samples) == 0 {
+		return Sample{}
+	}
+	least := samples[0]
+	for _, s := range samples[1:] {
+		least.Goroutines = min(least.Goroutines, s.Goroutines)
+		least.Files = min(least.Files, s.Files)
+		least.Resident = min(least.Resident, s.Resident)
+	}
+	return least
+}
+
+// Drift is what the program holds while nobody calls it: after the warm-up, and at the end.
 //
-// Of goroutines and descriptors the fewest of each third are compared: what calls under way hold comes and goes, what leaks stays. Of
-// memory the middle value is.
+// A busy moment tells nothing of a leak: on a machine with other work, the same calls take longer and need more connections.
 type Drift struct {
-	Samples    int // in each third
-	Goroutines [2]int
-	Files      [2]int
-	Resident   [2]float64
+	First, Last Sample
 }
 
-// DriftOf compares samples taken after the warm-up's end. Calm ones count only.
-func DriftOf(samples []Sample, warm time.Time) Drift {
-	var calm []Sample
-	for _, s := range samples {
-		if s.Calm && !s.At.Before(warm) {
-			calm = append(calm, s)
-		}
-	}
-	n := len(calm) / 3
-	if n == 0 {
-		return Drift{}
-	}
-	d := Drift{Samples: n}
-	for i, third := range [][]Sample{calm[:n], calm[len(calm)-n:]} {
-		var resident []float64
-		d.Goroutines[i], d.Files[i] = third[0].Goroutines, third[0].Files
-		for _, s := range third {
-			d.Goroutines[i] = min(d.Goroutines[i], s.Goroutines)
-			d.Files[i] = min(d.Files[i], s.Files)
-			resident = append(resident, s.Resident)
-		}
-		slices.Sort(resident)
-		d.Resident[i] = resident[len(resident)/2]
-	}
-	return d
-}
-
-// Violations are what has grown beyond its bound, or that there was too little to tell by.
+// Violations are what has grown beyond its bound, or that there was nothing to tell by.
 func (d Drift) Violations() (all []string) {
-	if d.Samples < 3 {
-		return []string{fmt.Sprintf("%d calm samples in a third: too few to tell whether something leaks", d.Samples)}
+	if d.First == (Sample{}) || d.Last == (Sample{}) {
+		return []string{"nothing was measured while nobody called: whether something leaks is not known"}
 	}
-	if up := d.Goroutines[1] - d.Goroutines[0]; up > maxGoroutines {
-		all = append(all, fmt.Sprintf("goroutines grew from %d to %d, by more than %d", d.Goroutines[0], d.Goroutines[1], maxGoroutines))
+	if d.Last.Goroutines-d.First.Goroutines > maxGoroutines {
+		all = append(all, fmt.Sprintf("goroutines grew from %d to %d, by more than %d", d.First.Goroutines, d.Last.Goroutines, maxGoroutines))
 	}
-	if up := d.Files[1] - d.Files[0]; up > maxFiles {
-		all = append(all, fmt.Sprintf("descriptors grew from %d to %d, by more than %d", d.Files[0], d.Files[1], maxFiles))
+	if d.Last.Files-d.First.Files > maxFiles {
+		all = append(all, fmt.Sprintf("descriptors grew from %d to %d, by more than %d", d.First.Files, d.Last.Files, maxFiles))
 	}
-	if d.Resident[1] > d.Resident[0]*(1+maxResident) {
-		all = append(all, fmt.Sprintf("memory grew from %.1f to %.1f MB, by more than %.0f%%", d.Resident[0]/1e6, d.Resident[1]/1e6, 100*maxResident))
+	if d.Last.Resident > d.First.Resident*(1+maxResident) {
+		all = append(all, fmt.Sprintf("memory grew from %.1f to %.1f MB, by more than %.0f%%", d.First.Resident/1e6, d.Last.Resident/1e6, 100*maxResident))
 	}
 	return all
 }

@@ -18,7 +18,7 @@ var (
 	seed     = flag.Uint64("seed", 0, "which faults come when; 0: another one each time")
 )
 
-// The pace. A fault's consequences are over after settle; what is measured behind that is calm.
+// The pace. A fault's consequences are over after settle.
 const (
 	between     = 10 * time.Second // from the start of one fault to that of the next
 	betweenWarm = 4 * time.Second  // in the first round, in which every fault comes once, so that every buffer has its size
@@ -37,32 +37,30 @@ func TestSoak(t *testing.T) {
 	}
 	t.Logf("seed %d", *seed)
 	w := start(t)
-	callers := w.call()
-	watch := w.watch()
-
 	random := rand.New(rand.NewPCG(*seed, 0))
+	began := time.Now()
+	warmUp := w.serve(random, betweenWarm, *duration/5)
+	first := w.quiet()
+	rest := w.serve(random, between, *duration-time.Since(began))
+	last := w.quiet()
+	w.judge(time.Since(began), Drift{First: first, Last: last}, warmUp.and(rest))
+}
+
+// serve lets all callers call, with a fault every so often, for at least so long and until every fault has come once.
+func (w *world) serve(random *rand.Rand, every, atLeast time.Duration) traffic {
+	callers := w.call()
 	deck := w.deck()
 	began := time.Now()
-	warm := began.Add(*duration / 5)
-	for round := 0; time.Since(began) < *duration; round++ {
+	for round := 0; round == 0 || time.Since(began) < atLeast; round++ {
 		for _, i := range random.Perm(len(deck)) {
-			if time.Since(began) >= *duration {
+			if round > 0 && time.Since(began) >= atLeast {
 				break
 			}
-			pace := between
-			if round == 0 {
-				pace = betweenWarm
-			}
-			next := time.Now().Add(pace)
+			next := time.Now().Add(every)
 			w.play(deck[i], random)
 			time.Sleep(time.Until(next))
 		}
-		if round == 0 && time.Now().After(warm) {
-			warm = time.Now()
-		}
 	}
 	time.Sleep(settle)
-	samples := watch()
-	calls, failures := callers()
-	w.judge(began, warm, samples, calls, failures)
+	return callers()
 }

@@ -16,11 +16,9 @@ import (
 const maxShown = 30
 
 // judge ends the program, prints the record, and fails the test for each violation.
-func (w *world) judge(began, warm time.Time, samples []Sample, calls int64, failures []Failure) {
-	took := time.Since(began)
+func (w *world) judge(took time.Duration, drift Drift, all traffic) {
 	w.end()
-	explained, others := Sort(failures, w.faults, settle)
-	drift := DriftOf(samples, warm)
+	explained, others := Sort(all.failures, w.faults, settle)
 	for i, f := range others {
 		if i == maxShown {
 			w.Errorf("… and %d more", len(others)-maxShown)
@@ -32,14 +30,14 @@ func (w *world) judge(began, warm time.Time, samples []Sample, calls int64, fail
 	for _, v := range append(drift.Violations(), w.wrong...) {
 		w.Error(v)
 	}
-	if calls == 0 {
+	if all.calls == 0 {
 		w.Error("no call was made")
 	}
 	verdict := "no violation"
 	if w.Failed() {
 		verdict = "VIOLATIONS"
 	}
-	fmt.Print(w.record(took, calls, explained, len(others), drift, verdict))
+	fmt.Print(w.record(took, all.calls, explained, len(others), drift, verdict))
 }
 
 // meanwhile names the faults that were at work at a failure's time, for those who look for its cause.
@@ -75,14 +73,14 @@ func (w *world) record(took time.Duration, calls int64, explained map[string]int
 	row("machine", "%d CPUs (%s), %s", runtime.NumCPU(), cpu(), system())
 	row("versions", "thriftloom %s, %s, ThriftPy2 %s and ThriftPy 0.3.9", commit(), runtime.Version(), peertest.Version)
 	row("seed", "%d", *seed)
-	row("duration", "%s, the first %s to warm up at least", took.Round(time.Second), (*duration / 5).Round(time.Second))
+	row("duration", "%s, the warm-up included", took.Round(time.Second))
 	row("calls", "%d, %.0f a second", calls, float64(calls)/took.Seconds())
 	row("faults", "%d", len(w.faults))
 	row("failed calls", "%d explained by a fault, %d not", sum, others)
-	row("goroutines", "%d, then %d", d.Goroutines[0], d.Goroutines[1])
-	row("descriptors", "%d, then %d", d.Files[0], d.Files[1])
-	row("memory", "%.1f MB, then %.1f MB (%+.1f%%)", d.Resident[0]/1e6, d.Resident[1]/1e6, 100*(d.Resident[1]/max(d.Resident[0], 1)-1))
-	b.WriteString("\nThe two figures are of the first and the last third of the calm seconds after the warm-up: the fewest goroutines and descriptors,\nthe middle value of memory.\n")
+	row("goroutines", "%d, then %d", d.First.Goroutines, d.Last.Goroutines)
+	row("descriptors", "%d, then %d", d.First.Files, d.Last.Files)
+	row("memory", "%.1f MB, then %.1f MB (%+.1f%%)", d.First.Resident/1e6, d.Last.Resident/1e6, 100*(d.Last.Resident/max(d.First.Resident, 1)-1))
+	b.WriteString("\nThe two figures are the least that was held in ten seconds without a call, after the warm-up and at the end.\n")
 	b.WriteString("\n| fault | times | calls that failed by it |\n|---|---|---|\n")
 	for _, name := range names {
 		fmt.Fprintf(&b, "| %s | %d | %d |\n", name, played[name], explained[name])

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -23,6 +22,7 @@ import (
 const (
 	replicaCount = 3
 	slots        = 4
+	quietSamples = 10 // one a second; connections are given up in the first of them
 )
 
 // world is the program with its servers: replicas of ThriftPy2 that it runs, and two of ThriftPy 0.3.9 that it does not.
@@ -35,12 +35,9 @@ type world struct {
 	old      []string          // addresses of the servers that it does not run
 	servers  []*peertest.Process
 
-	mu       sync.Mutex
 	faults   []Fault
-	playing  bool
-	ended    time.Time // of the last fault
-	policies int       // reloads so far
-	wrong    []string  // what is no call's failure and wrong all the same
+	policies int      // reloads so far
+	wrong    []string // what is no call's failure and wrong all the same
 }
 
 // labels are the services. Of Again and OldAgain every method may be called twice.
@@ -163,40 +160,22 @@ func (w *world) ill() string {
 
 // complain notes what is wrong beside the calls.
 func (w *world) complain(format string, args ...any) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.wrong = append(w.wrong, time.Now().Format("15:04:05 ")+fmt.Sprintf(format, args...))
 }
 
-// watch samples the program once a second until what it returns is called.
-func (w *world) watch() (stop func() []Sample) {
-	end, done := make(chan struct{}), make(chan []Sample)
-	go func() {
-		var all []Sample
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		for {
-			select {
-			case <-end:
-				done <- all
-				return
-			case <-tick.C:
-			}
-			m := w.metrics()
-			if m == nil {
-				w.complain("/metrics does not answer")
-				continue
-			}
-			w.mu.Lock()
-			calm := !w.playing && time.Since(w.ended) > settle
-			w.mu.Unlock()
-			all = append(all, Sample{
-				At: time.Now(), Calm: calm, Goroutines: int(m["go_goroutines"]), Files: int(m["process_open_fds"]),
-				Resident: m["process_resident_memory_bytes"],
-			})
+// quiet returns the least that the program holds in some seconds in which nobody calls it.
+func (w *world) quiet() Sample {
+	var all []Sample
+	for range quietSamples {
+		time.Sleep(time.Second)
+		m := w.metrics()
+		if m == nil {
+			w.complain("/metrics does not answer")
+			continue
 		}
-	}()
-	return func() []Sample { close(end); return <-done }
+		all = append(all, Sample{int(m["go_goroutines"]), int(m["process_open_fds"]), m["process_resident_memory_bytes"]})
+	}
+	return Least(all)
 }
 
 // end ends the program and reports how.

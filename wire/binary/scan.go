@@ -83,6 +83,15 @@ func (s *Scanner) Scan(buf []byte) (end, need int, err error) {
 	return s.pos, 0, nil
 }
 
+// Drop tells the walk that the first n bytes it was shown are gone: from now on buf begins behind them. It goes over those only that the
+// walk is through with, and returns how many that are.
+func (s *Scanner) Drop(n int) int {
+	n = min(n, s.pos)
+	s.pos -= n
+	s.limit -= n
+	return n
+}
+
 // open looks at the head of a value at at whose length is in its bytes. It returns where the walk goes on: behind the value, or inside it
 // with the level to open. need > 0: the head is not there in full.
 func (s *Scanner) open(buf []byte, t wire.Type, at int) (next int, l level, need int, err error) {
