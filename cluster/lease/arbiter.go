@@ -72,7 +72,8 @@ func (n *Node) arbitrate(now time.Time) {
 	for _, p := range n.peers {
 		if !p.gone && !n.member(p, now) {
 			silent := now.Sub(p.mine)
-			static = static || !n.alive(p, now) || silent > n.times.Silence
+			lost := !p.contact.IsZero() && !n.alive(p, now) // it has noticed as well, or is about to
+			static = static || lost || silent > n.times.Silence
 			blocked = blocked || silent <= n.quarantine()
 		}
 	}
@@ -149,7 +150,7 @@ func (n *Node) divide(g *group, parties []*party, blocked, static, level bool, n
 		}
 	}
 	if len(self) > 0 { // what this node gives up is there for others at once
-		g.set(self)
+		n.limit(g, self)
 		use()
 		clear(self)
 	}
@@ -182,7 +183,7 @@ func (n *Node) divide(g *group, parties []*party, blocked, static, level bool, n
 		}
 	}
 	if len(self) > 0 {
-		g.set(self)
+		n.limit(g, self)
 	}
 }
 
@@ -230,7 +231,10 @@ func (n *Node) use(g *group, x *party, ids []uint64) {
 		x.waiting = u.Waiting
 		for _, e := range u.Endpoints {
 			k, _ := slices.BinarySearch(ids, g.ident(e.Address))
-			x.has[k], x.down[k], x.busy[k], x.limit[k], x.bound[k] = e.Slots > 0, e.Down, e.Busy, e.Limit, max(e.Limit, e.Open)
+			x.has[k], x.down[k], x.busy[k], x.limit[k], x.bound[k] = e.Slots > 0 && !n.leaving, e.Down, e.Busy, e.Limit, max(e.Limit, e.Open)
+		}
+		if n.leaving {
+			x.waiting = 0
 		}
 		return
 	}

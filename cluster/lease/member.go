@@ -30,18 +30,21 @@ func (n *Node) asMember(p *peer, m *Message, echoed time.Time) {
 		for _, e := range g.Endpoints {
 			limits[e.ID] = int(e.Limit)
 		}
-		n.group(g.ID).set(limits)
+		n.limit(n.group(g.ID), limits)
 	}
 	n.last = nil // to be acknowledged at once
 }
 
-// set gives the node's own upstream its limits, by endpoint.
-func (g *group) set(limits map[uint64]int) {
+// limit gives the node's own upstream its limits, by endpoint.
+func (n *Node) limit(g *group, limits map[uint64]int) {
 	if g.up == nil {
 		return
 	}
 	named := map[string]int{}
 	for id, limit := range limits {
+		if n.leaving {
+			limit = 0
+		}
 		if address, ok := g.address[id]; ok {
 			named[address] = limit
 		}
@@ -88,7 +91,7 @@ func (n *Node) obey(now time.Time) {
 				limits[g.ident(e.Address)] = portion
 			}
 		}
-		g.set(limits)
+		n.limit(g, limits)
 	}
 }
 
@@ -123,7 +126,13 @@ func (n *Node) reports() []GroupReport {
 		}
 		u := g.usage()
 		r := GroupReport{ID: g.id, Waiting: uint32(u.Waiting)}
+		if n.leaving {
+			r.Waiting = 0
+		}
 		for _, e := range u.Endpoints {
+			if n.leaving {
+				e.Slots = 0
+			}
 			if n.alone {
 				e.Limit = max(e.Limit, n.portion(e.Slots))
 			}

@@ -65,7 +65,7 @@ type Node struct {
 	static  bool      // as the arbiter: somebody is cut off
 	wanted  bool      // the boss, or this node as the arbiter, has members that wait
 	leveled time.Time
-	ended   bool
+	leaving bool  // it gives up all that it has
 	last    []int // what the boss was told last, where it matters at once; nil: all does
 	out     []Outgoing
 	events  []Event
@@ -80,6 +80,7 @@ type peer struct {
 	past     []uint64  // its last incarnations before: what they said may still be on its way
 	hello    [2]uint64 // incarnation and number of one that has yet to prove that it is its next run; zero: none
 	contact  time.Time // when a message was sent that it has answered
+	self     bool      // it is this gateway itself: its own address is among the others'
 	gone     bool      // proven to have ended, or not to have begun
 	refused  time.Time // since when its host says that nobody listens; zero: it does not
 	refusedL time.Time // when it last said so
@@ -183,9 +184,22 @@ func (n *Node) Step(now time.Time) []Outgoing {
 	return out
 }
 
+// Leave makes the node give up all slots, and take none any more. It returns how many connections there still are: at zero, Bye is due.
+func (n *Node) Leave() (open int) {
+	n.leaving, n.last = true, nil
+	for _, g := range n.shared {
+		limits := map[uint64]int{}
+		for _, e := range g.usage().Endpoints {
+			open += e.Open
+			limits[g.ident(e.Address)] = 0
+		}
+		n.limit(g, limits)
+	}
+	return open
+}
+
 // Bye says that this gateway has ended. It has no connection any more.
 func (n *Node) Bye(now time.Time) []Outgoing {
-	n.ended = true
 	for i := range n.peers {
 		m := n.message(n.peers[i], now)
 		m.Bye = true
@@ -206,6 +220,10 @@ func (n *Node) Events() []Event {
 // Receive takes a message of a peer, and reports whether it is new and fresh: an answer to one of this node's that is not long ago.
 func (n *Node) Receive(i int, m *Message, now time.Time) bool {
 	p := n.peers[i]
+	if m.From == n.inc {
+		p.self, p.gone = true, true
+		return false
+	}
 	if m.From == p.inc && m.Number <= p.number || slices.Contains(p.past, m.From) {
 		return false // doubled, or late
 	}
@@ -262,6 +280,12 @@ func (n *Node) Refused(i int, now time.Time) {
 	p.refusedL = now
 }
 
+// Doubts reports whether peer i was not heard for so long that its host had better be asked whether anybody listens.
+func (n *Node) Doubts(i int, now time.Time) bool {
+	p := n.peers[i]
+	return !p.self && now.Sub(p.contact) > 2*n.times.Heartbeat
+}
+
 func (n *Node) alive(p *peer, now time.Time) bool {
 	return !p.gone && p.inc != 0 && !p.contact.IsZero() && now.Sub(p.contact) <= n.times.Silence
 }
@@ -275,7 +299,7 @@ func (n *Node) judge(now time.Time) {
 		switch {
 		case !p.gone && !p.refused.IsZero() && p.refusedL.Sub(p.refused) >= n.times.Refusals:
 			p.gone, p.report, p.contact, p.pending = true, nil, time.Time{}, false
-		case p.gone && now.Sub(p.refusedL) > n.times.Silence:
+		case p.gone && !p.self && now.Sub(p.refusedL) > n.times.Silence:
 			p.gone, p.mine = false, now
 		}
 		state := "cut off"
@@ -291,7 +315,7 @@ func (n *Node) judge(now time.Time) {
 
 // tell notes what has become of a peer.
 func (n *Node) tell(p *peer, state string) {
-	if p.was == state {
+	if p.was == state || p.self {
 		return
 	}
 	first := p.was == ""
@@ -334,4 +358,33 @@ func (n *Node) follow(boss *peer, now time.Time) {
 }
 
 // portion is the static share of an endpoint's slots.
-func (n *Node) portion(slots int) int { return min(slots, max(1, slots/(1+len(n.peers)))) }
+func (n *Node) portion(slots int) int {
+	gateways := 1
+	for _, p := range n.peers {
+		if !p.self {
+			gateways++
+		}
+	}
+	return min(slots, max(1, slots/gateways))
+}
+
+// Member is what a node knows of one gateway.
+type Member struct {
+	Name    string // "" where it was never heard
+	Address string // "" for the node itself
+	State   string // "self", "alive", "gone" or "cut off"
+}
+
+// Members returns who shares, and the name of the arbiter; static says that this node keeps to its static share.
+func (n *Node) Members() (members []Member, arbiter string, static bool) {
+	members, arbiter, static = []Member{{n.name, "", "self"}}, n.name, n.static
+	for _, p := range n.peers {
+		if !p.self {
+			members = append(members, Member{p.name, p.address, cmp.Or(p.was, "cut off")})
+		}
+	}
+	if n.boss != nil {
+		arbiter, static = n.boss.name, n.alone
+	}
+	return members, arbiter, static
+}
