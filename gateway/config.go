@@ -30,8 +30,9 @@ type Config struct {
 	Include []string `yaml:"include"`
 	// Defaults hold for every service that does not say otherwise.
 	Defaults Defaults `yaml:"defaults"`
-	// Gateways is how many gateways share the servers of this file, this one included: each takes its share of every endpoint's slots,
-	// rounded down, and one at least. Default 1; 1 to 64.
+	// Gateways says who shares the servers of this file. A number is how many gateways do, this one included: each takes its share of every
+	// endpoint's slots, rounded down, and one at least. With a block the gateways see each other and lend each other slots. Default this
+	// one alone; 1 to 64.
 	Gateways Gateways `yaml:"gateways"`
 	// Upstreams are places that calls go to which several services and methods share, with their slots.
 	Upstreams strictyaml.Blocks[Upstream] `yaml:"upstreams"`
@@ -101,9 +102,21 @@ type Admin struct {
 	at place
 }
 
-// Gateways is a number.
+// Gateways is a number, or who the gateways are.
 type Gateways struct {
 	N int // 0: the file does not say
+	// Listen is host:port, of UDP, where this gateway hears the others.
+	Listen string `yaml:"listen"`
+	// Peers are where the others hear, by host:port; the own address may be among them.
+	Peers []string `yaml:"peers"`
+	// Name is this gateway's name. Of those that live, the one with the lowest name says who may use which slot. Default the address that
+	// it listens at.
+	Name string `yaml:"name"`
+	// Key is what all gateways know, 16 bytes at least: messages that are not sealed with it are thrown away. Default none, which is for
+	// loopback only.
+	Key string `yaml:"key"`
+	// KeyFile is a file that holds the key.
+	KeyFile string `yaml:"key_file"`
 
 	at place
 }

@@ -50,9 +50,14 @@ func (a *Admin) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) 
 	short(d, node, path, &a.Address, (*plain)(a))
 }
 
-// DecodeYAML takes a number.
+// DecodeYAML takes a number or a block.
 func (g *Gateways) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
 	g.at = place{node, path}
+	if node.Kind == yaml.MappingNode {
+		type plain Gateways
+		d.Decode(node, path, (*plain)(g))
+		return
+	}
 	d.DecodeTagged(node, path, &g.N, `min:"1" max:"64"`)
 }
 

@@ -33,6 +33,7 @@ type Resolved struct {
 	listeners []listenerPlan
 	upstreams []upstreamPlan
 	services  []servicePlan
+	sharing   *sharing // nil where no slots are lent
 }
 
 // sharedPrefix begins the key of a shared upstream.
@@ -74,6 +75,7 @@ func (l *loader) resolve(env func(string) (string, bool)) {
 	r := &l.cfg.Resolved
 	r.Path = l.path
 	r.State = l.stateFolder(env)
+	l.gateways()
 	for _, b := range l.cfg.Upstreams {
 		l.in(b.File).sharedUpstream(b)
 	}
@@ -88,6 +90,7 @@ func (l *loader) resolve(env func(string) (string, bool)) {
 	}
 	l.checkListeners()
 	l.drainTimes()
+	l.checkSharing()
 	r.Files, r.Patterns = l.files, l.patterns
 }
 

@@ -79,7 +79,7 @@ func Listen(cfg Config, log *slog.Logger) (*Runner, error) {
 // Close closes the socket of a Runner that was never run.
 func (r *Runner) Close() { _ = r.socket.Close() }
 
-// Configure changes the peers, the key and the longest call. Name and Listen stay as they were.
+// Configure changes the name, the peers, the key and the longest call. Listen stays as it was.
 func (r *Runner) Configure(cfg Config) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -97,6 +97,7 @@ func (r *Runner) Configure(cfg Config) {
 		}
 	}
 	r.key, r.peers, r.at, r.knocks = cfg.Key, peers, at, knocks
+	r.node.name = cfg.Name
 	r.node.SetPeers(peers, cfg.Hold, time.Now())
 	r.Changed(false)
 }

@@ -171,7 +171,7 @@ func TestBadDatagrams(t *testing.T) {
 	if s := one.Snapshot(); s.Taken != 0 || one.has() != 0 {
 		t.Errorf("%+v, %d slots", s, one.has())
 	}
-	two.Configure(Config{Listen: all[1], Peers: all, Key: []byte("one key"), Hold: time.Second})
+	two.Configure(Config{Name: "gw-1", Listen: all[1], Peers: all, Key: []byte("one key"), Hold: time.Second})
 	eventually(t, "they share", func() bool { return one.has()+two.has() == 4 })
 	_, _ = two.socket.WriteTo(Seal([]byte("one key"), []byte("no message")), one.socket.LocalAddr())
 	eventually(t, "it is counted", func() bool { return one.Snapshot().Dropped["form"] == 1 })
