@@ -9,7 +9,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -387,13 +386,6 @@ func (c *Conn) unsent() rpc.Outcome {
 		return rpc.HungUp
 	}
 	return rpc.WriteCut
-}
-
-// unread reports whether the peer closed before it had read the whole request, so that no handler can have begun. Of a unix socket
-// Linux says so: ECONNRESET is what a close leaves behind that finds unread bytes, or a connection that was never accepted, and nothing
-// else. A server that dies is seen so by the calls that reach it meanwhile. TCP resets for other reasons too.
-func (c *Conn) unread(cause error) bool {
-	return runtime.GOOS == "linux" && c.net.RemoteAddr().Network() == "unix" && errors.Is(cause, syscall.ECONNRESET)
 }
 
 var errBadReply = errors.New("wrong sequence id, method or message type")

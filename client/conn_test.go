@@ -61,6 +61,13 @@ type fixture struct {
 
 // with runs f in a bubble of virtual time, over a connection to a peer with that script.
 func with(t *testing.T, peer *fakepeer.Peer, f func(t *testing.T, x fixture)) {
+	t.Helper()
+	within(t, nil, peer, f)
+}
+
+// within is with where the connection's bytes are counted.
+func within(t *testing.T, b *netio.Budget, peer *fakepeer.Peer, f func(t *testing.T, x fixture)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		network := memnet.New()
@@ -73,7 +80,7 @@ func with(t *testing.T, peer *fakepeer.Peer, f func(t *testing.T, x fixture)) {
 		engine := netio.NewPortable()
 		wg.Go(func() { _ = engine.Run(ctx) })
 		o := new(owner)
-		conn, err := client.Dial(ctx, engine, "peer:1", client.Config{Wire: unframed, Owner: o, Dialer: network.Dial})
+		conn, err := client.Dial(ctx, engine, "peer:1", client.Config{Wire: unframed, Owner: o, Dialer: network.Dial, Budget: b})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,8 +1,6 @@
 package client
 
 import (
-	"io"
-
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
@@ -91,9 +89,6 @@ func parse(m transport.Message, p wire.Protocol, limits wire.Limits) (reply *rpc
 	}
 	return nil, nil, false
 }
-
-// Ended closes: a peer that sends no more bytes answers no more calls.
-func (r *receiver) Ended() { r.net.Close(io.EOF) }
 
 // Closed settles what was in flight.
 func (r *receiver) Closed(err error) {

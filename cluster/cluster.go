@@ -5,7 +5,6 @@
 package cluster
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -65,10 +64,11 @@ type Cluster struct {
 	picker    *balance.Slots
 	nodes     map[*balance.Node]*node
 	leaving   map[*node]bool // removed, and still at work
-	waiting   list.List      // of *waiter, the oldest first
-	reaper    *time.Timer    // closes connections that are free for too long; nil while there are none
-	reapsAt   time.Time      // when it does
+	waiting   turns
+	reaper    *time.Timer // closes connections that are free for too long; nil while there are none
+	reapsAt   time.Time   // when it does
 	closed    bool
+	yielding  bool           // no connection is kept without a call
 	endpoints []rpc.Endpoint // as Update was given them
 	latency   quantile.Sketch
 	refused   int64 // calls that found the queue full
@@ -171,6 +171,21 @@ func (c *Cluster) remove(n *node) []*link {
 		c.leaving[n] = true
 	}
 	return free
+}
+
+// Yield closes the connections without a call, and from now on each one behind its call: somebody else is to have the endpoints' slots.
+// Yield(false) ends that.
+func (c *Cluster) Yield(on bool) {
+	var free []*link
+	c.mu.Lock()
+	c.yielding = on
+	for _, n := range c.nodes {
+		if on {
+			free = append(free, n.takeFree(len(n.free))...)
+		}
+	}
+	c.mu.Unlock()
+	c.closeAll(free)
 }
 
 // comeBack puts a node that is on its way out into the picker again. c.mu is held.

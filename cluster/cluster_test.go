@@ -408,3 +408,47 @@ func TestHangsUp(t *testing.T) {
 		}
 	})
 }
+
+// A cluster that yields keeps no connection without a call, so that another process finds every slot of its peers; it answers its own calls
+// meanwhile, and keeps connections again afterwards.
+func TestYield(t *testing.T) {
+	with(t, 2, cluster.Options{Slots: 2, IdleExpiry: time.Hour}, working(time.Second), func(t *testing.T, x *fleet) {
+		open := func() (n int) {
+			synctest.Wait()
+			for _, e := range x.Snapshot().Endpoints {
+				n += e.Connections
+			}
+			return n
+		}
+		calls := func() {
+			t.Helper()
+			_, errs := x.many(t, 4, time.Minute)
+			for _, err := range errs {
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		calls()
+		if n := open(); n != 4 {
+			t.Errorf("%d connections are kept, want 4", n)
+		}
+		done := make(chan struct{})
+		go func() { defer close(done); _, _ = x.Handle(t.Context(), call(time.Minute)) }()
+		synctest.Wait()
+		x.Yield(true)
+		if n := open(); n != 1 {
+			t.Errorf("%d connections are open, want the one with a call", n)
+		}
+		<-done
+		calls()
+		if n := open(); n != 0 {
+			t.Errorf("%d connections are open behind their calls", n)
+		}
+		x.Yield(false)
+		calls()
+		if n := open(); n != 4 {
+			t.Errorf("%d connections are kept afterwards, want 4", n)
+		}
+	})
+}

@@ -125,7 +125,7 @@ func (c *Cluster) put(l *link, now time.Time) {
 		l.zombie = false
 		n.zombies--
 	}
-	if l.usable && !l.gone && c.nodes[n.Node] == n && n.open() <= n.Slots {
+	if l.usable && !l.gone && !c.yielding && c.nodes[n.Node] == n && n.open() <= n.Slots {
 		if !l.unused {
 			l.since = now
 			n.lessons.lived(times{idle: l.waited, age: now.Sub(l.conn.Created())})

@@ -12,6 +12,9 @@ import (
 type waiter struct {
 	call *rpc.Call
 	got  chan grant // capacity 1: the dispatcher never waits
+	turn uint64     // when it is its turn; among equals the one that came first
+	came uint64
+	at   int // in the heap; below zero once it waits no more
 }
 
 // grant is a slot, or the reason why there will be none.
@@ -38,11 +41,13 @@ func (c *Cluster) acquire(ctx context.Context, call *rpc.Call, now time.Time) (g
 	}
 	if c.waiting.Len() >= c.opts.Load().Queue.MaxCalls {
 		c.refused++
-		c.mu.Unlock()
-		return grant{}, c.refusal(balance.ErrBusy)
+		if !c.makeRoom(call) {
+			c.mu.Unlock()
+			return grant{}, c.refusal(balance.ErrBusy)
+		}
 	}
 	w := &waiter{call: call, got: make(chan grant, 1)}
-	at := c.waiting.PushBack(w)
+	c.waiting.add(w)
 	c.changed(true)
 	c.mu.Unlock()
 
@@ -67,9 +72,21 @@ func (c *Cluster) acquire(ctx context.Context, call *rpc.Call, now time.Time) (g
 	case g := <-w.got: // a slot came at the same moment: for somebody else
 		c.giveBack(g, time.Now())
 	default:
-		c.waiting.Remove(at)
+		c.waiting.remove(w)
 	}
 	return grant{}, refused
+}
+
+// makeRoom refuses a call that waits, of whoever has most of them, for one of a caller that has fewer; false where there is none.
+// c.mu is held.
+func (c *Cluster) makeRoom(call *rpc.Call) bool {
+	w := c.waiting.noisier(call.Caller.Share())
+	if w == nil {
+		return false
+	}
+	c.waiting.remove(w)
+	w.got <- grant{err: c.refusal(balance.ErrBusy)}
+	return true
 }
 
 // giveBack undoes a grant that nobody uses. c.mu is held.
@@ -84,7 +101,7 @@ func (c *Cluster) giveBack(g grant, now time.Time) {
 	}
 }
 
-// release gives a slot back and hands it to who waits longest. c.mu is held.
+// release gives a slot back and hands it to whose turn it is. c.mu is held.
 func (c *Cluster) release(n *node, o rpc.Outcome, now time.Time) {
 	c.picker.Done(n.Node, o, now)
 	if n.Failures > 0 && !n.Up(now) {
@@ -108,15 +125,14 @@ func (c *Cluster) leave(n *node) {
 	}
 }
 
-// dispatch hands free slots to waiting calls, the oldest first. Without an endpoint that is up it refuses them. c.mu is held.
+// dispatch hands free slots to waiting calls, one of each caller in turn. Without an endpoint that is up it refuses them. c.mu is held.
 func (c *Cluster) dispatch(now time.Time) {
-	for front := c.waiting.Front(); front != nil; front = c.waiting.Front() {
-		w := front.Value.(*waiter)
+	for w := c.waiting.front(); w != nil; w = c.waiting.front() {
 		g, err := c.pick(w.call, now)
 		if err == balance.ErrBusy {
 			return
 		}
-		c.waiting.Remove(front)
+		c.waiting.take()
 		if err != nil {
 			g.err = c.refusal(err)
 		}

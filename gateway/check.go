@@ -56,7 +56,7 @@ func Explain(cfg *Config) string {
 			peers = append(peers, p+"  UDP, gateway")
 		}
 	}
-	writes := []string{}
+	writes := []string{filepath.Join(r.State, "lock") + ", handover.sock  who holds the folder, and where the next process takes over"}
 	for _, u := range r.upstreams {
 		for _, e := range u.endpoints {
 			peers = append(peers, fmt.Sprintf("%s  upstream %s", e.Address, u.name))
@@ -65,7 +65,9 @@ func Explain(cfg *Config) string {
 			continue
 		}
 		commands = append(commands, fmt.Sprintf("%d × %s  in %s", u.run.Replicas, strings.Join(u.run.Command, " "), u.run.Dir))
-		writes = []string{filepath.Join(r.State, "run") + "  sockets of replicas", filepath.Join(r.State, "log") + "  their output, bounded"}
+		if len(writes) == 1 {
+			writes = append(writes, filepath.Join(r.State, "run")+"  sockets of replicas", filepath.Join(r.State, "log")+"  their output, bounded")
+		}
 		if u.run.User != "" {
 			rights = append(rights, "root, to run replicas of "+u.name+" as "+u.run.User)
 		}

@@ -70,6 +70,13 @@ type Listener struct {
 	TLS ServerTLS `yaml:"tls" built:"no"`
 	// MaxConnections bounds the callers' connections. Default 10000; 1 to 1,000,000.
 	MaxConnections int `yaml:"max_connections" min:"1" max:"1000000"`
+	// MaxPerCaller bounds the connections of one caller's address: an IPv4 address, or the /64 network of an IPv6 address. Default seven
+	// eighths of max_connections, for callers on other machines: here all have the same; 1 to 1,000,000.
+	MaxPerCaller int `yaml:"max_connections_per_caller" min:"1" max:"1000000"`
+	// StallTimeout bounds how long a caller may take in mid-message: a request that began has to come whole within it, and a second more
+	// for each 64 KiB; and some of what waits to be written to the caller has to be taken within it. Between messages a connection may
+	// be idle for ever. Default 60s; 1s to 1h.
+	StallTimeout time.Duration `yaml:"stall_timeout" min:"1s" max:"1h"`
 	// Services are the labels of the services that are served here. Default all.
 	Services []string `yaml:"services"`
 	// Default is the label of the service that gets a bare method name which fits two.

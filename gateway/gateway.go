@@ -25,6 +25,9 @@ type Options struct {
 	Env     func(string) (string, bool) // for ${VAR} in the config; nil: none are set
 	Log     *slog.Logger                // nil: slog.Default()
 	Output  io.Writer                   // gets the replicas' lines; nil: nobody does
+	Sockets *Sockets                    // that another process has opened; nil: there are none
+	// Reloaded gets the config that a reload has taken over, before Reload returns. It may be nil.
+	Reloaded func(*Config)
 }
 
 // Gateway runs what a config names. Make one with New, then Run it. Its methods are safe for concurrent use.
@@ -38,6 +41,7 @@ type Gateway struct {
 	calls    *observe.Metrics
 	stats    *observe.Stats
 	started  time.Time
+	began    *Config         // the first one: what only a start takes over is as it says
 	life     context.Context // ends when everything is to end
 	end      context.CancelFunc
 
@@ -52,6 +56,8 @@ type Gateway struct {
 	newest   atomic.Pointer[Resolved] // of the last attempt to read the config
 	whole    atomic.Pointer[Resolved] // of the last one without a mistake
 	draining atomic.Bool
+	handing  atomic.Bool   // another process is taking over
+	replaced chan error    // gets what came of the drain when another process has taken over
 	drain    chan struct{} // closed when Drain was asked for
 	once     sync.Once
 }
@@ -76,7 +82,8 @@ func New(cfg *Config, opts Options) *Gateway {
 	}
 	g := &Gateway{
 		opts: opts, log: opts.Log, engine: netio.NewPortable(), registry: prometheus.NewRegistry(), stats: observe.NewStats(),
-		budget: netio.NewBudget(int64(cfg.MaxBufferedBytes)), drain: make(chan struct{}), started: time.Now(),
+		budget: netio.NewBudget(int64(cfg.MaxBufferedBytes)), drain: make(chan struct{}), replaced: make(chan error, 1), started: time.Now(),
+		began: cfg,
 	}
 	g.life, g.end = context.WithCancel(context.Background())
 	g.calls = observe.NewMetrics(g.registry)
@@ -101,7 +108,7 @@ func (g *Gateway) Start() error {
 	return nil
 }
 
-// Run serves until ctx ends or Drain is called, then drains: not ready; accept for drain.delay; answer what was read whole within
+// Run serves until HandOver is through, which has drained what was left, or until ctx ends or Drain is called, then drains: not ready; accept for drain.delay; answer what was read whole within
 // drain.timeout; end the replicas. It returns when everything has ended, with ErrCutShort where calls were lost. kill, when closed, cuts
 // the drain short.
 func (g *Gateway) Run(ctx context.Context, kill <-chan struct{}) error {
@@ -113,6 +120,12 @@ func (g *Gateway) Run(ctx context.Context, kill <-chan struct{}) error {
 	select {
 	case <-ctx.Done():
 	case <-g.drain:
+	case err := <-g.replaced:
+		g.changing.Lock()
+		defer g.changing.Unlock()
+		g.closeAll()
+		<-engineDone
+		return err
 	}
 	g.draining.Store(true)
 	g.log.Info("draining")
@@ -222,6 +235,9 @@ func (g *Gateway) Unscale(label string) (int, error) {
 const maxReplicas = 1000
 
 func (g *Gateway) scalable(label string) (*upstream, error) {
+	if g.handing.Load() {
+		return nil, errHandingOver
+	}
 	st := g.current.Load()
 	p, ok := st.plans[label]
 	if !ok {

@@ -41,8 +41,8 @@ const pinnedExpiry = 10 * time.Millisecond
 // pinnedAge is well below the 3 s that ThriftPy's own clients wait for a worker.
 const pinnedAge = time.Second
 
-// gunicornAge leaves two thirds of graceful_timeout for the call that a connection takes last.
-const gunicornAge = 10 * time.Second
+// gunicornAge leaves most of graceful_timeout for the call that a connection takes last.
+const gunicornAge = 5 * time.Second
 
 func kindOf(name string) ServerKind {
 	for _, k := range ServerKinds {

@@ -2,10 +2,12 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/thriftloom/thriftloom/cluster"
@@ -31,6 +33,10 @@ func (g *Gateway) openLender(s *sharing) (*lender, error) {
 		return old, nil
 	}
 	runner, err := lease.Listen(s.Config, g.log)
+	if errors.Is(err, syscall.EADDRINUSE) && g.opts.Sockets != nil {
+		// The process whose place this one takes has it until its last call has ended, and has the slots until then.
+		runner, err = lease.Later(s.Config, g.log), nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("gateways.listen: %w", err)
 	}

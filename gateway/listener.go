@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/thriftloom/thriftloom/netio"
+	"github.com/thriftloom/thriftloom/internal/strictyaml"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/server"
 	"github.com/thriftloom/thriftloom/wire"
@@ -25,35 +23,50 @@ type listenerPlan struct {
 	services       []string // labels
 	fallback       string   // label of the service that gets bare names which fit several
 	maxConnections int
+	maxPerCaller   int
+	stallTimeout   time.Duration
+	where          strictyaml.Mistake // its place, without a text
 }
 
-// id is what a listener is known by across reloads: its address, or its place in the config where the system chooses the port.
-func (p *listenerPlan) id() string {
-	if strings.HasSuffix(p.address, ":0") {
-		return p.key
+// id is what a listener is known by across reloads and from one process to the next.
+func (p *listenerPlan) id() string { return SocketID(p.key, p.address) }
+
+// names are what the service manager may call the listener's socket: its key, and the label where it is one service's own.
+func (p *listenerPlan) names() []string {
+	if p.own {
+		return []string{p.key, p.services[0]}
 	}
-	return p.address
+	return []string{p.key}
 }
 
 // listener is an open address. It outlives a reload that still names the address.
 type listener struct {
 	plan   atomic.Pointer[listenerPlan]
-	bound  net.Addr
+	gate   *Gate
 	server *server.Server
 	routes atomic.Pointer[routes]
 	stop   context.CancelFunc
 	done   chan struct{}
+	began  listenerLimits
+}
+
+// listenerLimits are what a listener takes from the config when it is opened, and not again.
+type listenerLimits struct {
+	messageBytes   strictyaml.Bytes
+	maxConnections int
+	maxPerCaller   int
+	stallTimeout   time.Duration
 }
 
 // bind opens the addresses that are not open yet, and returns the sockets by the listener's id. On an error none stays open.
-func (g *Gateway) bind(plans []listenerPlan, open map[string]*listener) (map[string]net.Listener, error) {
-	bound := map[string]net.Listener{}
+func (g *Gateway) bind(plans []listenerPlan, open map[string]*listener) (map[string]*Gate, error) {
+	bound := map[string]*Gate{}
 	var errs []error
 	for _, p := range plans {
 		if open[p.id()] != nil {
 			continue
 		}
-		l, err := netio.Listen(g.life, p.address)
+		l, err := g.opts.Sockets.Listen(g.life, p.id(), p.address, p.names()...)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("listen %s: %w", p.address, err))
 			continue
@@ -70,7 +83,7 @@ func (g *Gateway) bind(plans []listenerPlan, open map[string]*listener) (map[str
 }
 
 // serve points the listeners to their services, starts the new ones, and returns all by id.
-func (g *Gateway) serve(plans []listenerPlan, bound map[string]net.Listener, targets map[string]*target, was, st *state) map[string]*listener {
+func (g *Gateway) serve(plans []listenerPlan, bound map[string]*Gate, targets map[string]*target, was, st *state) map[string]*listener {
 	listeners := map[string]*listener{}
 	for _, p := range plans {
 		var served []*target
@@ -90,13 +103,16 @@ func (g *Gateway) serve(plans []listenerPlan, bound map[string]net.Listener, tar
 }
 
 // startListener accepts calls on a socket.
-func (g *Gateway) startListener(p listenerPlan, socket net.Listener, r *routes, st *state) *listener {
+func (g *Gateway) startListener(p listenerPlan, socket *Gate, r *routes, st *state) *listener {
 	ctx, cancel := context.WithCancel(g.life)
-	l := &listener{bound: socket.Addr(), stop: cancel, done: make(chan struct{})}
+	l := &listener{gate: socket, stop: cancel, done: make(chan struct{})}
+	l.began = listenerLimits{st.config.MaxMessageBytes, p.maxConnections, p.maxPerCaller, p.stallTimeout}
 	l.routes.Store(r)
 	l.server = server.New(server.Config{
 		Limits:         wire.Limits{MessageBytes: int(st.config.MaxMessageBytes)},
 		MaxConnections: p.maxConnections,
+		MaxPerCaller:   p.maxPerCaller,
+		StallTimeout:   p.stallTimeout,
 		Budget:         g.budget,
 		Engine:         g.engine,
 		Route: func(head *wire.Head, call *rpc.Call) (rpc.Handler, *rpc.Error) {
@@ -145,8 +161,9 @@ func (g *Gateway) Addresses() []string {
 }
 
 func (l *listener) address() string {
-	if l.bound.Network() == "unix" {
-		return "unix:" + l.bound.String()
+	at := l.gate.Addr()
+	if at.Network() == "unix" {
+		return "unix:" + at.String()
 	}
-	return l.bound.String()
+	return at.String()
 }

@@ -28,6 +28,7 @@ type Loaded struct {
 	Warnings []strictyaml.Mistake // what is legal, and probably not meant
 
 	blamed blamed
+	main   *source // nil where it could not be read
 }
 
 // source is one file of the config. Immutable.
@@ -129,7 +130,7 @@ func loadBytes(path string, data []byte, env func(string) (string, bool)) *Loade
 	l.include()
 	l.resolve(env)
 	blamed := l.blame() // before Sort, which tells a mistake of a shared IDL once
-	return &Loaded{Config: l.cfg, Mistakes: strictyaml.Sort(l.Mistakes()), Warnings: strictyaml.Sort(l.warnings), blamed: blamed}
+	return &Loaded{Config: l.cfg, Mistakes: strictyaml.Sort(l.Mistakes()), Warnings: strictyaml.Sort(l.warnings), blamed: blamed, main: l.main}
 }
 
 // newConfig returns the config of an empty file.
@@ -214,8 +215,10 @@ func (l *loader) loadIDL(i IDL, node *yaml.Node, key string) *schema.Document {
 }
 
 // relative names a file as the config's own path was named: relative to the working directory where that is.
-func (l *loader) relative(file string) string {
-	if filepath.IsAbs(l.main.path) || !filepath.IsAbs(file) {
+func (l *loader) relative(file string) string { return relativeTo(l.main.path, file) }
+
+func relativeTo(main, file string) string {
+	if filepath.IsAbs(main) || !filepath.IsAbs(file) {
 		return file
 	}
 	if wd, err := os.Getwd(); err == nil {

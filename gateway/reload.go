@@ -6,12 +6,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/thriftloom/thriftloom/idl"
+	"github.com/thriftloom/thriftloom/internal/strictyaml"
 	"github.com/thriftloom/thriftloom/layer/observe"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/service"
@@ -23,6 +24,7 @@ type ReloadResult struct {
 	Changed  bool     `json:"changed"`  // the files, or which services are stale
 	Stale    []string `json:"stale"`    // services that kept their last good version
 	Mistakes []string `json:"mistakes"` // why
+	Warnings []string `json:"warnings"` // what IDLs break on the wire, and what takes a restart
 }
 
 // apply makes cfg what the gateway does, but for what is stale, which stays what it was. Nothing is changed where it returns an error.
@@ -61,7 +63,7 @@ func (g *Gateway) apply(cfg *Config, stale stale) error {
 	return nil
 }
 
-func closeBound(bound map[string]net.Listener) {
+func closeBound(bound map[string]*Gate) {
 	for _, l := range bound {
 		_ = l.Close()
 	}
@@ -136,7 +138,10 @@ func (g *Gateway) ForceReload(_ context.Context) (*ReloadResult, error) { return
 func (g *Gateway) reload(force bool) (*ReloadResult, error) {
 	g.changing.Lock()
 	defer g.changing.Unlock()
-	if g.draining.Load() {
+	switch {
+	case g.handing.Load():
+		return nil, errHandingOver
+	case g.draining.Load():
 		return nil, errDraining
 	}
 	was := g.current.Load()
@@ -155,9 +160,15 @@ func (g *Gateway) reload(force bool) (*ReloadResult, error) {
 	if !force {
 		for _, lost := range lostMethods(was.plans, cfg.Resolved.services, stale.services) {
 			stale.services = append(stale.services, lost.label)
-			mistakes = append(mistakes, fmt.Sprintf("%s: services.%s.idl: %s would lose %s: reload --force takes that over",
-				cfg.Resolved.Path, lost.label, lost.label, strings.Join(lost.methods, ", ")))
+			mistakes = append(mistakes, strictyaml.Mistake{
+				File: relativeTo(l.main.path, lost.pos.File), Line: lost.pos.Line, Col: lost.pos.Col, Key: "services." + lost.label + ".idl",
+				Text: fmt.Sprintf("%s would lose %s: reload --force takes that over", lost.label, strings.Join(lost.methods, ", ")),
+			}.String())
 		}
+	}
+	var warnings []string
+	for _, w := range append(was.breaks(l, stale), g.restarts(l)...) {
+		warnings = append(warnings, w.String())
 	}
 	if err := g.apply(cfg, stale); err != nil {
 		g.metrics.reloaded(false)
@@ -166,15 +177,19 @@ func (g *Gateway) reload(force bool) (*ReloadResult, error) {
 	}
 	now := g.current.Load()
 	g.metrics.reloaded(len(mistakes) == 0)
-	g.log.Info("reloaded", "hash", now.hash, "stale", now.stale)
+	g.log.Info("reloaded", "hash", now.hash, "stale", now.stale, "mistakes", mistakes, "warnings", warnings)
+	if g.opts.Reloaded != nil {
+		g.opts.Reloaded(cfg)
+	}
 	changed := now.hash != was.hash || !slices.Equal(now.stale, was.stale)
-	return &ReloadResult{Hash: now.hash, Changed: changed, Stale: slices.Clone(now.stale), Mistakes: mistakes}, nil
+	return &ReloadResult{Hash: now.hash, Changed: changed, Stale: slices.Clone(now.stale), Mistakes: mistakes, Warnings: warnings}, nil
 }
 
 // lost is what a service would not have any more.
 type lost struct {
 	label   string
 	methods []string
+	pos     idl.Pos // of the service without them
 }
 
 // lostMethods finds the methods that callers may be using and that the next version does not have. A service whose section is taken out
@@ -185,7 +200,7 @@ func lostMethods(was map[string]servicePlan, next []servicePlan, stale []string)
 		if !ok || slices.Contains(stale, p.label) {
 			continue
 		}
-		l := lost{label: p.label}
+		l := lost{label: p.label, pos: p.schema.Pos}
 		for _, m := range old.schema.Methods {
 			if p.schema.Method(m.Name) == nil {
 				l.methods = append(l.methods, m.Name)

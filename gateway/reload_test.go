@@ -82,7 +82,7 @@ func TestRemovedMethodNeedsForce(t *testing.T) {
 	r.write("users.thrift", "service Users { string getUser(1: i64 id), string ping(), string more() }") // report is gone, more is new
 	result, err := r.Reload(t.Context())
 	if err != nil || !slices.Equal(result.Stale, []string{"Users"}) || len(result.Mistakes) != 1 ||
-		!strings.Contains(result.Mistakes[0], "services.Users.idl: Users would lose report: reload --force") {
+		!strings.Contains(result.Mistakes[0], "users.thrift:1:9: services.Users.idl: Users would lose report: reload --force") {
 		t.Fatalf("%+v, %v", result, err)
 	}
 	c.expect("Users:report", "users")
@@ -330,7 +330,7 @@ func TestNoReloadWhileDraining(t *testing.T) {
 	call.Go(func() { c.expect("getUser", "void") })
 	eventually(t, "a call at work", func() bool { return p.Working.Load() == 1 })
 	r.Drain()
-	eventually(t, "the end of readiness", func() bool { ok, _ := r.Ready(""); return !ok })
+	eventually(t, "the drain", func() bool { return r.Snapshot().Draining })
 	if _, err := r.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), "draining") {
 		t.Errorf("reload while draining: %v", err)
 	}

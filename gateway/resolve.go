@@ -389,7 +389,11 @@ func (l *loader) listener(ln Listener, key string, services []string) listenerPl
 		l.Addf(node, key, "%v", err)
 	}
 	l.opens(node, key, address)
-	return listenerPlan{key: key, address: address, services: services, fallback: ln.Default, maxConnections: ln.MaxConnections}
+	return listenerPlan{
+		key: key, address: address, services: services, fallback: ln.Default,
+		maxConnections: ln.MaxConnections, maxPerCaller: ln.MaxPerCaller, stallTimeout: ln.StallTimeout,
+		where: strictyaml.Mistake{File: l.File, Line: node.Line, Col: node.Column, Key: key},
+	}
 }
 
 func (l *loader) opens(node *yaml.Node, key, address string) {

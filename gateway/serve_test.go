@@ -51,6 +51,7 @@ type running struct {
 	t    *testing.T
 	dir  string
 	logs *bytes.Buffer
+	opts gateway.Options
 	end  context.CancelFunc
 	done chan error
 }
@@ -71,6 +72,7 @@ func start(t *testing.T, config string) *running {
 func prepare(t *testing.T) *running {
 	t.Helper()
 	r := &running{t: t, dir: t.TempDir(), logs: new(bytes.Buffer), done: make(chan error, 1)}
+	r.opts = gateway.Options{Version: "test", Log: slog.New(slog.DiscardHandler)}
 	r.write("users.thrift", usersIDL)
 	r.write("orders.thrift", ordersIDL)
 	return r
@@ -87,7 +89,7 @@ func (r *running) begin() {
 	if t.Failed() {
 		t.FailNow()
 	}
-	r.Gateway = gateway.New(l.Config, gateway.Options{Version: "test", Log: slog.New(slog.DiscardHandler)})
+	r.Gateway = gateway.New(l.Config, r.opts)
 	if err := r.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -80,7 +80,9 @@ func (p *upstreamPlan) sameProcesses(o *upstreamPlan) bool {
 		return true
 	}
 	a, b := *p.run, *o.run
-	a.Replicas, b.Replicas = 0, 0
+	for _, c := range []*process.Config{&a, &b} { // what is changed while they run
+		c.Replicas, c.StartTimeout, c.StopTimeout = 0, 0, 0
+	}
 	return reflect.DeepEqual(a, b)
 }
 
@@ -169,6 +171,7 @@ func (u *upstream) change(p upstreamPlan) {
 		u.cluster.Update(p.endpoints)
 		return
 	}
+	u.set.SetTimeouts(process.Timeouts{Start: p.run.StartTimeout, Stop: p.run.StopTimeout, Drain: p.drainTime})
 	u.set.Scale(p.run.Replicas)
 }
 

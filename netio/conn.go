@@ -67,6 +67,10 @@ func newConn(e *portable, nc net.Conn, opts Options) *conn {
 	if n := len(opts.Received); n > 0 {
 		c.input.chunk, c.again = opts.Received[:n:n], true
 		c.opts.Received = nil
+		if c.input.budget != nil {
+			c.input.budget.Force(n)
+			c.input.relet(n)
+		}
 	}
 	c.raw = rawConn(nc)
 	c.step = c.writeStep
@@ -115,7 +119,7 @@ func (c *conn) Finish() {
 	c.changed.Broadcast()
 }
 
-// Close implements Conn.
+// Close implements Conn. When it returns, the peer has been told.
 func (c *conn) Close(cause error) {
 	c.mu.Lock()
 	c.close(cause)
@@ -132,6 +136,9 @@ func (c *conn) close(cause error) {
 	if t, ok := c.nc.(interface{ NetConn() net.Conn }); ok {
 		_ = t.NetConn().Close() // a TLS connection's own Close waits for a peer that does not read
 		return
+	}
+	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite() // the peer is told now; the socket is not closed before the reading goroutine has left it
 	}
 	_ = c.nc.Close()
 }

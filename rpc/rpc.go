@@ -66,6 +66,15 @@ func (c *Call) Remaining(now time.Time) (d time.Duration, ok bool) {
 type Caller struct {
 	Name    string // TLS identity, header or tracking app id; "" if the caller did not say
 	Address string // of the peer's socket
+	Group   string // those who wait in one turn with others for a slot: the callers of one address, or one connection of this machine
+}
+
+// Share names who shares one turn with this caller where calls wait: those of the same name, or of the same group.
+func (c *Caller) Share() string {
+	if c.Name != "" {
+		return c.Name
+	}
+	return c.Group
 }
 
 // Reply is an answer: a result, or an exception that the IDL declares.

@@ -51,7 +51,7 @@ func TestRequestsInPieces(t *testing.T) {
 		all := append(c.message(wire.Call, "echo", 1), c.message(wire.Call, "echo", 2)...)
 		for i := range all {
 			c.write(all[i : i+1])
-			time.Sleep(time.Minute)
+			time.Sleep(time.Second)
 			if n := c.running.Load(); n != 0 {
 				c.Fatalf("%d handlers run after byte %d", n, i)
 			}
@@ -73,7 +73,7 @@ func TestCallIsFilled(t *testing.T) {
 		c.reply("echo", 5)
 		got := <-r.begun
 		want := rpc.Call{ID: got.ID, Service: "Users", Name: "echo", Protocol: wire.Binary, Body: body(5),
-			Caller: rpc.Caller{Address: c.conn.LocalAddr().String()}, Start: now}
+			Caller: rpc.Caller{Address: c.conn.LocalAddr().String(), Group: "connection 1"}, Start: now}
 		if d := cmp.Diff(want, got, cmp.AllowUnexported(rpc.Record{})); d != "" || got.ID == 0 {
 			t.Error(d)
 		}

@@ -141,10 +141,13 @@ type caller struct {
 
 var buffered = transport.Wire{Kind: transport.Buffered, Protocol: wire.Binary}
 
-// dial connects a caller that speaks w.
-func (r *rig) dial(w transport.Wire) *caller {
+// dial connects a caller of this machine that speaks w.
+func (r *rig) dial(w transport.Wire) *caller { r.Helper(); return r.dialFrom("127.0.0.1", w) }
+
+// dialFrom connects a caller at host.
+func (r *rig) dialFrom(host string, w transport.Wire) *caller {
 	r.Helper()
-	conn, err := r.network.Dial(r.Context(), address)
+	conn, err := r.network.DialFrom(r.Context(), host, address)
 	if err != nil {
 		r.Fatal(err)
 	}

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"time"
+
 	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/wire"
@@ -12,6 +14,14 @@ type Config struct {
 	Limits wire.Limits
 	// MaxConnections bounds the open connections; one more is closed as soon as it is accepted. Default 10,000.
 	MaxConnections int
+	// MaxPerCaller bounds the open connections of one caller's address: an IPv4 address, or the /64 network of an IPv6 address. One more is
+	// closed as soon as it is accepted. Callers on unix sockets have no address. Default seven eighths of MaxConnections, for callers on
+	// other machines: here all have the same.
+	MaxPerCaller int
+	// StallTimeout bounds how long a caller may take in mid-message: a request that began has to come whole within it, and a second more
+	// for each 64 KiB; and of what waits to be written to it, some has to be taken. Between messages a connection may be idle for ever.
+	// Default 60s.
+	StallTimeout time.Duration
 	// MaxPipelined bounds the calls of one connection that are in flight or wait for their turn to be answered; reading pauses there.
 	// Default 128.
 	MaxPipelined int
@@ -31,18 +41,28 @@ type Config struct {
 	// Crash, if set, reports whether a call that failed with HandlerFailed closes its connection without an answer, as ThriftPy does,
 	// instead of being answered with an exception.
 	Crash func(call *rpc.Call) bool
+
+	countLocal bool // MaxPerCaller is given: it holds for callers of this machine too
 }
 
 // The defaults of Config.
 const (
 	defaultMaxConnections = 10_000
 	defaultMaxPipelined   = 128
+	defaultStallTimeout   = time.Minute
 )
 
 func (c Config) withDefaults() Config {
 	c.Limits = c.Limits.WithDefaults()
 	if c.MaxConnections == 0 {
 		c.MaxConnections = defaultMaxConnections
+	}
+	c.countLocal = c.MaxPerCaller > 0
+	if c.MaxPerCaller == 0 {
+		c.MaxPerCaller = c.MaxConnections - c.MaxConnections/8
+	}
+	if c.StallTimeout == 0 {
+		c.StallTimeout = defaultStallTimeout
 	}
 	if c.MaxPipelined == 0 {
 		c.MaxPipelined = defaultMaxPipelined

@@ -23,6 +23,7 @@ type conn struct {
 	plain  bool // a socket and nothing over it: it can be handed over
 	split  *transport.Detector
 	caller rpc.Caller
+	group  string          // that its connection is counted in
 	serve  context.Context // of oneways: nobody waits for them, so the caller may go
 	ctx    context.Context // of the other calls; ends with the connection
 	cancel context.CancelCauseFunc
@@ -40,6 +41,7 @@ type conn struct {
 	closing   bool        // nothing is read behind left; closed behind the last answer
 	leaving   bool        // paused to be handed over between two calls
 	gone      bool        // closed, or handed over
+	arrival   arrival     // of the request that is on its way
 }
 
 // errGone is why the calls of a connection that was closed are cancelled.
@@ -65,6 +67,7 @@ func (c *conn) Receive(buf []byte) (used, need int) {
 	c.receiving = true
 	c.mu.Unlock()
 
+	wasShedding := c.shedding
 	used, need, broken := c.splitAll(buf)
 
 	c.mu.Lock()
@@ -74,6 +77,7 @@ func (c *conn) Receive(buf []byte) (used, need int) {
 		c.left = len(buf) - used
 	}
 	c.closing = c.closing || broken
+	need = c.arriving(buf[used:], need, used > 0 && !wasShedding)
 	c.settle()
 	return used, need
 }
@@ -291,6 +295,7 @@ var errCut = wire.Errorf(wire.Truncated, 0, "the caller ended the connection ins
 func (c *conn) Closed(error) {
 	c.mu.Lock()
 	c.gone = true
+	c.arrival.stop()
 	c.cancel(errGone)
 	c.mu.Unlock()
 	c.server.closed(c)

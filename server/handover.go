@@ -121,6 +121,11 @@ func (c *conn) leave() (h Handed, ok bool) {
 		c.leaving = true
 		c.net.Pause()
 	}
+	if c.shedding { // its rest means nothing to who has not seen its beginning; the caller has its answer
+		c.closing, c.left = true, 0
+		c.settle()
+		return h, false
+	}
 	if c.receiving || len(c.order) > 0 || c.server.cfg.Ordered && c.inflight > 0 {
 		return h, false
 	}
@@ -129,6 +134,7 @@ func (c *conn) leave() (h Handed, ok bool) {
 		return h, false
 	}
 	c.gone = true
+	c.arrival.stop()
 	c.cancel(errHanded)
 	c.server.closed(c)
 	return Handed{Conn: nc, Wire: c.split.Wire(), Rest: rest}, true

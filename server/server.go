@@ -31,6 +31,7 @@ type Server struct {
 	listener  net.Listener
 	serving   *serving // nil before Serve and when it ends
 	conns     map[*conn]struct{}
+	crowd     crowd
 	draining  bool
 	malformed map[wire.Reason]int64
 }
@@ -43,11 +44,13 @@ type serving struct {
 
 // New returns a server. It serves nothing before Serve.
 func New(cfg Config) *Server {
-	s := &Server{cfg: cfg.withDefaults(), conns: map[*conn]struct{}{}, malformed: map[wire.Reason]int64{}, quiet: make(chan struct{}, 1)}
+	s := &Server{
+		cfg: cfg.withDefaults(), conns: map[*conn]struct{}{}, crowd: crowd{}, malformed: map[wire.Reason]int64{}, quiet: make(chan struct{}, 1),
+	}
 	s.changed = sync.NewCond(&s.mu)
 	limit := s.cfg.Limits.MessageBytes
 	s.options = netio.Options{
-		Budget: s.cfg.Budget, Yield: true,
+		Budget: s.cfg.Budget, Yield: true, StallTimeout: s.cfg.StallTimeout,
 		MaxBufferBytes: limit + 64<<10,         // a message with what frames it
 		MaxQueuedBytes: max(64<<20, limit*5/4), // one reply always fits
 	}
@@ -136,7 +139,7 @@ func (s *Server) accept(ctx context.Context, l net.Listener) error {
 // start makes a connection out of a socket, unless there are too many.
 func (s *Server) start(nc net.Conn) {
 	s.mu.Lock()
-	full, with := len(s.conns) >= s.cfg.MaxConnections, s.serving
+	full, with := len(s.conns) >= s.cfg.MaxConnections || s.crowd.full(s.groupOf(nc), s.cfg.MaxPerCaller), s.serving
 	s.mu.Unlock()
 	if full {
 		s.rejected.Add(1)
@@ -148,13 +151,15 @@ func (s *Server) start(nc net.Conn) {
 
 // attach starts a connection.
 func (s *Server) attach(with *serving, nc net.Conn, options netio.Options, split *transport.Detector) {
-	s.accepted.Add(1)
+	number := s.accepted.Add(1)
 	var ended bool
 	n := with.engine.Start(nc, options, func(n netio.Conn) netio.Receiver {
 		c := newConn(with.ctx, s, n, split)
 		c.plain = plain(nc)
+		c.group, c.caller.Group = s.groupOf(nc), shareOf(nc, number)
 		s.mu.Lock()
 		s.conns[c] = struct{}{}
+		s.crowd.add(c.group)
 		draining := s.draining
 		ended = s.serving == nil
 		s.mu.Unlock()
@@ -172,6 +177,7 @@ func (s *Server) attach(with *serving, nc net.Conn, options netio.Options, split
 func (s *Server) closed(c *conn) {
 	s.mu.Lock()
 	delete(s.conns, c)
+	s.crowd.remove(c.group)
 	s.changed.Broadcast()
 	s.mu.Unlock()
 }
@@ -270,7 +276,7 @@ type Snapshot struct {
 	Connections int                   // open
 	Inflight    int64                 // calls that were read and have not ended
 	Accepted    int64                 // connections, from the start
-	Rejected    int64                 // connections past MaxConnections
+	Rejected    int64                 // connections past MaxConnections or MaxPerCaller
 	Calls       int64                 // read whole, from the start
 	Malformed   map[wire.Reason]int64 // messages, from the start
 }

@@ -38,6 +38,7 @@ func (c *conn) Shed(buf []byte) (used int) {
 	c.receiving = false
 	c.partial = c.shedding
 	c.closing = c.closing || broken
+	c.arrival.headOK = false // it is answered
 	c.settle()
 	return used
 }

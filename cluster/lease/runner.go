@@ -26,9 +26,10 @@ type Config struct {
 
 // Runner drives a Node over UDP. Its methods are safe for concurrent use.
 type Runner struct {
-	log    *slog.Logger
-	socket *net.UDPConn
-	wake   chan struct{} // capacity 1
+	log     *slog.Logger
+	address string
+	socket  *net.UDPConn  // nil until Run, of one that is made to be Later
+	wake    chan struct{} // capacity 1
 
 	mu      sync.Mutex // held while upstreams are asked and limited; Changed does not take it
 	node    *Node
@@ -55,29 +56,46 @@ type Snapshot struct {
 // minGap bounds how often the node is driven: what happens meanwhile is one step.
 const minGap = 200 * time.Microsecond
 
+// followPause is between two attempts to open a socket that another process still has.
+const followPause = 20 * time.Millisecond
+
 // leaveTime bounds the wait for connections on the way out, beyond the longest call.
 const leaveTime = 2 * time.Second
 
 // Listen opens the socket. Run has to be called, or Close.
 func Listen(cfg Config, log *slog.Logger) (*Runner, error) {
-	address, err := net.ResolveUDPAddr("udp", cfg.Listen)
-	if err != nil {
-		return nil, err
-	}
-	socket, err := net.ListenUDP("udp", address)
-	if err != nil {
-		return nil, err
-	}
+	r := Later(cfg, log)
+	return r, r.listen()
+}
+
+// Later returns a Runner that opens its socket when it is run, as soon as nobody else has the address: it follows another process.
+func Later(cfg Config, log *slog.Logger) *Runner {
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails
-	r := &Runner{log: log, socket: socket, wake: make(chan struct{}, 1), dropped: map[string]int64{}}
+	r := &Runner{log: log, address: cfg.Listen, wake: make(chan struct{}, 1), dropped: map[string]int64{}}
 	r.node = New(cfg.Name, binary.BigEndian.Uint64(random[:])|1, DefaultTimes(), nil, cfg.Hold, time.Now())
 	r.Configure(cfg)
-	return r, nil
+	return r
+}
+
+func (r *Runner) listen() error {
+	address, err := net.ResolveUDPAddr("udp", r.address)
+	if err != nil {
+		return err
+	}
+	socket, err := net.ListenUDP("udp", address)
+	if err == nil {
+		r.socket = socket
+	}
+	return err
 }
 
 // Close closes the socket of a Runner that was never run.
-func (r *Runner) Close() { _ = r.socket.Close() }
+func (r *Runner) Close() {
+	if r.socket != nil {
+		_ = r.socket.Close()
+	}
+}
 
 // Configure changes the name, the peers, the key and the longest call. Listen stays as it was.
 func (r *Runner) Configure(cfg Config) {
@@ -130,6 +148,11 @@ func (r *Runner) Snapshot() Snapshot {
 // Run shares until ctx ends. Then it gives up its slots, waits until the connections are closed, but no longer than the longest call, and
 // says goodbye.
 func (r *Runner) Run(ctx context.Context) error {
+	for ; r.socket == nil; pause(ctx, followPause) {
+		if err := r.listen(); err != nil && ctx.Err() != nil {
+			return err
+		}
+	}
 	var all sync.WaitGroup
 	all.Go(r.read)
 	names, stop := context.WithCancel(context.WithoutCancel(ctx))

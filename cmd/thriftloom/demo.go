@@ -173,7 +173,8 @@ func freeAddress(wanted string) string {
 
 // serveAdmin opens the dashboard.
 func (d *demo) serveAdmin(ctx context.Context) (stop func(), err error) {
-	l, err := net.Listen("tcp", freeAddress("127.0.0.1:9091"))
+	var none *gateway.Sockets
+	l, err := none.Listen(ctx, "admin", freeAddress("127.0.0.1:9091"))
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +183,7 @@ func (d *demo) serveAdmin(ctx context.Context) (stop func(), err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		(&site{name: "admin", listener: l}).serve(ctx, &running{gateway: d.gateway, log: slog.New(eventHandler{log: d.events})})
+		(&site{name: "admin", listener: l}).serve(ctx, &running{gateway: d.gateway, drain: d.gateway.Drain, log: slog.New(eventHandler{log: d.events})})
 	}()
 	return func() { cancel(); <-done }, nil
 }

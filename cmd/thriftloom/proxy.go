@@ -55,7 +55,7 @@ func (a *app) newProxy() *cobra.Command {
 		if n := len(loaded.Mistakes); n > 0 {
 			return usageError("%d mistakes in what the flags come to", n)
 		}
-		return a.serve(cmd.Context(), loaded, nil)
+		return a.serve(cmd.Context(), loaded, upOptions{})
 	}
 	return cmd
 }

@@ -18,7 +18,7 @@ func (a *app) newReload() *cobra.Command {
 		Use: "reload", Short: "Let a running gateway read its config anew", Args: cobra.NoArgs,
 		Long: `reload lets a running gateway read its config and IDLs anew. A service that is broken there keeps its last good version: reload
 then prints the mistakes and exits 1. So does a service that would lose methods, which callers may be using; --force takes that over. A
-service whose section is taken out of the file goes without it.`,
+service whose section is taken out of the file goes without it. Warnings tell what an IDL breaks on the wire, and what takes a restart.`,
 		Example: "  thriftloom reload\n  thriftloom reload --admin 127.0.0.1:9091 --token-file admin.token",
 	}
 	flags.add(cmd)
@@ -42,6 +42,9 @@ service whose section is taken out of the file goes without it.`,
 		}
 		for _, m := range result.Mistakes {
 			fmt.Fprintln(a.stderr, m)
+		}
+		for _, w := range result.Warnings {
+			fmt.Fprintln(a.stderr, "warning:", w)
 		}
 		what := "nothing has changed"
 		if result.Changed {

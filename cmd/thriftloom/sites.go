@@ -4,23 +4,25 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"path/filepath"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/thriftloom/thriftloom/admin"
 	"github.com/thriftloom/thriftloom/gateway"
-	"github.com/thriftloom/thriftloom/netio"
 )
 
 // site is an HTTP listener of the gateway: admin or health.
 type site struct {
 	name     string
-	listener net.Listener
+	id       string // what the next process knows its socket by
+	listener *gateway.Gate
 	token    string
 }
 
-// openSites opens what the config names. On an error none stays open.
-func openSites(ctx context.Context, cfg *gateway.Config) ([]*site, error) {
+// openSites opens what the config names, where it is not open already. On an error none stays open.
+func openSites(ctx context.Context, cfg *gateway.Config, open *gateway.Sockets) ([]*site, error) {
 	token := cfg.Admin.Token
 	if cfg.Admin.TokenFile != "" {
 		var err error
@@ -33,14 +35,26 @@ func openSites(ctx context.Context, cfg *gateway.Config) ([]*site, error) {
 		if s.address == "" {
 			continue
 		}
-		l, err := netio.Listen(ctx, besideFile(cfg, s.address))
+		address := absolute(besideFile(cfg, s.address))
+		id := gateway.SocketID(s.name, address)
+		l, err := open.Listen(ctx, id, address, s.name)
 		if err != nil {
 			closeSites(sites)
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
-		sites = append(sites, &site{name: s.name, listener: l, token: token})
+		sites = append(sites, &site{name: s.name, id: id, listener: l, token: token})
 	}
 	return sites, nil
+}
+
+// absolute makes the path of a unix socket absolute: the next process may run in another folder.
+func absolute(address string) string {
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		if abs, err := filepath.Abs(path); err == nil {
+			return "unix:" + abs
+		}
+	}
+	return address
 }
 
 func closeSites(sites []*site) {
@@ -54,7 +68,7 @@ func (s *site) serve(ctx context.Context, r *running) {
 	handler := admin.NewHandler(admin.Config{
 		Token: s.token, ReadOnly: s.name == "health", Loopback: gateway.Loopback(listenAddress(s.listener)), Audit: r.log,
 		Metrics: promhttp.HandlerFor(r.gateway.Registry(), promhttp.HandlerOpts{}),
-	}, adminGateway{r.gateway})
+	}, adminGateway{r.gateway, r.drain})
 	if err := admin.Serve(ctx, s.listener, handler); err != nil {
 		r.log.Error("listener ended", "listener", s.name, "error", err)
 	}
@@ -69,7 +83,10 @@ func listenAddress(l net.Listener) string {
 }
 
 // adminGateway is a gateway as the admin API sees it.
-type adminGateway struct{ *gateway.Gateway }
+type adminGateway struct {
+	*gateway.Gateway
+	drain func()
+}
 
 func (g adminGateway) Snapshot() any { return g.Gateway.Snapshot() }
 
@@ -81,6 +98,6 @@ func (g adminGateway) Reload(ctx context.Context, force bool) (any, error) {
 }
 
 func (g adminGateway) Drain(context.Context) error {
-	g.Gateway.Drain()
+	g.drain()
 	return nil
 }

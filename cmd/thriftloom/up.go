@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -27,94 +28,147 @@ const (
 
 func (a *app) newUp() *cobra.Command {
 	var path string
-	var watch bool
+	o := upOptions{state: true}
+	var watch, alone bool
 	cmd := &cobra.Command{
 		Use: "up", Short: "Run everything that the config names", Args: cobra.NoArgs,
 		Long: `up runs the gateway: listeners, services and replicas. SIGTERM and SIGINT drain it, a second one cuts that short; SIGHUP lets it read
-config and IDLs anew. Logs go to standard error, as JSON. With a mistake in the config nothing is started.`,
+config and IDLs anew. Logs go to standard error, as JSON. With a mistake in the config nothing is started.
+
+Where a gateway already runs on the same state folder, up takes its place: its listeners at once, and its callers' connections between two
+calls, so that no caller notices. The other process then ends. Until up is ready it serves as before, whatever becomes of up.`,
 		Example: "  thriftloom up\n  thriftloom up -c /etc/thriftloom/thriftloom.yaml --watch",
 	}
 	addConfig(cmd, &path, "thriftloom.yaml")
 	cmd.Flags().BoolVar(&watch, "watch", false, "reload when a file changes that the config came from")
+	cmd.Flags().BoolVar(&alone, "no-takeover", false, "end with an error where a gateway already runs on the same state folder")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		loaded := gateway.Load(path, a.env)
 		if err := a.refuseMistakes(loaded); err != nil {
 			return err
 		}
-		if !watch {
-			return a.serve(cmd.Context(), loaded, nil)
+		o.takeover = !alone
+		if watch {
+			seen := filewatch.Look(loaded.Config.Resolved.Files, loaded.Config.Resolved.Patterns)
+			o.watch = &seen
 		}
-		seen := filewatch.Look(loaded.Config.Resolved.Files, loaded.Config.Resolved.Patterns)
-		return a.serve(cmd.Context(), loaded, &seen)
+		return a.serve(cmd.Context(), loaded, o)
 	}
 	return cmd
+}
+
+// upOptions say how a gateway is run.
+type upOptions struct {
+	watch    *filewatch.Seen // how its files were when they were read; nil: they are not watched
+	state    bool            // it holds the state folder, and can be replaced
+	takeover bool            // it may take the place of the gateway that holds the folder
 }
 
 // running is a gateway with what stands around it.
 type running struct {
 	gateway *gateway.Gateway
+	sites   []*site
+	place   *place
 	env     func(string) (string, bool)
 	stderr  *lockedWriter
 	log     *slog.Logger
+	level   slog.LevelVar
 	drain   context.CancelFunc
+	started chan struct{} // closed when there is a gateway to reload
 	kill    chan struct{} // closed at the second signal
 }
 
-// serve runs the gateway of a config without mistakes until it has drained. watch is how its files were when they were read, nil where they
-// are not watched.
-func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, watch *filewatch.Seen) error {
+// serve runs the gateway of a config without mistakes until it has drained, or another process has taken its place.
+func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, o upOptions) error {
 	cfg := loaded.Config
-	r := &running{env: a.env, stderr: &lockedWriter{w: a.stderr}, kill: make(chan struct{})}
+	r := &running{env: a.env, stderr: &lockedWriter{w: a.stderr}, started: make(chan struct{}), kill: make(chan struct{})}
 	a.printWarnings(r.stderr, loaded)
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(cfg.Logs.Level)); err != nil {
-		return err
-	}
-	r.log = slog.New(slog.NewJSONHandler(r.stderr, &slog.HandlerOptions{Level: level}))
+	r.obeyConfig(cfg)
+	r.log = slog.New(slog.NewJSONHandler(r.stderr, &slog.HandlerOptions{Level: &r.level}))
 
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
-	life, end := context.WithCancel(context.WithoutCancel(ctx)) // of what stands around the gateway: it ends after it
-	defer end()
-	sites, err := openSites(life, cfg)
-	if err != nil {
-		return err
-	}
-	limitMemory(cfg, a.env)
-	r.gateway = gateway.New(cfg, gateway.Options{Version: readVersion().Version, Env: a.env, Log: r.log, Output: r.stderr})
-	if err := r.gateway.Start(); err != nil {
-		closeSites(sites)
-		return err
-	}
 	ctx, r.drain = context.WithCancel(ctx)
 	defer r.drain()
+	life, end := context.WithCancel(context.WithoutCancel(ctx)) // of what stands around the gateway: it ends after it
 	var around sync.WaitGroup
-	for _, s := range sites {
+	defer func() { end(); around.Wait() }()
+	around.Go(func() { r.obey(life, signals) })
+	if err := a.open(ctx, cfg, r, o); err != nil {
+		return err
+	}
+	defer r.place.release()
+	close(r.started)
+	ended := make(chan error, 1)
+	go func() { ended <- r.gateway.Run(ctx, r.kill) }()
+	for _, s := range r.sites {
 		around.Go(func() { s.serve(life, r) })
 	}
-	around.Go(func() { r.obey(life, signals) })
-	around.Go(func() { r.announce(life, sites) })
-	if watch != nil {
-		around.Go(func() { r.watch(life, *watch) })
+	if err := r.takeOver(ctx); err != nil {
+		r.drain()
+		return errors.Join(err, r.wait(ended))
 	}
-	err = r.wait(ctx)
-	end()
-	around.Wait()
+	var mind sync.WaitGroup
+	mind.Go(func() {
+		r.takeConnections(ctx)
+		r.mindPlace(ctx)
+	})
+	around.Go(func() { r.announce(life) })
+	if o.watch != nil {
+		around.Go(func() { r.watch(life, *o.watch) })
+	}
+	err := r.wait(ended)
+	r.drain()
+	mind.Wait()
 	return err
 }
 
+// open opens what the config names and starts the gateway, with what is taken over from the process before. On an error nothing stays
+// open, and that process has lost nothing.
+func (a *app) open(ctx context.Context, cfg *gateway.Config, r *running, o upOptions) (err error) {
+	r.place = new(place)
+	if o.state {
+		if r.place, err = findPlace(ctx, cfg, r.log, o.takeover); err != nil {
+			return err
+		}
+	}
+	defer func() {
+		if err != nil {
+			r.place.release()
+		}
+	}()
+	defer r.place.sockets.CloseRest()
+	if r.sites, err = openSites(ctx, cfg, r.place.sockets); err != nil {
+		return err
+	}
+	r.gateway = gateway.New(cfg, gateway.Options{
+		Version: readVersion().Version, Env: a.env, Log: r.log, Output: r.stderr, Sockets: r.place.sockets, Reloaded: r.obeyConfig,
+	})
+	if err = r.gateway.Start(); err != nil {
+		closeSites(r.sites)
+	}
+	return err
+}
+
+// obeyConfig does what a config says of the process, at the start and after each reload, whoever asked for it.
+func (r *running) obeyConfig(cfg *gateway.Config) {
+	var level slog.Level
+	if level.UnmarshalText([]byte(cfg.Logs.Level)) == nil { // it has been checked
+		r.level.Set(level)
+	}
+	limitMemory(cfg, r.env)
+}
+
 // wait returns when the gateway has ended; after a second signal soon, whatever it does.
-func (r *running) wait(ctx context.Context) error {
-	done := make(chan error, 1)
-	go func() { done <- r.gateway.Run(ctx, r.kill) }()
+func (r *running) wait(ended <-chan error) error {
 	select {
-	case err := <-done:
+	case err := <-ended:
 		return err
 	case <-r.kill:
 	}
 	select {
-	case _ = <-done:
+	case _ = <-ended:
 	case <-time.After(killGrace):
 	}
 	return errors.New("cut short by a second signal")
@@ -122,13 +176,20 @@ func (r *running) wait(ctx context.Context) error {
 
 // obey does what signals say.
 func (r *running) obey(ctx context.Context, signals <-chan os.Signal) {
+	started, early := r.started, false
 	for ends := 0; ; {
 		select {
 		case <-ctx.Done():
 			return
+		case <-started:
+			if started = nil; early {
+				r.reload(ctx)
+			}
 		case s := <-signals:
 			if s == syscall.SIGHUP {
-				r.reload(ctx)
+				if early = started != nil; !early {
+					r.reload(ctx)
+				}
 				continue
 			}
 			switch ends++; ends {
@@ -157,30 +218,43 @@ func (r *running) reload(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	limitMemory(r.gateway.Config(), r.env)
 	for _, m := range result.Mistakes {
 		fmt.Fprintln(r.stderr, m)
+	}
+	for _, w := range result.Warnings {
+		fmt.Fprintln(r.stderr, "warning:", w)
 	}
 }
 
 // announce prints a line for each address once the gateway is ready.
-func (r *running) announce(ctx context.Context, sites []*site) {
-	tick := time.NewTicker(readyPoll)
-	defer tick.Stop()
-	for ok := false; !ok; ok, _ = r.gateway.Ready("") {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+func (r *running) announce(ctx context.Context) {
+	if r.awaitReady(ctx) != nil {
+		return
 	}
 	addresses := r.gateway.Addresses()
 	slices.Sort(addresses)
 	for _, address := range addresses {
 		fmt.Fprintf(r.stderr, "ready: %s calls\n", address)
 	}
-	for _, s := range sites {
+	for _, s := range r.sites {
 		fmt.Fprintf(r.stderr, "ready: %s %s\n", listenAddress(s.listener), s.name)
+	}
+}
+
+// awaitReady waits until the gateway is ready. The error is what it still waited for when ctx ended.
+func (r *running) awaitReady(ctx context.Context) error {
+	tick := time.NewTicker(readyPoll)
+	defer tick.Stop()
+	for {
+		ok, reasons := r.gateway.Ready("")
+		if ok {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("not ready: %s: %w", strings.Join(reasons, ", "), context.Cause(ctx))
+		case <-tick.C:
+		}
 	}
 }
 

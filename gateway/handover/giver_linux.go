@@ -8,8 +8,6 @@ import (
 	"os"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Door is the socket in the state folder at which a process knocks that is to take over. It belongs to the one that holds the folder.
@@ -131,15 +129,15 @@ func (g *Giver) greet(ctx context.Context, self Peer) error {
 	self.Version = Version
 	switch {
 	case g.Peer.Version != Version:
-		err = fmt.Errorf("handover: process %d (%s) speaks version %d of the handover, this one (%s) version %d",
+		err = fmt.Errorf("process %d (%s) speaks version %d of the handover, this one (%s) version %d",
 			g.Peer.PID, g.Peer.Program, g.Peer.Version, self.Program, Version)
 	case g.Peer.Config != "" && g.Peer.Config != self.Config:
-		err = fmt.Errorf("handover: process %d has the config %s, this gateway has %s: one of the two needs a `state` folder of its own",
+		err = fmt.Errorf("process %d has the config %s, this gateway has %s: one of the two needs a `state` folder of its own",
 			g.Peer.PID, g.Peer.Config, self.Config)
 	}
 	if err != nil {
 		g.Refuse(ctx, err.Error())
-		return err
+		return fmt.Errorf("handover: %w", err)
 	}
 	return g.link.send(ctx, message{kind: welcome, meta: self})
 }
@@ -192,22 +190,12 @@ func (g *Giver) End(ctx context.Context) error {
 	return g.link.send(ctx, message{kind: end})
 }
 
+// Close ends a session in which nothing was given.
+func (g *Giver) Close() { g.link.close() }
+
 // Failed ends a session that has failed and reports whether the other process has ended, waiting a little for that: only then may this
 // one serve on.
 func (g *Giver) Failed() (ended bool) {
 	g.link.close()
-	if g.link.pid == 0 {
-		return true // no way to tell: it has closed its end, or will
-	}
-	fd, err := unix.PidfdOpen(g.link.pid, 0)
-	if err != nil {
-		return errors.Is(err, unix.ESRCH)
-	}
-	defer unix.Close(fd)
-	for until := time.Now().Add(endWait); ; {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(max(time.Until(until), 0).Milliseconds()))
-		if err != unix.EINTR {
-			return n > 0
-		}
-	}
+	return g.link.ended()
 }

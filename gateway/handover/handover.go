@@ -12,7 +12,8 @@
 //	giver → taker   connection … each one between two calls; the taker answers each with taken
 //	giver → taker   end          nothing is left: the taker owns what it took
 //
-// Where the taker ends before `end`, the giver keeps what it has not given and serves on. Each side checks that the other has its user
+// Where the taker ends before `end`, the giver keeps what it has not given and serves on. Where the giver has to drain, it says `end` early.
+// Where it ends, the taker has what it was offered. Each side checks that the other has its user
 // id. Every length, count and wait is bounded. Linux only; elsewhere there is no door.
 package handover
 
@@ -40,8 +41,15 @@ const (
 	endWait   = 5 * time.Second // for a process that has closed its end to be gone
 )
 
-// ErrNobody says that no process gives anything here: none runs, or it does not know of handovers.
-var ErrNobody = errors.New("no gateway answers here")
+// What callers test.
+var (
+	// ErrNobody says that no process gives anything here: none runs, or it does not know of handovers.
+	ErrNobody = errors.New("no gateway answers here")
+	// ErrHeld says that another process holds the lock.
+	ErrHeld = errors.New("another process holds the state folder")
+	// ErrUnsupported is what Open and Lock return where this is not built for the system.
+	ErrUnsupported = errors.New("handovers are built for Linux only")
+)
 
 // RefusedError is why a giver refuses.
 type RefusedError struct{ Text string }
@@ -73,7 +81,8 @@ type Offer struct {
 
 // Listener is a socket that listens.
 type Listener struct {
-	ID     string `json:"id"` // what the config knows it by
+	ID     string `json:"id"`             // what the config knows it by
+	Keep   bool   `json:"keep,omitempty"` // its file is the service manager's
 	Socket File   `json:"-"`
 }
 

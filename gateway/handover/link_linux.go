@@ -119,7 +119,10 @@ func (l *link) receive(ctx context.Context, limit time.Duration, want ...kind) (
 	defer func() {
 		if err != nil {
 			closeFiles(m.files)
-			m, err = message{}, fmt.Errorf("handover: wait for %s: %w", want[0], err)
+			if _, no := err.(*RefusedError); !no {
+				err = fmt.Errorf("handover: wait for %s: %w", want[0], err)
+			}
+			m = message{}
 		}
 	}()
 	head := make([]byte, frameHead)
@@ -195,6 +198,24 @@ func received(rights []byte) (files []File, err error) {
 		}
 	}
 	return files, nil
+}
+
+// ended reports whether the peer's process has ended, waiting a little for that.
+func (l *link) ended() bool {
+	if l.pid == 0 {
+		return true // no way to tell: it has closed its end, or will
+	}
+	fd, err := unix.PidfdOpen(l.pid, 0)
+	if err != nil {
+		return errors.Is(err, unix.ESRCH)
+	}
+	defer unix.Close(fd)
+	for until := time.Now().Add(endWait); ; {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(max(time.Until(until), 0).Milliseconds()))
+		if err != unix.EINTR {
+			return n > 0
+		}
+	}
 }
 
 func closeFiles(files []File) {

@@ -124,6 +124,16 @@ func (t *Taker) Serving(ctx context.Context, with Taken) error {
 	return t.link.send(ctx, message{kind: serving, meta: with})
 }
 
+// Yielded follows a failed Serving and reports whether the giver is out of the way all the same: it drains, and said `end`, or has ended.
+// Only then may this process serve.
+func (t *Taker) Yielded(ctx context.Context) bool {
+	if m, err := t.link.receive(ctx, stepTime, end); err == nil {
+		closeFiles(m.files)
+		return true
+	}
+	return t.link.ended()
+}
+
 // Next returns the next connection, which the caller owns; io.EOF once all is handed over. It waits as long as the giver lives and ctx.
 func (t *Taker) Next(ctx context.Context) (c Connection, err error) {
 	m, err := t.link.receive(ctx, longest, connection, end)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -74,13 +75,18 @@ func (n *Network) Listen(address string) (net.Listener, error) {
 
 // Dial connects to address: ECONNREFUSED where nobody listens. It waits, within ctx, while the listener's backlog is full.
 func (n *Network) Dial(ctx context.Context, address string) (net.Conn, error) {
+	return n.DialFrom(ctx, "127.0.0.1", address)
+}
+
+// DialFrom is Dial by a host of that address.
+func (n *Network) DialFrom(ctx context.Context, host, address string) (net.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, opError("dial", Addr(address), err)
 	}
 	n.mu.Lock()
 	l, trouble := n.listeners[address], n.troubles[address]
 	n.port++
-	local := Addr(fmt.Sprintf("127.0.0.1:%d", n.port))
+	local := Addr(net.JoinHostPort(host, strconv.Itoa(n.port)))
 	n.mu.Unlock()
 	if trouble.Blackhole {
 		<-ctx.Done()

@@ -1,5 +1,5 @@
 // Package peertest finds the real peers that tests talk to, ThriftPy2 and the original ThriftPy 0.3.9, and runs the programs of
-// test/peers with them.
+// test/peers with them, as each kind of server that there is.
 package peertest
 
 import (
@@ -23,10 +23,13 @@ type Library struct {
 
 // The two peers.
 var (
-	ThriftPy2 = Library{Name: "thriftpy2", Python: filepath.Join(cacheDir(), "thriftloom/venv/bin/python")}
+	ThriftPy2 = Library{Name: "thriftpy2", Python: python("venv")}
 	ThriftPy  = Library{Name: "thriftpy", Python: "/usr/bin/python3"}
 	Libraries = []Library{ThriftPy2, ThriftPy}
 )
+
+// python is that of a virtual environment of setup.sh.
+func python(name string) string { return filepath.Join(cacheDir(), "thriftloom", name, "bin/python") }
 
 func cacheDir() string {
 	if dir := os.Getenv("XDG_CACHE_HOME"); dir != "" {
@@ -39,12 +42,17 @@ func cacheDir() string {
 	return filepath.Join(home, ".cache")
 }
 
-// missing says what of the peers is not installed, nil where both are.
+// missing says what of the peers is not installed, nil where all are.
 var missing = sync.OnceValue(func() error {
 	var all []error
-	for _, l := range Libraries {
-		if out, err := exec.Command(l.Python, "-c", "import "+l.Name+".rpc").CombinedOutput(); err != nil {
-			all = append(all, fmt.Errorf("%s cannot import %s: %w %s", l.Python, l.Name, err, lastLine(out)))
+	for _, p := range []struct{ python, modules string }{
+		{ThriftPy2.Python, "thriftpy2.rpc, gunicorn"},
+		{ThriftPy.Python, "thriftpy.rpc"},
+		{GunicornThriftSync.Python, "gunicorn_thrift, gevent"},
+		{Tornado.Python, "thriftpy2.tornado"},
+	} {
+		if out, err := exec.Command(p.python, "-W", "ignore", "-c", "import "+p.modules).CombinedOutput(); err != nil {
+			all = append(all, fmt.Errorf("%s cannot import %s: %w %s", p.python, p.modules, err, lastLine(out)))
 		}
 	}
 	return errors.Join(all...)

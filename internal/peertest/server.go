@@ -159,6 +159,12 @@ func Socket(t testing.TB) string {
 // Await returns when the server at address answers. p is the process that serves there; nil: none that is known.
 func Await(t testing.TB, address string, kind transport.Kind, p *Process) {
 	t.Helper()
+	await(t, address, kind, "", p)
+}
+
+// await is Await with the method that is called, "" for one that no service has.
+func await(t testing.TB, address string, kind transport.Kind, method string, p *Process) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	engine, ended := netio.NewPortable(), make(chan struct{})
@@ -174,7 +180,7 @@ func Await(t testing.TB, address string, kind transport.Kind, p *Process) {
 	cfg := client.Config{Wire: transport.Wire{Kind: kind, Protocol: wire.Binary}}
 	for {
 		once, cancel := context.WithTimeout(ctx, time.Second)
-		err := client.Probe(once, engine, address, cfg, "")
+		err := client.Probe(once, engine, address, cfg, method)
 		cancel()
 		if err == nil {
 			return

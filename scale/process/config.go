@@ -124,14 +124,18 @@ func (c Config) mentions(placeholder string) bool {
 	return false
 }
 
-func (c Config) withDefaults() Config {
-	if c.StopTimeout == 0 {
-		c.StopTimeout = DefaultStopTimeout
+// Timeouts are what bounds starting and ending, as Config and Options have it: the same zeros stand for the same.
+type Timeouts struct {
+	Start, Stop, Drain time.Duration
+}
+
+func (t Timeouts) withDefaults() Timeouts {
+	for at, standard := range map[*time.Duration]time.Duration{&t.Start: DefaultStartTimeout, &t.Stop: DefaultStopTimeout, &t.Drain: DefaultDrainTimeout} {
+		if *at == 0 {
+			*at = standard
+		}
 	}
-	if c.StartTimeout == 0 {
-		c.StartTimeout = DefaultStartTimeout
-	}
-	return c
+	return t
 }
 
 // check returns what is wrong in c and opts, all of it.

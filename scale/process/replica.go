@@ -81,7 +81,8 @@ func (r *replica) live(ctx, leaving context.Context) (l life, why string) {
 		return l, "start: " + err.Error()
 	}
 	defer read()
-	err = r.answers(leaving, p)
+	limit := r.set.timeouts.Load().Start
+	err = r.answers(leaving, p, limit)
 	if err == nil {
 		l.ready = r.serve(ctx, leaving, p)
 	}
@@ -92,8 +93,8 @@ func (r *replica) live(ctx, leaving context.Context) (l life, why string) {
 	default:
 	}
 	r.change(func(s *Replica) { s.State = Stopping })
-	r.end(p, r.set.cfg.StopTimeout)
-	return l, fmt.Sprintf("did not answer within %s: %v", r.set.cfg.StartTimeout, err)
+	r.end(p, r.set.timeouts.Load().Stop)
+	return l, fmt.Sprintf("did not answer within %s: %v", limit, err)
 }
 
 // start starts the command. read waits until all that it wrote was taken; call it when the group has ended.
@@ -137,9 +138,9 @@ func (r *replica) start() (p process, read func(), err error) {
 	}, nil
 }
 
-// answers waits until the replica answers, and returns why it does not: the last attempt's error, or that its process has ended.
-func (r *replica) answers(leaving context.Context, p process) error {
-	ctx, cancel := context.WithTimeout(leaving, r.set.cfg.StartTimeout)
+// answers waits until the replica answers, for limit at most, and returns why it does not: the last attempt's error, or that its process has ended.
+func (r *replica) answers(leaving context.Context, p process, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(leaving, limit)
 	defer cancel()
 	answer := make(chan error, 1)
 	go func() { answer <- r.probe(ctx) }()
@@ -193,7 +194,7 @@ func (r *replica) drain(ctx context.Context, p process) {
 	if r.set.opts.Drain == nil || ctx.Err() != nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.set.opts.DrainTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.set.timeouts.Load().Drain)
 	defer cancel()
 	drained := make(chan struct{})
 	go func() {

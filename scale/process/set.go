@@ -22,10 +22,11 @@ type Set struct {
 	at   addresses
 	logs string // the folder of log files
 
-	ran     atomic.Bool
-	changed chan struct{} // the target, or which replicas exist; holds one
-	output  sync.Mutex    // that of opts.Output
-	publish sync.Mutex    // held around OnEndpoints, so that the sets come in order
+	timeouts atomic.Pointer[Timeouts]
+	ran      atomic.Bool
+	changed  chan struct{} // the target, or which replicas exist; holds one
+	output   sync.Mutex    // that of opts.Output
+	publish  sync.Mutex    // held around OnEndpoints, so that the sets come in order
 
 	mu       sync.Mutex // guards what follows, and the state of the replicas
 	target   int
@@ -51,22 +52,21 @@ func New(cfg Config, opts Options) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("run: %w", err)
 	}
-	if opts.DrainTimeout == 0 {
-		opts.DrainTimeout = DefaultDrainTimeout
-	}
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
 	opts.Log = opts.Log.With("service", opts.Name)
-	return &Set{
-		cfg:      cfg.withDefaults(),
+	set := &Set{
+		cfg:      cfg,
 		opts:     opts,
 		at:       addresses{name: opts.Name, run: filepath.Join(state, "run"), user: user, socket: cfg.mentions("{socket}")},
 		logs:     filepath.Join(state, "log"),
 		changed:  make(chan struct{}, 1),
 		target:   cfg.Replicas,
 		replicas: map[int]*replica{},
-	}, nil
+	}
+	set.SetTimeouts(Timeouts{Start: cfg.StartTimeout, Stop: cfg.StopTimeout, Drain: opts.DrainTimeout})
+	return set, nil
 }
 
 // Run starts the replicas and keeps them running until ctx ends. It returns when ctx has ended and every process of every replica has;
@@ -135,6 +135,12 @@ func (s *Set) Scale(n int) {
 	s.target = min(max(n, 0), MaxReplicas)
 	s.mu.Unlock()
 	s.wake()
+}
+
+// SetTimeouts changes what bounds starting and ending, of replicas that run as well. What has begun ends within the bound that it had.
+func (s *Set) SetTimeouts(t Timeouts) {
+	t = t.withDefaults()
+	s.timeouts.Store(&t)
 }
 
 func (s *Set) wake() {

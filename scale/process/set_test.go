@@ -269,6 +269,22 @@ func TestStartTimeout(t *testing.T) {
 	})
 }
 
+// Timeouts are changed while replicas run: none is touched, and the next end takes as long as was said last.
+func TestSetTimeouts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := run(t, 1, func(w *world, c *Config, _ *Options) {
+			w.make = func(f *fake) error { f.stubborn = true; return nil }
+			c.StopTimeout = 5 * time.Second
+		})
+		w.pass(time.Second)
+		w.set.SetTimeouts(Timeouts{Stop: 3 * time.Second})
+		w.pass(time.Hour)
+		w.expect("0s start u-1", "0s endpoints [u-1]")
+		w.stop()
+		w.expect("1h0m1s endpoints []", "1h0m1s TERM u-1", "1h0m4s KILL u-1")
+	})
+}
+
 // A replica that cannot be started is tried again, ever more rarely, and costs the others nothing.
 func TestOneThatWillNotStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// planned is every case of the five groups. Where the plan names several in one, each stands for itself: a FIN and a RST at each of six
+// planned is every case of the six groups. Where the plan names several in one, each stands for itself: a FIN and a RST at each of six
 // moments, a unix socket that is gone and one that is recreated.
 var planned = map[string][]string{
 	"Connect": {
@@ -33,6 +33,12 @@ var planned = map[string][]string{
 	"Lifecycle": {
 		"reload good config", "reload bad config", "upgrade with open calls", "drain timeout", "double signal", "crash of supervisor",
 		"log disk full", "certificate expiry", "certificate rotation",
+	},
+	"Reload": {
+		"policy under load", "learned state", "IDL method added", "IDL field added", "IDL method removed", "IDL broken", "section broken",
+		"included file broken", "included file gone", "shared upstream broken", "overlay broken", "listener added and removed",
+		"wire broken by an IDL", "watch symlink swap", "watch editor rename", "watch folder replaced", "watch file that never rests",
+		"watch broken IDL repaired", "secret of a file",
 	},
 }
 

@@ -29,7 +29,8 @@ except ImportError:
     def done_one(worker):
         """Counts a call; at the last that the worker is for, it is to leave."""
         worker.nr += 1
-        worker.alive = worker.alive and worker.nr < worker.max_requests
+        if worker.nr >= worker.max_requests:
+            worker.alive = False
 
     class ThriftSyncWorker(sync.SyncWorker):
         def handle(self, listener, client, addr):
@@ -60,16 +61,18 @@ except ImportError:
             asyncio.run(self.serve())
 
         async def serve(self):
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.handle_exit, signal.SIGTERM, None)
-            self.processor, self.idle, self.busy = self.wsgi(), set(), 0
+            loop, self.leaves = asyncio.get_running_loop(), asyncio.Event()
+            loop.add_signal_handler(signal.SIGTERM, self.leaves.set)
+            self.processor, self.open, self.idle = self.wsgi(), 0, set()
             servers = [await asyncio.start_server(self.connected, sock=getattr(s, "sock", s)) for s in self.sockets]
-            while self.alive and self.ppid == os.getppid():
+            while not self.leaves.is_set() and self.alive and self.ppid == os.getppid():
                 self.notify()
-                await asyncio.sleep(0.2)
-            for s in servers:
+                await asyncio.wait([asyncio.ensure_future(self.leaves.wait())], timeout=1)
+            for s in servers:  # first of all: who is accepted is to be served
                 s.close()
-            end = asyncio.get_running_loop().time() + self.cfg.graceful_timeout
-            while (self.busy or self.idle) and asyncio.get_running_loop().time() < end:
+            self.alive = False
+            end = loop.time() + self.cfg.graceful_timeout
+            while self.open and loop.time() < end:
                 for task in list(self.idle):
                     task.cancel()
                 await asyncio.sleep(0.05)
@@ -77,27 +80,28 @@ except ImportError:
         async def connected(self, reader, writer):
             stream = Stream(reader, writer)
             transport = TAsyncBufferedTransportFactory().get_transport(stream)
-            protocol = TAsyncBinaryProtocolFactory().get_protocol(transport)
+            protocol, fresh = TAsyncBinaryProtocolFactory().get_protocol(transport), True
+            self.open += 1
             try:
-                while self.alive:
-                    stream.first = await self.first_byte(reader)
-                    self.busy += 1
-                    try:
-                        await self.processor.process(protocol, protocol)
-                    finally:
-                        self.busy -= 1
+                while self.alive or fresh:
+                    stream.first, fresh = await self.first_byte(reader, fresh), False
+                    await self.processor.process(protocol, protocol)
                     done_one(self)
+                    if not self.alive:
+                        self.leaves.set()
             except (TTransportException, OSError, asyncio.TimeoutError, asyncio.CancelledError):
                 pass
             except Exception:
                 self.log.exception("a call failed")
             finally:
+                self.open -= 1
                 stream.close()
 
-        async def first_byte(self, reader):
-            """Waits for the next call: the time for which a connection may be idle, and may be closed because the worker leaves."""
+        async def first_byte(self, reader, fresh):
+            """Waits for the next call: the time for which a connection may be idle. One that has had a call may be closed meanwhile."""
             me = asyncio.current_task()
-            self.idle.add(me)
+            if not fresh:
+                self.idle.add(me)
             try:
                 return await asyncio.wait_for(reader.read(1), self.cfg.keepalive)
             finally:
