@@ -70,6 +70,13 @@ func (c *Cluster) SetLimits(limits map[string]int) {
 	c.closeAll(stale)
 }
 
+// Own ends Leased: nobody shares the endpoints any more.
+func (c *Cluster) Own() {
+	opts := *c.opts.Load()
+	opts.Leased = false
+	c.Configure(opts)
+}
+
 // resize gives a node the slots that it may use, and returns the free connections beyond them. c.mu is held.
 func (c *Cluster) resize(n *node) []*link {
 	n.Slots = n.Endpoint.Slots

@@ -38,8 +38,13 @@ func TestLeasedSlots(t *testing.T) {
 		if u := x.Usage(); u.Waiting != 4 || u.Endpoints[0] != (cluster.EndpointUsage{Address: address(0), Slots: 4, Limit: 2, Open: 2, Busy: 2}) {
 			t.Errorf("with two: %+v", u)
 		}
+		x.Own()
+		synctest.Wait()
+		if u := x.Usage(); u.Waiting != 2 || u.Endpoints[0].Limit != 4 {
+			t.Errorf("with all: %+v", u)
+		}
 		wg.Wait()
-		if took := time.Since(start); took != 300*time.Millisecond || x.most.Load() != 2 {
+		if took := time.Since(start); took != 200*time.Millisecond || x.most.Load() != 4 {
 			t.Errorf("6 calls took %v with %d connections", took, x.most.Load())
 		}
 	})

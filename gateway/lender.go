@@ -35,6 +35,7 @@ func (g *Gateway) openLender(s *sharing) (*lender, error) {
 	runner, err := lease.Listen(s.Config, g.log)
 	if errors.Is(err, syscall.EADDRINUSE) && g.opts.Sockets != nil {
 		// The process whose place this one takes has it until its last call has ended, and has the slots until then.
+		g.log.Warn("gateways: another process has the address still: until it leaves no slot is lent here", "address", s.Listen)
 		runner, err = lease.Later(s.Config, g.log), nil
 	}
 	if err != nil {
@@ -55,36 +56,33 @@ func (g *Gateway) dropLender(l *lender) {
 // lend shares the upstreams through the lender l, nil for none, in the place of the one before. g.changing is held.
 func (g *Gateway) lend(l *lender, s *sharing, upstreams map[string]*upstream) {
 	old := g.lender.Swap(l)
+	was := g.shares
+	g.shares = map[string]*share{}
+	for key, u := range upstreams {
+		if l != nil && u.plan.Load().cluster.Leased {
+			if g.shares[key] = was[key]; was[key] == nil {
+				g.shares[key] = &share{}
+			}
+			g.shares[key].add(u.cluster)
+		}
+	}
+	for key, s := range was {
+		switch {
+		case g.shares[key] != nil:
+		case l != nil && upstreams[key] == nil:
+			g.shares[key] = s // until it has no connection
+		default: // its slots are this gateway's own from now on
+			old.runner.Share(key, nil)
+			s.own()
+		}
+	}
 	if old != nil && old != l {
 		old.stop()
 	}
-	shares := map[string]*share{}
-	for key, u := range upstreams {
-		if !u.plan.Load().cluster.Leased {
-			continue
-		}
-		shares[key] = &share{}
-		if was := g.shares[key]; was != nil {
-			shares[key] = was
-		}
-		shares[key].add(u.cluster)
-	}
-	gone := slices.Collect(maps.Keys(g.shares))
-	for key, was := range g.shares {
-		if _, ok := shares[key]; !ok && upstreams[key] == nil {
-			shares[key] = was // until it has no connection
-		}
-	}
-	g.shares = shares
 	if l == nil {
 		return
 	}
-	for _, key := range gone {
-		if shares[key] == nil {
-			l.runner.Share(key, nil)
-		}
-	}
-	for key, s := range shares {
+	for key, s := range g.shares {
 		l.runner.Share(key, s)
 	}
 	if l == old {
@@ -162,6 +160,15 @@ func (s *share) add(c *cluster.Cluster) {
 	defer s.mu.Unlock()
 	if !slices.Contains(s.clusters, c) {
 		s.clusters = append(s.clusters, c)
+	}
+}
+
+// own gives the clusters all slots: nobody shares them any more.
+func (s *share) own() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.clusters {
+		c.Own()
 	}
 }
 

@@ -86,7 +86,9 @@ func TestLendingReloads(t *testing.T) {
 		c := dial(t, address)
 		callers.Go(func() {
 			for ctx.Err() == nil && !t.Failed() {
-				c.expect("getUser", "void")
+				if got := c.call("getUser"); got != "void" {
+					t.Errorf("%s; %+v %+v and %+v %+v", got, a.Snapshot().Gateways, a.cluster(), b.Snapshot().Gateways, b.cluster())
+				}
 				calls.Add(1)
 			}
 		})
