@@ -31,19 +31,31 @@ type ReloadResult struct {
 // g.changing is held.
 func (g *Gateway) apply(cfg *Config, stale stale) error {
 	was, next := g.current.Load(), g.plan(cfg, stale)
+	keys, err := g.openKeys(&next, was.keys)
+	if err != nil {
+		return err
+	}
+	for i := range next.upstreams {
+		u := &next.upstreams[i]
+		u.cluster.Dialer = u.tls.dialer(keys.source(u.tls))
+	}
 	bound, err := g.bind(next.listeners, was.listeners)
 	if err != nil {
 		return err
 	}
+	lender, err := g.openLender(next.sharing)
+	if err != nil {
+		closeBound(bound)
+		return err
+	}
 	upstreams, err := g.connect(next.upstreams, was.upstreams)
 	if err != nil {
-		for _, l := range bound {
-			l.Close()
-		}
+		closeBound(bound)
+		g.dropLender(lender)
 		return err
 	}
 	g.budget.Resize(int64(cfg.MaxBufferedBytes))
-	st := &state{config: cfg, hash: next.hash, loaded: time.Now(), stale: stale.services, plans: map[string]servicePlan{}, upstreams: upstreams}
+	st := &state{config: cfg, hash: next.hash, loaded: time.Now(), stale: stale.services, plans: map[string]servicePlan{}, upstreams: upstreams, keys: keys}
 	targets := map[string]*target{}
 	sinks := []observe.Sink{g.calls, g.stats, observe.NewAccessLog(g.log, next.sample)}
 	for _, p := range next.services {
@@ -54,8 +66,15 @@ func (g *Gateway) apply(cfg *Config, stale stale) error {
 	}
 	st.listeners = g.serve(next.listeners, bound, targets, was, st)
 	g.current.Store(st)
+	g.lend(lender, next.sharing, upstreams)
 	g.retire(was, st)
 	return nil
+}
+
+func closeBound(bound map[string]*Gate) {
+	for _, l := range bound {
+		_ = l.Close()
+	}
 }
 
 // connect starts, changes or keeps the upstreams, and returns all by key. Where it fails nothing is changed.
@@ -97,6 +116,7 @@ func (g *Gateway) retire(was, st *state) {
 			g.halting.Go(func() {
 				g.awaitSuccessor(key)
 				u.halt()
+				g.unshare(key, u.cluster)
 			})
 		}
 	}
@@ -133,7 +153,7 @@ func (g *Gateway) reload(force bool) (*ReloadResult, error) {
 		return nil, errDraining
 	}
 	was := g.current.Load()
-	l := Load(was.config.Resolved.Path, g.opts.Env)
+	l := load(was.config.Resolved.Path, g.opts.Env, was.keys.holds)
 	g.read(l)
 	var mistakes []string
 	for _, m := range l.Mistakes {
@@ -203,10 +223,14 @@ func lostMethods(was map[string]servicePlan, next []servicePlan, stale []string)
 	return all
 }
 
-// hashFiles names a version of the config: by its file and all IDLs.
-func hashFiles(paths []string) string {
+// hashFiles names a version of the config: by its files and all IDLs. Secrets are left out: they change without it, and nothing that is
+// shown is made of them.
+func hashFiles(paths, secrets []string) string {
 	h := sha256.New()
 	for _, p := range paths {
+		if slices.Contains(secrets, p) {
+			continue
+		}
 		data, err := os.ReadFile(p)
 		fmt.Fprintf(h, "%s %d %v\n", p, len(data), err)
 		h.Write(data)
