@@ -6,6 +6,7 @@ package upgrade
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -170,6 +171,19 @@ func (h *host) snapshot() (s status.Snapshot) {
 	defer r.Body.Close()
 	_ = json.NewDecoder(r.Body).Decode(&s)
 	return s
+}
+
+// ready asks whether the program is ready, and returns why not.
+func (h *host) ready() error {
+	r, err := client.Get("http://" + h.admin + "/readyz")
+	if err != nil {
+		return err
+	}
+	defer r.Body.Close()
+	if r.StatusCode != http.StatusOK {
+		return errors.New(r.Status)
+	}
+	return nil
 }
 
 // pids are the replicas that are ready.
