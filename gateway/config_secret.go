@@ -58,5 +58,5 @@ func (l *loader) secretFile(node *yaml.Node, key, text string) {
 	case secret.Exposed(path):
 		l.warnf(node, key, "every user of this machine may read %s: chmod o-r", text)
 	}
-	l.files = append(l.files, path)
+	l.files, l.secrets = with(l.files, path), with(l.secrets, path)
 }

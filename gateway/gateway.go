@@ -43,6 +43,7 @@ type Gateway struct {
 	metrics  *metrics
 	calls    *observe.Metrics
 	stats    *observe.Stats
+	quiet    quieter
 	started  time.Time
 	began    *Config         // the first one: what only a start takes over is as it says
 	life     context.Context // ends when everything is to end
@@ -73,6 +74,7 @@ type state struct {
 
 	upstreams map[string]*upstream // by key
 	listeners map[string]*listener // by id
+	keys      keys
 }
 
 // New returns a gateway for a config without mistakes. Nothing is opened or started yet.
@@ -118,6 +120,7 @@ func (g *Gateway) Run(ctx context.Context, kill <-chan struct{}) error {
 		defer close(engineDone)
 		_ = g.engine.Run(g.life)
 	}()
+	g.halting.Go(func() { g.watchKeys(g.life) })
 	select {
 	case <-ctx.Done():
 	case <-g.drain:

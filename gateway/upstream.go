@@ -23,6 +23,7 @@ type upstreamPlan struct {
 	state       string          // folder for what the processes leave
 	probe       string          // method that a probe calls, "" for none of the service's
 	multiplexed bool            // methods go out as service:method
+	tls         *tlsPlan        // nil: none
 	drainTime   time.Duration   // the longest a call may take
 }
 
@@ -88,7 +89,7 @@ func (p *upstreamPlan) sameProcesses(o *upstreamPlan) bool {
 
 // sameWire reports whether connections of one plan speak as the other wants.
 func (p *upstreamPlan) sameWire(o *upstreamPlan) bool {
-	return p.cluster.Wire == o.cluster.Wire && p.cluster.Limits == o.cluster.Limits && p.multiplexed == o.multiplexed
+	return p.cluster.Wire == o.cluster.Wire && p.cluster.Limits == o.cluster.Limits && p.multiplexed == o.multiplexed && p.tls.equal(o.tls)
 }
 
 // startUpstream brings an upstream to life. Its goroutines end after halt.

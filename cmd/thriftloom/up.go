@@ -53,6 +53,10 @@ calls, so that no caller notices. The other process then ends. Until up is ready
 		if watch {
 			seen := filewatch.Look(loaded.Config.Resolved.Files, loaded.Config.Resolved.Patterns)
 			o.watch = &seen
+			loaded = gateway.Load(path, a.env) // again: a change before the look is in it, and one after the look will be seen
+			if err := a.refuseMistakes(loaded); err != nil {
+				return err
+			}
 		}
 		return a.serve(cmd.Context(), loaded, o)
 	}
@@ -61,7 +65,7 @@ calls, so that no caller notices. The other process then ends. Until up is ready
 
 // upOptions say how a gateway is run.
 type upOptions struct {
-	watch    *filewatch.Seen // how its files were when they were read; nil: they are not watched
+	watch    *filewatch.Seen // how its files were before they were read; nil: they are not watched
 	state    bool            // it holds the state folder, and can be replaced
 	takeover bool            // it may take the place of the gateway that holds the folder
 }
