@@ -170,15 +170,15 @@ func TestSerialWorkersOfAnotherOwner(t *testing.T) {
 	}
 }
 
-// Between hosts nothing can be handed over: the gateway drains. A caller that knows of a second gateway loses no call: what was read is
-// answered, the connection is closed between two calls, and a call that is written to a closed connection was never begun.
+// Between hosts nothing can be handed over: the gateway drains. What was read is answered, each connection is closed between two calls, and
+// what is written to a closed connection was never begun. So a client that knows a second gateway and makes the call again loses none.
 func TestDrainBetweenHosts(t *testing.T) {
 	var hosts [2]*host
 	record := filepath.Join(t.TempDir(), "words")
 	for i := range hosts {
 		hosts[i] = newHost(t, func(h *host) string {
 			l := peertest.ThriftPy2
-			return "drain: {delay: 500ms, timeout: 10s}\n" + h.kinds(fmt.Sprintf(
+			return "drain: {delay: 4s, timeout: 30s}\n" + h.kinds(fmt.Sprintf(
 				`{run: {command: [%q, %q, --library, %s, --record, %q, "{socket}"], replicas: 1}, server: threaded}`, l.Python, peertest.File("server.py"), l.Name, record))
 		})
 	}
@@ -186,26 +186,49 @@ func TestDrainBetweenHosts(t *testing.T) {
 	defer second.end()
 	under, idle := rawDial(t, first.front), rawDial(t, first.front)
 	idle.call("ping", 0, nil)
-	under.write(under.message("sleep", 1500))
+	under.write(under.message("sleep", 6000))
 	peertest.Eventually(t, "the call is taken", func() bool { return first.snapshot().Totals.InFlight == 1 })
+	callers := first.call(peertest.ThriftPy2, "buffered", 50, 5, "--other", second.front)
 	first.up.Signal(t, syscall.SIGTERM)
-	peertest.Eventually(t, "it says that it is not ready", func() bool { return first.ready() != nil })
-	if err := first.callOnce(); err != nil { // until the world has noticed: drain.delay
-		t.Errorf("a new connection while readiness goes round: %v", err)
-	}
-	under.answer(1, 0)
-	under.closed()
-	idle.closed()
-	if _, err := idle.conn.Write(idle.remember("never", 0)); err == nil {
-		t.Log("the kernel has taken a request for a connection that is closed")
-	}
-	if code := first.up.Wait(t, time.Minute); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
-	other := rawDial(t, second.front)
-	other.write(other.remember("again", 0))
-	peertest.Eventually(t, "the call is made at the second gateway", func() bool { return other.remembered("again") })
-	if text, _ := os.ReadFile(record); strings.Contains(string(text), "never") {
-		t.Error("a request that was written to a closed connection was begun")
+	for _, step := range []struct {
+		name  string
+		check func(t *testing.T)
+	}{
+		{"readiness goes first", func(t *testing.T) {
+			peertest.Eventually(t, "it says that it is not ready", func() bool { return first.ready() != nil })
+		}},
+		{"new connections are served during drain.delay", func(t *testing.T) {
+			if err := first.callOnce(); err != nil {
+				t.Error(err)
+			}
+		}},
+		{"an idle connection is closed", func(t *testing.T) { idle.closed() }},
+		{"a call under way is answered, then its connection is closed", func(t *testing.T) {
+			under.answer(1, 0)
+			under.closed()
+		}},
+		{"a request on a closed connection is not begun", func(t *testing.T) {
+			_, _ = idle.conn.Write(idle.remember("never", 0)) // which the kernel may take: a oneway is lost without a word
+			if code := first.up.Wait(t, time.Minute); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+			other := rawDial(t, second.front)
+			other.write(other.remember("again", 0))
+			peertest.Eventually(t, "the second gateway serves", func() bool { return other.remembered("again") })
+			if text, _ := os.ReadFile(record); strings.Contains(string(text), "never") {
+				t.Error("it was")
+			}
+		}},
+		{"a client that tries a second gateway loses no call", func(t *testing.T) {
+			callers.more(50)
+			callers.Signal(t, syscall.SIGTERM)
+			callers.Wait(t, time.Minute)
+			got := callers.tally()
+			if len(got.Failed) > 0 || got.Again > callers.connections || got.Opened > 2*callers.connections {
+				t.Errorf("%+v", got)
+			}
+		}},
+	} {
+		t.Run(step.name, step.check)
 	}
 }

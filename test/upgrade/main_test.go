@@ -222,14 +222,15 @@ type callers struct {
 
 // tally is what callers say of themselves.
 type tally struct {
-	Calls, Opened int
-	Failed        []string
+	Calls, Opened, Again int
+	Failed               []string
 }
 
-func (h *host) call(l peertest.Library, transport string, rate, connections int) *callers {
+func (h *host) call(l peertest.Library, transport string, rate, connections int, flags ...string) *callers {
 	h.Helper()
-	p := peertest.Start(h.T, l.Python, filepath.Join(peertest.Root(), "test/upgrade/caller.py"), "--library", l.Name, "--transport", transport,
-		"--rate", fmt.Sprint(rate), "--connections", fmt.Sprint(connections), h.front)
+	args := []string{filepath.Join(peertest.Root(), "test/upgrade/caller.py"), "--library", l.Name, "--transport", transport,
+		"--rate", fmt.Sprint(rate), "--connections", fmt.Sprint(connections)}
+	p := peertest.Start(h.T, l.Python, append(append(args, flags...), h.front)...)
 	c := &callers{Process: p, t: h.T, connections: connections}
 	peertest.Eventually(h, "all callers are connected", func() bool { t := c.tally(); return t.Opened >= connections && t.Calls > 2*connections })
 	return c
