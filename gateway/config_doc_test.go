@@ -127,6 +127,7 @@ var unions = map[reflect.Type]string{
 	reflect.TypeFor[UpstreamRef]():      "name or block",
 	reflect.TypeFor[Slots]():            "number, or auto",
 	reflect.TypeFor[Replicas]():         "number or block",
+	reflect.TypeFor[Gateways]():         "number or block",
 	reflect.TypeFor[time.Duration]():    "duration",
 	reflect.TypeFor[strictyaml.Bytes](): "size",
 }

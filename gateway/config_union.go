@@ -64,6 +64,17 @@ func (c *ClientTLS) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path stri
 	d.Decode(node, path, (*plain)(c))
 }
 
+// DecodeYAML takes a number or a block.
+func (g *Gateways) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
+	g.at = place{node, path}
+	if node.Kind == yaml.MappingNode {
+		type plain Gateways
+		d.Decode(node, path, (*plain)(g))
+		return
+	}
+	d.DecodeTagged(node, path, &g.N, `min:"1" max:"64"`)
+}
+
 // DecodeYAML takes an address or a block.
 func (e *Endpoint) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
 	type plain Endpoint
