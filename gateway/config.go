@@ -62,6 +62,16 @@ type Config struct {
 	Resolved Resolved `yaml:"-"`
 }
 
+// StartTime is the longest that replicas may take to start.
+func (c *Config) StartTime() (longest time.Duration) {
+	for _, u := range c.Resolved.upstreams {
+		if u.run != nil {
+			longest = max(longest, u.run.StartTimeout)
+		}
+	}
+	return longest
+}
+
 // Listener is one address where calls come in.
 type Listener struct {
 	// Address is host:port, :port for every interface, or unix:/path.

@@ -273,12 +273,17 @@ func (r *running) announce(ctx context.Context) {
 	}
 }
 
-// awaitReady waits until the gateway is ready. The error is what it still waited for when ctx ended.
+// awaitReady waits until the gateway is ready.
 func (r *running) awaitReady(ctx context.Context) error {
+	return r.await(ctx, func() (bool, []string) { return r.gateway.Ready("") })
+}
+
+// await waits until what it is given says yes. The error is what that still waited for when ctx ended.
+func (r *running) await(ctx context.Context, ready func() (ok bool, reasons []string)) error {
 	tick := time.NewTicker(readyPoll)
 	defer tick.Stop()
 	for {
-		ok, reasons := r.gateway.Ready("")
+		ok, reasons := ready()
 		if ok {
 			return nil
 		}
