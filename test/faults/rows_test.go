@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// planned is every case of the six groups. Where the plan names several in one, each stands for itself: a FIN and a RST at each of six
-// moments, a unix socket that is gone and one that is recreated.
+// planned is every case of the six groups, and of Topology what is about several gateways. Where the plan names several in one, each
+// stands for itself: a FIN and a RST at each of six moments, a unix socket that is gone and one that is recreated.
 var planned = map[string][]string{
 	"Connect": {
 		"refused", "RST on accept", "SYN blackhole", "slow accept", "accept then silence", "backlog full", "DNS fail", "DNS empty",
@@ -34,6 +34,7 @@ var planned = map[string][]string{
 		"reload good config", "reload bad config", "upgrade with open calls", "drain timeout", "double signal", "crash of supervisor",
 		"log disk full", "certificate expiry", "certificate rotation",
 	},
+	"Topology": {"gateway join", "gateway leave", "split gossip"},
 	"Reload": {
 		"policy under load", "learned state", "IDL method added", "IDL field added", "IDL method removed", "IDL broken", "section broken",
 		"included file broken", "included file gone", "shared upstream broken", "overlay broken", "listener added and removed",
