@@ -319,7 +319,7 @@ func TestSnapshotJSON(t *testing.T) {
 		`"connections":0,"calls":0,"failures":0,"last_error_code":"","p50_seconds":0,"p99_seconds":0,` +
 		`"learned_idle_seconds":0,"learned_age_seconds":0}]}],` +
 		`"replicas":[{"service":"","name":"","pid":0,"state":"","restarts":0,"since":"2026-03-01T12:00:00Z","last_exit":"","last_output":null}],` +
-		`"totals":{"calls":0,"errors":0,"in_flight":0,"queue":0,"calls_per_second":0,"p50_seconds":0,"p99_seconds":0}}`
+		`"totals":{"calls":0,"errors":0,"in_flight":0,"queue":0,"calls_per_second":0,"p50_seconds":0,"p99_seconds":0},"certificates":null}`
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Error(diff)
 	}
