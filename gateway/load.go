@@ -136,7 +136,10 @@ func loadBytes(path string, data []byte, env func(string) (string, bool), holds 
 	l.include()
 	l.resolve(env)
 	blamed := l.blame() // before Sort, which tells a mistake of a shared IDL once
-	return &Loaded{Config: l.cfg, Mistakes: strictyaml.Sort(l.Mistakes()), Warnings: strictyaml.Sort(l.warnings), blamed: blamed, main: l.main}
+	l.cfg.Resolved.warnings = strictyaml.Sort(l.warnings)
+	return &Loaded{
+		Config: l.cfg, Mistakes: strictyaml.Sort(l.Mistakes()), Warnings: l.cfg.Resolved.warnings, blamed: blamed, main: l.main,
+	}
 }
 
 // newConfig returns the config of an empty file.

@@ -24,7 +24,7 @@ type ReloadResult struct {
 	Changed  bool     `json:"changed"`  // the files, or which services are stale
 	Stale    []string `json:"stale"`    // services that kept their last good version
 	Mistakes []string `json:"mistakes"` // why
-	Warnings []string `json:"warnings"` // what IDLs break on the wire, and what takes a restart
+	Warnings []string `json:"warnings"` // what is new among those of check, what IDLs break on the wire, what takes a restart
 }
 
 // apply makes cfg what the gateway does, but for what is stale, which stays what it was. Nothing is changed where it returns an error.
@@ -156,14 +156,11 @@ func (g *Gateway) reload(force bool) (*ReloadResult, error) {
 	if !force {
 		for _, lost := range lostMethods(was.plans, cfg.Resolved.services, stale.services) {
 			stale.services = append(stale.services, lost.label)
-			mistakes = append(mistakes, strictyaml.Mistake{
-				File: relativeTo(l.main.path, lost.pos.File), Line: lost.pos.Line, Col: lost.pos.Col, Key: "services." + lost.label + ".idl",
-				Text: fmt.Sprintf("%s would lose %s: reload --force takes that over", lost.label, strings.Join(lost.methods, ", ")),
-			}.String())
+			mistakes = append(mistakes, lost.mistake(l, ": reload --force takes that over").String())
 		}
 	}
 	var warnings []string
-	for _, w := range append(was.breaks(l, stale), g.restarts(l)...) {
+	for _, w := range slices.Concat(was.news(l), l.breaks(was.plans, stale.services), g.restarts(l)) {
 		warnings = append(warnings, w.String())
 	}
 	if err := g.apply(cfg, stale); err != nil {
@@ -186,6 +183,11 @@ type lost struct {
 	label   string
 	methods []string
 	pos     idl.Pos // of the service without them
+}
+
+// mistake tells it, at the service in the IDL.
+func (x *lost) mistake(l *Loaded, more string) strictyaml.Mistake {
+	return l.inIDL(x.label, x.pos, fmt.Sprintf("%s would lose %s%s", x.label, strings.Join(x.methods, ", "), more))
 }
 
 // lostMethods finds the methods that callers may be using and that the next version does not have. A service whose section is taken out

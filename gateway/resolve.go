@@ -31,6 +31,7 @@ type Resolved struct {
 	Files     []string // all that were read or are to be there: the file, those that it includes, IDLs, overlays, secrets
 	Secrets   []string // those of Files that Hash leaves out: certificates, keys, tokens
 	Patterns  []string // what more may be read once it is there: included files, what IDLs include, overlays
+	warnings  []strictyaml.Mistake
 	listeners []listenerPlan
 	upstreams []upstreamPlan
 	services  []servicePlan

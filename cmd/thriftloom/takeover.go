@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"github.com/thriftloom/thriftloom/gateway/handover"
@@ -111,8 +112,9 @@ func (r *running) handOver(ctx context.Context, to *handover.Giver) (replaced bo
 	}
 	log.Info("another process takes over")
 	took, err := to.Offer(ctx, offer)
-	(&handover.Offer{Replicas: offer.Replicas}).Close() // copies
-	if ctx.Err() != nil {                               // this one drains: what it has offered is the other's
+	(&handover.Offer{Replicas: offer.Replicas}).Close() // copies, which are sent
+	if ctx.Err() != nil {
+		// This one drains: what it has offered is the other's.
 		_ = to.End(context.WithoutCancel(ctx))
 		return true
 	}
@@ -126,7 +128,11 @@ func (r *running) handOver(ctx context.Context, to *handover.Giver) (replaced bo
 	for _, s := range r.sites {
 		s.listener.Shut()
 	}
+	r.replaced.Store(true)
+	r.tell(fmt.Sprintf("MAINPID=%d", to.Peer.PID))
 	if err := r.gateway.HandOver(ctx, to, took); err != nil {
+		r.replaced.Store(false)
+		r.tell(fmt.Sprintf("MAINPID=%d", os.Getpid()))
 		r.keepSites()
 		log.Error("the other process has ended; this one serves on", "error", err)
 		return false

@@ -59,10 +59,11 @@ func TestNoKindGetsMoreConnectionsThanSlots(t *testing.T) {
 	close(done)
 	watching.Wait()
 	for i, k := range everyKind {
-		t.Logf("%-22s %d slots, at most %d connections", k.name, k.slots, most[i])
-		if most[i] != k.slots {
-			t.Errorf("%s: at most %d connections, want %d", k.name, most[i], k.slots)
-		}
+		t.Run(k.name, func(t *testing.T) {
+			if most[i] != k.slots {
+				t.Errorf("at most %d connections, want %d", most[i], k.slots)
+			}
+		})
 	}
 }
 
@@ -103,7 +104,7 @@ func TestSixtyFourCallsAtOnce(t *testing.T) {
 	const many = 64
 	var loops []served
 	for _, k := range everyKind {
-		if k.evenLoop {
+		if k.loop {
 			loops = append(loops, k)
 		}
 	}

@@ -63,6 +63,7 @@ func frame(n int, b []byte) []byte {
 type door struct {
 	gateway *peertest.Gateway
 	at      string
+	idl     string       // the file
 	bytes   atomic.Int64 // that the peer has read
 	mu      sync.Mutex
 	bodies  [][]byte // of the calls that the peer got
@@ -82,8 +83,8 @@ func openDoor(t *testing.T, top, listener string) *door {
 		p.Serve(counted{l, &d.bytes})
 	}()
 	t.Cleanup(func() { l.Close(); <-done })
-	idl := filepath.Join(t.TempDir(), "users.thrift")
-	if err := os.WriteFile(idl, []byte(usersIDL), 0o600); err != nil {
+	d.idl = filepath.Join(t.TempDir(), "users.thrift")
+	if err := os.WriteFile(d.idl, []byte(usersIDL), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	d.gateway = peertest.StartGateway(t, fmt.Sprintf(`%s
@@ -94,7 +95,7 @@ services:
     timeout: 20s
     unknown_methods: refuse
     upstream: {endpoints: [%q], server: threaded}
-`, top, idl, d.at, listener, l.Addr()))
+`, top, d.idl, d.at, listener, l.Addr()))
 	d.gateway.AwaitReady(t, "")
 	return d
 }

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -35,8 +36,16 @@ func TestMain(m *testing.M) {
 	if door := os.Getenv("DYING_TAKER"); door != "" {
 		takeAndDie(door)
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if built.Load() {
+			path, _ := program()
+			_ = os.RemoveAll(filepath.Dir(path))
+		}
+		os.Exit(code)
+	}))
 }
+
+var built atomic.Bool
 
 // program builds thriftloom once and returns its path.
 var program = sync.OnceValues(func() (string, error) {
@@ -44,6 +53,7 @@ var program = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	built.Store(true)
 	path := filepath.Join(dir, "thriftloom")
 	if out, err := exec.Command("go", "build", "-o", path, "github.com/thriftloom/thriftloom/cmd/thriftloom").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
