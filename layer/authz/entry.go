@@ -32,11 +32,11 @@ func NeedsCertificate(text string) bool {
 
 // parse reads an entry:
 //
-//	*                      anyone
-//	unix                   whoever calls over a unix socket
-//	10.0.0.0/8  10.0.0.7   addresses, of IPv6 too
-//	spiffe://acme/web      the identity of a certificate: a URI, a host name or a common name
-//	spiffe://acme/web/*    identities below it
+//   - anyone
+//     unix                   whoever calls over a unix socket
+//     10.0.0.0/8  10.0.0.7   addresses, of IPv6 too
+//     spiffe://acme/web      the identity of a certificate: a URI, a host name or a common name
+//     spiffe://acme/web/*    identities below it
 func parse(text string) (e entry, err error) {
 	switch {
 	case text == "*":
