@@ -62,12 +62,22 @@ type Config struct {
 	Resolved Resolved `yaml:"-"`
 }
 
+// StartTime is the longest that replicas may take to start.
+func (c *Config) StartTime() (longest time.Duration) {
+	for _, u := range c.Resolved.upstreams {
+		if u.run != nil {
+			longest = max(longest, u.run.StartTimeout)
+		}
+	}
+	return longest
+}
+
 // Listener is one address where calls come in.
 type Listener struct {
 	// Address is host:port, :port for every interface, or unix:/path.
 	Address string `yaml:"address"`
 	// TLS ends TLS at this listener.
-	TLS ServerTLS `yaml:"tls" built:"no"`
+	TLS ServerTLS `yaml:"tls"`
 	// MaxConnections bounds the callers' connections. Default 10000; 1 to 1,000,000.
 	MaxConnections int `yaml:"max_connections" min:"1" max:"1000000"`
 	// MaxPerCaller bounds the connections of one caller's address: an IPv4 address, or the /64 network of an IPv6 address. Default seven
@@ -85,14 +95,28 @@ type Listener struct {
 	at place
 }
 
-// ServerTLS is what a listener needs for TLS.
+// ServerTLS is what a listener needs for TLS. The files are read anew when they change; connections that are open stay as they are.
 type ServerTLS struct {
 	// CertFile is the certificate and its chain, in PEM.
 	CertFile string `yaml:"cert_file"`
-	// KeyFile is the certificate's key, in PEM.
+	// KeyFile is the certificate's key, in PEM, without a passphrase.
 	KeyFile string `yaml:"key_file"`
-	// ClientCAFile is who may sign callers' certificates; with it each caller needs one.
+	// Certificates are more of them: a caller gets the first that fits the name that it asks for (SNI), else that of cert_file.
+	Certificates []CertPair `yaml:"certificates"`
+	// ClientCAFile is who may sign callers' certificates, in PEM; with it each caller needs one. Default nobody is asked.
 	ClientCAFile string `yaml:"client_ca_file"`
+	// MinVersion is the least version of TLS. Default 1.2.
+	MinVersion string `yaml:"min_version" oneof:"1.2,1.3"`
+
+	at place
+}
+
+// CertPair is a certificate with its key.
+type CertPair struct {
+	// CertFile is the certificate and its chain, in PEM.
+	CertFile string `yaml:"cert_file"`
+	// KeyFile is the certificate's key, in PEM, without a passphrase.
+	KeyFile string `yaml:"key_file"`
 }
 
 // Admin is the admin listener.
@@ -104,7 +128,7 @@ type Admin struct {
 	// TokenFile is a file that holds the token.
 	TokenFile string `yaml:"token_file"`
 	// TLS ends TLS at this listener.
-	TLS ServerTLS `yaml:"tls" built:"no"`
+	TLS ServerTLS `yaml:"tls"`
 
 	at place
 }
@@ -248,7 +272,7 @@ type Upstream struct {
 	// apart. Default false.
 	Multiplexed bool `yaml:"multiplexed"`
 	// TLS speaks TLS to the servers.
-	TLS ClientTLS `yaml:"tls" built:"no"`
+	TLS ClientTLS `yaml:"tls"`
 }
 
 // UpstreamRef is a name out of `upstreams`, or an upstream of the service's own.
@@ -257,10 +281,24 @@ type UpstreamRef struct {
 	Upstream `yaml:",inline"`
 }
 
-// ClientTLS is what TLS to a server needs.
+// ClientTLS is what TLS to a server needs. An empty block, {}, is TLS with every default. The files are read anew when they change.
 type ClientTLS struct {
-	// CAFile is who may sign the servers' certificates.
+	// CAFile is who may sign the servers' certificates, in PEM. Default the system's authorities.
 	CAFile string `yaml:"ca_file"`
+	// CertFile is the gateway's own certificate and its chain, in PEM, for servers that ask for one.
+	CertFile string `yaml:"cert_file"`
+	// KeyFile is the certificate's key, in PEM, without a passphrase.
+	KeyFile string `yaml:"key_file"`
+	// ServerName is the name that the servers' certificates have to be for. Default the host of each address; over a unix socket, which
+	// has none, any.
+	ServerName string `yaml:"server_name"`
+	// Verify says what of a server's certificate has to be right. full: who signed it, and its name. chain: who signed it alone, for
+	// private authorities whose certificates are for no host. Default full.
+	Verify string `yaml:"verify" oneof:"full,chain"`
+	// MinVersion is the least version of TLS. Default 1.2.
+	MinVersion string `yaml:"min_version" oneof:"1.2,1.3"`
+
+	at place
 }
 
 // Run starts servers as processes.
@@ -277,6 +315,9 @@ type Run struct {
 	Env map[string]string `yaml:"env"`
 	// User is the user as whom they run, which only root may set. Default the gateway's.
 	User string `yaml:"user"`
+	// Adopt keeps the replicas running while another process of the gateway takes this one's place, instead of starting new ones. Linux
+	// only. Default false.
+	Adopt bool `yaml:"adopt"`
 	// StopTimeout is how long one may take to end after SIGTERM before it is killed; 0 kills at once. Default 10s; 0 to 10m.
 	StopTimeout time.Duration `yaml:"stop_timeout" max:"10m"`
 	// StartTimeout is how long one may take until it answers; past it, it is started anew. Default 10s; 100ms to 10m.

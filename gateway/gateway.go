@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/thriftloom/thriftloom/gateway/handover"
 	"github.com/thriftloom/thriftloom/gateway/status"
 	"github.com/thriftloom/thriftloom/layer/observe"
 	"github.com/thriftloom/thriftloom/netio"
@@ -28,6 +29,8 @@ type Options struct {
 	Sockets *Sockets                    // that another process has opened; nil: there are none
 	// Reloaded gets the config that a reload has taken over, before Reload returns. It may be nil.
 	Reloaded func(*Config)
+	// Replicas are those of the gateway whose place is taken. Those that the config wants with `adopt` go on; New owns them.
+	Replicas []handover.Replica
 }
 
 // Gateway runs what a config names. Make one with New, then Run it. Its methods are safe for concurrent use.
@@ -40,6 +43,7 @@ type Gateway struct {
 	metrics  *metrics
 	calls    *observe.Metrics
 	stats    *observe.Stats
+	quiet    quieter
 	started  time.Time
 	began    *Config         // the first one: what only a start takes over is as it says
 	life     context.Context // ends when everything is to end
@@ -73,6 +77,7 @@ type state struct {
 
 	upstreams map[string]*upstream // by key
 	listeners map[string]*listener // by id
+	keys      keys
 }
 
 // New returns a gateway for a config without mistakes. Nothing is opened or started yet.
@@ -101,6 +106,7 @@ var ErrCutShort = errors.New("calls were cut short: drain.timeout is over")
 func (g *Gateway) Start() error {
 	g.changing.Lock()
 	defer g.changing.Unlock()
+	defer g.leaveReplicas()
 	if err := g.apply(g.current.Load().config, stale{}); err != nil {
 		g.closeAll()
 		return err
@@ -117,6 +123,7 @@ func (g *Gateway) Run(ctx context.Context, kill <-chan struct{}) error {
 		defer close(engineDone)
 		_ = g.engine.Run(g.life)
 	}()
+	g.halting.Go(func() { g.watchKeys(g.life) })
 	select {
 	case <-ctx.Done():
 	case <-g.drain:

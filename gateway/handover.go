@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/thriftloom/thriftloom/gateway/handover"
+	"github.com/thriftloom/thriftloom/scale/process"
 	"github.com/thriftloom/thriftloom/server"
 	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
@@ -24,7 +25,7 @@ type Giver interface {
 var errHandingOver = errors.New("another process is taking this gateway's place: it changes no more")
 
 // Offer returns what another process can take over, and keeps all of it as it is until HandOver or Keep. The files of unix sockets are the
-// other process's from here on: should this one have to end, they stay.
+// other process's from here on: should this one have to end, they stay. The caller closes o.Replicas when they are sent.
 func (g *Gateway) Offer() (o handover.Offer, err error) {
 	g.changing.Lock()
 	defer g.changing.Unlock()
@@ -36,6 +37,12 @@ func (g *Gateway) Offer() (o handover.Offer, err error) {
 		if item, ok := l.gate.Item(id); ok {
 			o.Listeners = append(o.Listeners, item)
 			l.gate.Own(false)
+		}
+	}
+	o.Replicas = g.replicas()
+	for _, t := range g.current.Load().services {
+		if ok, _ := g.Ready(t.Name()); ok {
+			o.Up = append(o.Up, t.Name())
 		}
 	}
 	return o, nil
@@ -73,6 +80,7 @@ func (g *Gateway) HandOver(ctx context.Context, to Giver, took handover.Taken) e
 		}
 	}
 	all.Wait()
+	g.eachSet(func(set *process.Set) { set.Give(took.Replicas) })
 	if err := s.end(); err != nil {
 		if ctx.Err() == nil { // else Run is draining
 			g.serveOn(listeners)
@@ -89,6 +97,7 @@ func (g *Gateway) HandOver(ctx context.Context, to Giver, took handover.Taken) e
 // serveOn undoes what HandOver has begun.
 func (g *Gateway) serveOn(listeners map[string]*listener) {
 	g.yield(false)
+	g.eachSet((*process.Set).Own)
 	for _, l := range listeners {
 		l.gate.Open()
 	}
@@ -162,7 +171,21 @@ func (g *Gateway) Taken() (t handover.Taken) {
 	for id := range g.current.Load().listeners {
 		t.Listeners = append(t.Listeners, id)
 	}
+	t.Replicas = g.adopted()
 	return t
+}
+
+// Matches reports whether every service of this gateway that is up at the one before it is up here too.
+func (g *Gateway) Matches(up []string) (ok bool, reasons []string) {
+	for _, label := range up {
+		if _, has := g.current.Load().plans[label]; !has {
+			continue
+		}
+		if ok, why := g.Ready(label); !ok {
+			reasons = append(reasons, why...)
+		}
+	}
+	return len(reasons) == 0, reasons
 }
 
 // Open lets callers in where Options.Sockets kept them waiting.
@@ -184,6 +207,7 @@ func (g *Gateway) Own() {
 	for _, l := range g.current.Load().listeners {
 		l.gate.Own(true)
 	}
+	g.eachSet((*process.Set).Own)
 }
 
 // Take goes on with a caller's connection of the gateway before this one. Where it cannot, the connection is closed.

@@ -6,7 +6,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/thriftloom/thriftloom/gateway/status"
-	"github.com/thriftloom/thriftloom/wire"
 )
 
 // metrics are the gateway's own numbers, besides those of calls. Gauges are read from the parts when somebody asks.
@@ -14,18 +13,20 @@ type metrics struct {
 	g          *Gateway
 	bad        *prometheus.CounterVec
 	lost       *prometheus.CounterVec
+	handshakes *prometheus.CounterVec
 	reloadOK   prometheus.Gauge
 	reloadTime prometheus.Gauge
 
-	endpoints, slots, leased, members, datagrams, taken, zombies, connections, waiting, refused, replicas, ready, clients, info, stale, held, crowded *prometheus.Desc
+	endpoints, slots, leased, members, datagrams, taken, zombies, connections, waiting, refused, replicas, ready, clients, info, stale, held,
+	crowded, notAfter, oldKeys *prometheus.Desc
 }
 
 func newMetrics(g *Gateway) *metrics {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("thriftloom_"+name, help, labels, nil)
 	}
-	counter := func(name, help, label string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "thriftloom_" + name, Help: help}, []string{label})
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "thriftloom_" + name, Help: help}, labels)
 	}
 	gauge := func(name, help string) prometheus.Gauge {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Name: "thriftloom_" + name, Help: help})
@@ -34,6 +35,7 @@ func newMetrics(g *Gateway) *metrics {
 		g:           g,
 		bad:         counter("malformed_messages_total", "Bytes from callers that are no message, by reason.", "reason"),
 		lost:        counter("unrouted_calls_total", "Calls that lead to no service, by reason.", "reason"),
+		handshakes:  counter("tls_handshake_failures_total", "Callers whose TLS handshake failed, by reason.", "listener", "reason"),
 		reloadOK:    gauge("config_last_reload_successful", "1 if the last reload took over everything."),
 		reloadTime:  gauge("config_last_reload_timestamp_seconds", "When the config was last taken over."),
 		endpoints:   desc("upstream_endpoints", "Endpoints by state: up, down, draining.", "upstream", "state"),
@@ -52,16 +54,17 @@ func newMetrics(g *Gateway) *metrics {
 		info:        desc("build_info", "Always 1.", "version"),
 		held:        desc("buffered_bytes", "Bytes that connections hold: what came and is not done with, and what waits to be written."),
 		crowded:     desc("buffered_refused_total", "How often something was refused because max_buffered_bytes was used up."),
+		notAfter:    desc("certificate_not_after_seconds", "When a certificate in force ends, in Unix time: of a file the earliest of its chain, of authorities the latest.", "file"),
+		oldKeys:     desc("certificate_stale", "1 where a certificate's file is broken or gone and the last good one stays in force, else 0.", "file"),
 		stale:       desc("config_stale", "1 for a service that kept its last good version.", "service"),
 	}
 	m.reloadOK.Set(1)
 	m.reloadTime.Set(float64(time.Now().Unix()))
-	g.registry.MustRegister(m.bad, m.lost, m.reloadOK, m.reloadTime, m)
+	g.registry.MustRegister(m.bad, m.lost, m.handshakes, m.reloadOK, m.reloadTime, m)
 	return m
 }
 
-func (m *metrics) malformed(reason wire.Reason, _ error) { m.bad.WithLabelValues(string(reason)).Inc() }
-func (m *metrics) unrouted(reason string)                { m.lost.WithLabelValues(reason).Inc() }
+func (m *metrics) unrouted(reason string) { m.lost.WithLabelValues(reason).Inc() }
 
 func (m *metrics) reloaded(whole bool) {
 	m.reloadOK.Set(0)
@@ -74,8 +77,8 @@ func (m *metrics) reloaded(whole bool) {
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		m.endpoints, m.slots, m.leased, m.members, m.datagrams, m.taken, m.zombies, m.connections, m.waiting, m.refused, m.replicas, m.ready, m.clients, m.info, m.stale,
-		m.held, m.crowded,
+		m.endpoints, m.slots, m.leased, m.members, m.datagrams, m.taken, m.zombies, m.connections, m.waiting, m.refused, m.replicas, m.ready,
+		m.clients, m.info, m.stale, m.held, m.crowded, m.notAfter, m.oldKeys,
 	} {
 		out <- d
 	}
@@ -117,6 +120,14 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	}
 	for _, l := range s.Listeners {
 		gauge(m.clients, float64(l.Connections), l.Address)
+	}
+	for _, c := range s.Certificates {
+		gauge(m.notAfter, float64(c.NotAfter.Unix()), c.File)
+		stale := 0.0
+		if c.Problem != "" {
+			stale = 1
+		}
+		gauge(m.oldKeys, stale, c.File)
 	}
 	for _, label := range s.Config.Stale {
 		gauge(m.stale, 1, label)

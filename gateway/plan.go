@@ -13,6 +13,7 @@ type plan struct {
 	listeners []listenerPlan
 	upstreams []upstreamPlan
 	services  []servicePlan
+	adminTLS  *tlsPlan
 	sample    float64 // of calls that succeed, for the access log
 	sharing   *sharing
 }
@@ -21,7 +22,7 @@ type plan struct {
 func (g *Gateway) plan(cfg *Config, stale stale) plan {
 	r := cfg.Resolved
 	p := plan{
-		hash: hashFiles(r.Files), listeners: r.listeners, services: r.services, sample: cfg.Logs.Access.Sample,
+		hash: hashFiles(r.Files, r.Secrets), adminTLS: r.adminTLS, listeners: r.listeners, services: r.services, sample: cfg.Logs.Access.Sample,
 		upstreams: slices.Clone(r.upstreams), sharing: r.sharing,
 	}
 	p.keep(g.current.Load(), stale)

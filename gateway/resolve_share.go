@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/thriftloom/thriftloom/cluster/lease"
+	"github.com/thriftloom/thriftloom/internal/secret"
 	"github.com/thriftloom/thriftloom/internal/strictyaml"
 )
 
@@ -77,11 +78,10 @@ func (l *loader) checkKey(g *Gateways, s *sharing, beyond bool) {
 		return
 	case g.KeyFile != "":
 		from = "key_file"
-		l.files = append(l.files, l.abs(g.KeyFile))
-		key, err := readSecret(l.abs(g.KeyFile))
+		l.secretFile(at("key_file"), "gateways.key_file", g.KeyFile)
+		key, err := secret.Read(l.abs(g.KeyFile))
 		if err != nil {
-			l.Addf(at("key_file"), "gateways.key_file", "%s: %v", g.KeyFile, cause(err))
-			return
+			return // it has been told
 		}
 		s.Key = []byte(key)
 	}

@@ -22,6 +22,7 @@ func (g *Gateway) Snapshot() status.Snapshot {
 			Address: l.address(), Services: l.plan.Load().services, Connections: l.server.Snapshot().Connections,
 		})
 	}
+	s.Certificates = st.keys.snapshot()
 	s.Gateways = g.gateways()
 	names := map[string]string{}
 	for key, u := range st.upstreams {

@@ -23,6 +23,7 @@ type upstreamPlan struct {
 	state       string          // folder for what the processes leave
 	probe       string          // method that a probe calls, "" for none of the service's
 	multiplexed bool            // methods go out as service:method
+	tls         *tlsPlan        // nil: none
 	drainTime   time.Duration   // the longest a call may take
 }
 
@@ -88,7 +89,7 @@ func (p *upstreamPlan) sameProcesses(o *upstreamPlan) bool {
 
 // sameWire reports whether connections of one plan speak as the other wants.
 func (p *upstreamPlan) sameWire(o *upstreamPlan) bool {
-	return p.cluster.Wire == o.cluster.Wire && p.cluster.Limits == o.cluster.Limits && p.multiplexed == o.multiplexed
+	return p.cluster.Wire == o.cluster.Wire && p.cluster.Limits == o.cluster.Limits && p.multiplexed == o.multiplexed && p.tls.equal(o.tls)
 }
 
 // startUpstream brings an upstream to life. Its goroutines end after halt.
@@ -115,7 +116,7 @@ func (g *Gateway) startUpstream(p upstreamPlan, before *upstream) (*upstream, er
 	}
 	set, err := process.New(*p.run, process.Options{
 		Name: p.name, State: p.state, Output: g.opts.Output, Log: g.log, DrainTimeout: p.drainTime,
-		Probe: u.probe,
+		Probe: u.probe, Adopt: g.adopt(&p),
 		OnEndpoints: func(endpoints []rpc.Endpoint) {
 			u.cluster.Update(endpoints)
 			if len(endpoints) > 0 {

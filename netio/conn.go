@@ -64,13 +64,9 @@ func newConn(e *portable, nc net.Conn, opts Options) *conn {
 	c := &conn{engine: e, nc: nc, opts: opts, done: make(chan struct{})}
 	c.input.budget, c.input.yield = opts.Budget, opts.Yield
 	c.changed = sync.NewCond(&c.mu)
-	if n := len(opts.Received); n > 0 {
-		c.input.chunk, c.again = opts.Received[:n:n], true
-		c.opts.Received = nil
-		if c.input.budget != nil {
-			c.input.budget.Force(n)
-			c.input.relet(n)
-		}
+	if len(opts.Received) > 0 {
+		c.input.begin(opts.Received)
+		c.again, c.opts.Received = true, nil
 	}
 	c.raw = rawConn(nc)
 	c.step = c.writeStep

@@ -23,6 +23,15 @@ type input struct {
 	fresh  bool
 }
 
+// begin starts with bytes that came before. They are here, so they are counted whether they fit or not.
+func (in *input) begin(came []byte) {
+	in.chunk = came[:len(came):len(came)]
+	if in.budget != nil {
+		in.budget.Force(len(came))
+		in.relet(len(came))
+	}
+}
+
 // unused returns what came and was not used. Its capacity ends with it, so that an append cannot reach into the chunk.
 func (in *input) unused() []byte { return in.chunk[in.used:len(in.chunk):len(in.chunk)] }
 

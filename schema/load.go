@@ -174,6 +174,9 @@ func (l *loader) included(from, path string) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !strings.HasSuffix(path, ".thrift") { // as ThriftPy has it: and no mistake shows lines of a file that is none of ours
+		return nil, fmt.Errorf("cannot include %q: its name does not end in .thrift", path)
+	}
 	key := l.key(found)
 	if d, known := l.docs[key]; d != nil {
 		return d, nil

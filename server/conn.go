@@ -143,12 +143,13 @@ func (c *conn) take(m transport.Message) {
 }
 
 // malformed counts bytes that are no message and answers the caller if it can be. It returns how many bytes to go over, 0 if nothing
-// tells where the next message begins.
+// tells where the next message begins, or whom to answer: a frame without a head may be a call that waits, and a caller that counts its
+// answers would take the next one for it.
 func (c *conn) malformed(err error) (skip int) {
 	bad := asMalformed(err)
 	c.server.countMalformed(bad.Err.Reason, err)
 	if !bad.HeadOK {
-		return bad.Skip
+		return 0
 	}
 	x := c.exchange(transport.Message{Head: bad.Head})
 	_ = x.route()

@@ -117,6 +117,10 @@ func (c *conn) leave() (h Handed, ok bool) {
 	if c.gone || c.closing { // it ends by itself
 		return h, false
 	}
+	if !c.receiving && c.shedding { // the rest of a refused request is read first
+		c.resume()
+		return h, false
+	}
 	if !c.leaving {
 		c.leaving = true
 		c.net.Pause()
@@ -144,6 +148,10 @@ func (c *conn) leave() (h Handed, ok bool) {
 func (c *conn) stay() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.resume()
+}
+
+func (c *conn) resume() {
 	if c.leaving && !c.gone {
 		c.leaving = false
 		if !c.full {

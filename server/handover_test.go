@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/thriftloom/thriftloom/internal/memnet"
+	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/server"
 	"github.com/thriftloom/thriftloom/transport"
@@ -279,5 +280,57 @@ func TestTakeRefused(t *testing.T) {
 				t.Errorf("%s: the connection is open", tt.name)
 			}
 		}
+	})
+}
+
+// What goes along with a connection is counted where it goes to, and given back by the first server.
+func TestBytesOfAConnectionThatMovesAreCounted(t *testing.T) {
+	from, to := netio.NewBudget(1<<20), netio.NewBudget(1<<20)
+	serve(t, server.Config{Budget: from}, func(r *rig) {
+		c, next := r.dial(buffered), r.successor(server.Config{Budget: to})
+		defer next.end()
+		whole := c.long("echo", 1, 100_000)
+		c.write(whole[:60_000])
+		synctest.Wait()
+		if err := r.HandOver(r.Context(), next.Take); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if from.Held() != 0 || to.Held() < 60_000 {
+			t.Errorf("%d bytes are held by the first, %d by the next, and 60000 came", from.Held(), to.Held())
+		}
+		c.write(whole[60_000:])
+		if m := c.read(); m.Head.Seq != 1 || m.Head.Type != wire.Reply {
+			t.Errorf("the answer is %+v", m.Head)
+		}
+		_ = c.conn.Close()
+		synctest.Wait()
+		if to.Held() != 0 {
+			t.Errorf("%d bytes are held by nobody", to.Held())
+		}
+	})
+}
+
+// A connection in the middle of a refused request moves behind it: the next server would not know that the rest is to be dropped.
+func TestConnectionMovesBehindARefusedRequest(t *testing.T) {
+	_, cfg := crowded(64 << 10)
+	serve(t, cfg, func(r *rig) {
+		c, next := r.dial(buffered), r.successor(server.Config{})
+		defer next.end()
+		whole := c.long("echo", 1, 500_000)
+		c.write(whole[:300_000])
+		c.exception("echo", 1, 6)
+		moved := make(chan error, 1)
+		go func() { moved <- r.HandOver(r.Context(), next.Take) }()
+		time.Sleep(time.Second)
+		if len(moved) > 0 {
+			t.Error("moved in the middle of a request")
+		}
+		c.write(whole[300_000:])
+		if err := <-moved; err != nil {
+			t.Fatal(err)
+		}
+		c.call("echo", 2)
+		c.reply("echo", 2)
 	})
 }

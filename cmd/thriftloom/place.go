@@ -111,6 +111,14 @@ func (p *place) ask(ctx context.Context, taker *handover.Taker, state string, ta
 	return nil
 }
 
+// replicas returns those of the process before, which are the caller's from here on.
+func (p *place) replicas() (all []handover.Replica) {
+	if p.offer != nil {
+		all, p.offer.Replicas = p.offer.Replicas, nil
+	}
+	return all
+}
+
 // serving makes the folder this process's own: the one before it hands over what it has.
 func (p *place) serving(ctx context.Context, taken handover.Taken) error {
 	if err := p.taker.Serving(ctx, taken); err != nil && !p.taker.Yielded(ctx) {

@@ -22,6 +22,8 @@ type Snapshot struct {
 	Replicas      []Replica  `json:"replicas"`
 	Gateways      *Gateways  `json:"gateways,omitempty"` // who lends each other slots; absent where nobody does
 	Totals        Totals     `json:"totals"`
+	// Certificates are those that listeners and upstreams use.
+	Certificates []Certificate `json:"certificates"`
 }
 
 // ConfigInfo says which configuration is in force.
@@ -128,6 +130,16 @@ type Replica struct {
 	Since      time.Time `json:"since"`       // in this state
 	LastExit   string    `json:"last_exit"`   // how the process before ended; "" where there was none
 	LastOutput []string  `json:"last_output"` // its last lines, oldest first
+}
+
+// Certificate is what a file of certificates holds, as it is in force.
+type Certificate struct {
+	File     string    `json:"file"`
+	CA       bool      `json:"ca"`    // they are those of authorities
+	Names    []string  `json:"names"` // what it is for; of authorities their names
+	NotAfter time.Time `json:"not_after"`
+	Problem  string    `json:"problem,omitempty"` // why what the files hold now is not in force
+	Read     time.Time `json:"read"`              // when what is in force was read
 }
 
 // Totals is all services together. Rate and quantiles are of the last seconds.

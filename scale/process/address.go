@@ -21,6 +21,7 @@ type addresses struct {
 
 	mu   sync.Mutex
 	temp string // a short folder instead of run, removed by close; "" while there is none
+	keep bool   // temp is another gateway's too, which goes on with it
 }
 
 // ports are the addresses that replicas of this process have, of all sets: two servers that set SO_REUSEPORT, as ThriftPy's do, would
@@ -120,9 +121,38 @@ func (a *addresses) release(address string) {
 }
 
 func (a *addresses) close() {
-	if a.temp != "" {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.temp != "" && !a.keep {
 		_ = os.RemoveAll(a.temp)
 	}
+}
+
+// adopt makes the folder and the address of a replica that runs already the set's.
+func (a *addresses) adopt(folder, address string) {
+	a.mu.Lock()
+	if folder != "" {
+		a.temp = folder
+	}
+	a.mu.Unlock()
+	if !a.socket {
+		ports.Lock()
+		ports.taken[address] = true
+		ports.Unlock()
+	}
+}
+
+// share says whether another gateway has the folder too; folder returns it, "" for none.
+func (a *addresses) share(on bool) {
+	a.mu.Lock()
+	a.keep = on
+	a.mu.Unlock()
+}
+
+func (a *addresses) folder() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.temp
 }
 
 // serves says whether something accepts connections at path.

@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 //	stubborn AT       the same, and ignores SIGTERM
 //	parent AT OTHER   serves at AT, and has a stubborn child of its own that serves at OTHER
 //	broken            says why and exits
-//	gateway STATE     runs a set of one "serve" and prints its address
+//	gateway STATE     runs a set of one "serve" and prints its address; with a further argument one that can be adopted
 func child(kind string, args []string) {
 	switch kind {
 	case "serve":
@@ -58,7 +58,7 @@ func child(kind string, args []string) {
 		fmt.Println("Traceback (most recent call last):\nImportError: no module named users")
 		os.Exit(3)
 	case "gateway":
-		gateway(args[0])
+		gateway(args[0], len(args) > 1)
 	}
 }
 
@@ -82,8 +82,10 @@ func serve(at string) {
 	}
 }
 
-func gateway(state string) {
-	set, err := New(command(1, "serve", "{socket}"), Options{
+func gateway(state string, adopt bool) {
+	cfg := command(1, "serve", "{socket}")
+	cfg.Adopt = adopt
+	set, err := New(cfg, Options{
 		Name: "g", State: state, Probe: greets, Output: os.Stderr,
 		OnEndpoints: func(list []rpc.Endpoint) { fmt.Println(list[0].Address) },
 	})

@@ -44,6 +44,9 @@ type Config struct {
 	Env map[string]string `yaml:"env"`
 	// User is the user to run as, by name or number. Default: that of this process; another one takes root.
 	User string `yaml:"user"`
+	// Adopt keeps the replicas running while another process of the gateway takes this one's place: Offer, Give and Own. Without it
+	// replicas end with the process that started them. Either way none is left where the last gateway ends or is killed. Linux only.
+	Adopt bool `yaml:"adopt"`
 	// StopTimeout is how long a replica may take to end after SIGTERM before SIGKILL. Zero: 10s; below zero: SIGKILL at once.
 	StopTimeout time.Duration `yaml:"stop_timeout"`
 	// StartTimeout is how long a replica may take until it answers; past it, it is stopped and started anew. Zero: 30s.
@@ -68,6 +71,9 @@ type Options struct {
 	Drain func(ctx context.Context, name string)
 	// DrainTimeout bounds Drain: the longest deadline of a call. Zero: 1m.
 	DrainTimeout time.Duration
+	// Adopt is replicas that run already, as another process's Offer has them: those that the set wants are endpoints at once, and are
+	// watched; they are supervised from Own on. The set owns the files.
+	Adopt []Running
 	// Output is sent the lines that replicas write, each behind its name: "users-2 | text". Lines over 4 KiB are cut, and past 100 a
 	// second (500 at once) of one replica left out and counted; the log files have everything. Nil: none.
 	Output io.Writer
@@ -98,6 +104,9 @@ func (c Config) Mistakes() []Mistake {
 	}
 	if c.Replicas < 0 || c.Replicas > MaxReplicas {
 		wrong("replicas", "%d is not between 0 and %d", c.Replicas, MaxReplicas)
+	}
+	if c.Adopt && !adoptable {
+		wrong("adopt", "replicas can outlive their gateway on Linux only")
 	}
 	for _, name := range sortedKeys(c.Env) {
 		if name == "" || strings.ContainsAny(name, "=\x00") {
@@ -163,6 +172,7 @@ type spec struct {
 	dir  string
 	user *identity // nil: this process's own
 	out  *os.File  // the write end of what the replica's output comes through
+	hold *os.File  // the end of the leash that the replica gets; nil: it ends with this process
 }
 
 // fill returns c's command for one replica. address is "unix:/path" or "127.0.0.1:port".

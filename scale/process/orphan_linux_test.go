@@ -10,9 +10,14 @@ import (
 	"time"
 )
 
-// Replicas end with the gateway even where it is killed and can do nothing about it.
+// Replicas end with the gateway even where it is killed and can do nothing about it; those that another gateway could adopt too.
 func TestReplicasEndWithTheirGateway(t *testing.T) {
-	cmd := exec.Command(os.Args[0], short(t))
+	replicasEndWithTheirGateway(t)
+	t.Run("adopt", func(t *testing.T) { replicasEndWithTheirGateway(t, "adopt") })
+}
+
+func replicasEndWithTheirGateway(t *testing.T, more ...string) {
+	cmd := exec.Command(os.Args[0], append([]string{short(t)}, more...)...)
 	cmd.Env = append(os.Environ(), childKind+"=gateway")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()

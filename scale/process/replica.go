@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -35,19 +34,29 @@ type replica struct {
 	log    *slog.Logger
 	tail   *tail
 	leave  context.CancelFunc
+	back   chan struct{} // holds one: the processes that were given away are this set's again
 
-	sight Replica // guarded by set.mu
+	// Guarded by set.mu.
+	sight Replica
+	now   *started // its process; nil while there is none
+	ours  bool     // the process is this set's to end, and not another gateway's
+	given bool     // … which it was given to
 }
 
-func newReplica(s *Set, number int) *replica {
+// newReplica returns a replica for a number. runs is its process where it runs already, and is another gateway's still; else nil.
+func newReplica(s *Set, number int, runs *started) *replica {
 	name := fmt.Sprintf("%s-%d", s.opts.Name, number)
 	log := s.opts.Log.With("replica", name)
 	file := &logFile{path: filepath.Join(s.logs, name+".log"), max: maxLogBytes, log: log}
-	return &replica{
-		set: s, number: number, log: log,
+	r := &replica{
+		set: s, number: number, log: log, back: make(chan struct{}, 1), now: runs, ours: runs == nil,
 		tail:  &tail{file: file, show: prefixed(s.opts.Output, &s.output, name)},
 		sight: Replica{Name: name, State: Starting, Since: time.Now()},
 	}
+	if runs != nil {
+		r.sight = Replica{Name: name, State: Starting, Since: runs.since, PID: runs.pid(), Address: runs.address, Restarts: runs.restarts}
+	}
+	return r
 }
 
 // run keeps a process running until leaving ends, which is when the replica is not wanted any more; ctx ends when the set is not.
@@ -62,7 +71,7 @@ func (r *replica) run(ctx, leaving context.Context) {
 			}
 		})
 		l, why := r.live(ctx, leaving)
-		if leaving.Err() != nil {
+		if !r.awaitBack(leaving) || leaving.Err() != nil {
 			return
 		}
 		at := b.next(l)
@@ -72,70 +81,129 @@ func (r *replica) run(ctx, leaving context.Context) {
 	}
 }
 
-// live is one life of the replica: a process from its start until nothing of it is left. why says how it ended.
+// live is one life of the replica: a process from its start until nothing of it is left, or until it is another gateway's. why says how it
+// ended.
 func (r *replica) live(ctx, leaving context.Context) (l life, why string) {
 	l.started = time.Now()
 	defer func() { l.ended = time.Now() }()
-	p, read, err := r.start()
+	p, runs, err := r.begin()
 	if err != nil {
 		return l, "start: " + err.Error()
 	}
-	defer read()
+	defer r.done(p)
 	limit := r.set.timeouts.Load().Start
-	err = r.answers(leaving, p, limit)
+	if !runs { // else it has answered before
+		err = r.answers(leaving, p, limit)
+	}
 	if err == nil {
 		l.ready = r.serve(ctx, leaving, p)
 	}
 	select {
 	case <-p.exited():
-		r.end(p, 0) // what it left behind holds its socket or port
+		if r.isOurs() {
+			r.end(p, 0) // what it left behind holds its socket or port
+		}
 		return l, p.status()
 	default:
+	}
+	if !r.isOurs() {
+		return l, "another gateway has it"
 	}
 	r.change(func(s *Replica) { s.State = Stopping })
 	r.end(p, r.set.timeouts.Load().Stop)
 	return l, fmt.Sprintf("did not answer within %s: %v", limit, err)
 }
 
-// start starts the command. read waits until all that it wrote was taken; call it when the group has ended.
-func (r *replica) start() (p process, read func(), err error) {
+// begin returns the process that runs already, or starts one.
+func (r *replica) begin() (p *started, runs bool, err error) {
+	r.set.mu.Lock()
+	p = r.now
+	r.set.mu.Unlock()
+	if p != nil {
+		return p, true, p.watch()
+	}
+	p, err = r.start()
+	return p, false, err
+}
+
+// start starts the command.
+func (r *replica) start() (p *started, err error) {
 	s := r.set
 	address, err := s.at.next(r.number, r.sight.Address)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			s.at.release(address)
-		}
-	}()
-	out, in, err := os.Pipe()
-	if err != nil {
-		return nil, nil, err
+	if p, err = r.startAt(address); err != nil {
+		s.at.release(address)
+		return nil, err
 	}
-	sp := s.cfg.fill(r.number, address, s.at.user)
-	sp.out = in
-	p, err = s.start(sp)
-	_ = in.Close() // the child has its own
-	if err != nil {
-		_ = out.Close()
-		return nil, nil, err
-	}
+	s.mu.Lock()
+	r.now, r.ours = p, true
+	s.mu.Unlock()
 	r.change(func(v *Replica) { v.PID, v.Address = p.pid(), address })
 	r.log.Info("a replica starts", "pid", p.pid(), "address", address)
-	taken := make(chan struct{})
-	go func() {
-		defer close(taken)
-		_, _ = io.Copy(r.tail, out) // ends with the last writer, or at the deadline
-	}()
-	return p, func() {
-		_ = out.SetReadDeadline(time.Now().Add(drainOutput))
-		<-taken
-		_ = out.Close()
-		r.tail.flush()
-		s.at.release(address)
-		r.change(func(v *Replica) { v.PID = 0 })
-	}, nil
+	p.listen(r.tail)
+	return p, nil
+}
+
+// startAt starts the command, to serve at address.
+func (r *replica) startAt(address string) (*started, error) {
+	s, p := r.set, &started{address: address}
+	sp := s.cfg.fill(r.number, address, s.at.user)
+	var err error
+	if p.out, sp.out, err = os.Pipe(); err != nil {
+		return nil, err
+	}
+	defer sp.out.Close() // the child has its own
+	if s.cfg.Adopt {
+		if sp.hold, p.leash, err = os.Pipe(); err != nil {
+			p.close()
+			return nil, err
+		}
+		defer sp.hold.Close()
+	}
+	if p.process, err = s.start(sp); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// done ends what belongs to a process of which nothing is left, or that is another gateway's.
+func (r *replica) done(p *started) {
+	r.set.mu.Lock()
+	r.now = nil
+	ours := r.ours
+	r.set.mu.Unlock()
+	p.close()
+	r.tail.flush()
+	if ours {
+		r.set.at.release(p.address)
+	}
+	r.change(func(v *Replica) { v.PID = 0 })
+}
+
+func (r *replica) isOurs() bool {
+	r.set.mu.Lock()
+	defer r.set.mu.Unlock()
+	return r.ours
+}
+
+// awaitBack holds a replica whose process was given away and has ended since: the other gateway starts the next one. It returns false
+// where that stays so until leaving ends.
+func (r *replica) awaitBack(leaving context.Context) bool {
+	r.set.mu.Lock()
+	given := r.given
+	r.set.mu.Unlock()
+	if !given {
+		return true
+	}
+	select {
+	case <-r.back:
+		return true
+	case <-leaving.Done():
+		return false
+	}
 }
 
 // answers waits until the replica answers, for limit at most, and returns why it does not: the last attempt's error, or that its process has ended.
@@ -171,9 +239,12 @@ func (r *replica) probe(ctx context.Context) error {
 
 // serve makes the replica an endpoint until it ends or has to leave, and returns for how long it was one. A replica that leaves while
 // the set stays is drained.
-func (r *replica) serve(ctx, leaving context.Context, p process) time.Duration {
+func (r *replica) serve(ctx, leaving context.Context, p *started) time.Duration {
 	start := time.Now()
 	r.change(func(s *Replica) { s.State = Ready })
+	if !p.since.IsZero() {
+		r.change(func(s *Replica) { s.Since = p.since })
+	}
 	r.set.sendEndpoints()
 	r.log.Info("a replica is ready", "pid", p.pid())
 	select {

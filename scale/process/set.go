@@ -31,7 +31,8 @@ type Set struct {
 	mu       sync.Mutex // guards what follows, and the state of the replicas
 	target   int
 	replicas map[int]*replica
-	left     []error // processes that did not end
+	adopted  map[int]*started // that run already, until they are taken in; by number
+	left     []error          // processes that did not end
 
 	start func(spec) (process, error) // made by Run; tests put their own in its place
 }
@@ -56,7 +57,7 @@ func New(cfg Config, opts Options) (*Set, error) {
 		opts.Log = slog.Default()
 	}
 	opts.Log = opts.Log.With("service", opts.Name)
-	set := &Set{
+	s := &Set{
 		cfg:      cfg,
 		opts:     opts,
 		at:       addresses{name: opts.Name, run: filepath.Join(state, "run"), user: user, socket: cfg.mentions("{socket}")},
@@ -64,9 +65,11 @@ func New(cfg Config, opts Options) (*Set, error) {
 		changed:  make(chan struct{}, 1),
 		target:   cfg.Replicas,
 		replicas: map[int]*replica{},
+		adopted:  map[int]*started{},
 	}
-	set.SetTimeouts(Timeouts{Start: cfg.StartTimeout, Stop: cfg.StopTimeout, Drain: opts.DrainTimeout})
-	return set, nil
+	s.SetTimeouts(Timeouts{Start: cfg.StartTimeout, Stop: cfg.StopTimeout, Drain: opts.DrainTimeout})
+	s.adopt(opts.Adopt)
+	return s, nil
 }
 
 // Run starts the replicas and keeps them running until ctx ends. It returns when ctx has ended and every process of every replica has;
@@ -108,7 +111,8 @@ func (s *Set) adjust(ctx context.Context, running *sync.WaitGroup) {
 	}
 	for number := 1; number <= s.target; number++ {
 		if s.replicas[number] == nil {
-			r := newReplica(s, number)
+			r := newReplica(s, number, s.adopted[number])
+			delete(s.adopted, number)
 			leaving, leave := context.WithCancel(ctx)
 			r.leave = leave
 			s.replicas[number] = r

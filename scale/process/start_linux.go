@@ -8,9 +8,14 @@ import (
 	"syscall"
 )
 
-// attributes makes a process group, whose leader the kernel kills when this process ends, however that comes about.
-func attributes() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+// attributes makes a process group, whose leader the kernel kills when this process ends, however that comes about; or, on a leash, when
+// the last process ends that holds that.
+func attributes(leashed bool) *syscall.SysProcAttr {
+	a := &syscall.SysProcAttr{Setpgid: true}
+	if !leashed {
+		a.Pdeathsig = syscall.SIGKILL
+	}
+	return a
 }
 
 // groupLives looks for a process of the group that is not a zombie. Zombies answer signals too, and stay for ever where the first

@@ -84,7 +84,10 @@ func (s *starter) start(sp spec) (process, error) {
 	cmd := exec.Command(sp.args[0], sp.args[1:]...)
 	cmd.Dir, cmd.Env = sp.dir, sp.env
 	cmd.Stdout, cmd.Stderr = sp.out, sp.out
-	cmd.SysProcAttr = attributes()
+	cmd.SysProcAttr = attributes(sp.hold != nil)
+	if sp.hold != nil {
+		cmd.ExtraFiles = []*os.File{sp.hold}
+	}
 	if sp.user != nil {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(sp.user.uid), Gid: uint32(sp.user.gid), Groups: sp.user.groups}
 	}
@@ -93,7 +96,14 @@ func (s *starter) start(sp spec) (process, error) {
 	if err := <-started; err != nil {
 		return nil, err
 	}
-	g := &group{cmd: cmd, ended: make(chan struct{})}
+	g := &group{leader: leader(cmd.Process.Pid), cmd: cmd, ended: make(chan struct{})}
+	if sp.hold != nil {
+		if err := tie(sp.hold, cmd.Process.Pid); err != nil {
+			g.kill()
+			_ = cmd.Wait()
+			return nil, fmt.Errorf("the leash: %w", err)
+		}
+	}
 	go func() {
 		defer close(g.ended)
 		_ = cmd.Wait() // told by ProcessState
@@ -103,25 +113,30 @@ func (s *starter) start(sp spec) (process, error) {
 
 // group is a process group and the command that leads it.
 type group struct {
+	leader
 	cmd   *exec.Cmd
 	ended chan struct{}
 }
 
-func (g *group) pid() int                { return g.cmd.Process.Pid }
 func (g *group) exited() <-chan struct{} { return g.ended }
 func (g *group) status() string          { return g.cmd.ProcessState.String() }
-func (g *group) terminate()              { g.signal(syscall.SIGTERM) }
-func (g *group) kill()                   { g.signal(syscall.SIGKILL) }
+
+// leader is the process that leads a group, by its id, which is the group's too.
+type leader int
+
+func (l leader) pid() int   { return int(l) }
+func (l leader) terminate() { l.signal(syscall.SIGTERM) }
+func (l leader) kill()      { l.signal(syscall.SIGKILL) }
 
 // signal reaches the whole group. A group that is gone is no error; its number cannot be another's while a member lives, and is not used
 // again soon after.
-func (g *group) signal(sig syscall.Signal) { _ = syscall.Kill(-g.pid(), sig) }
+func (l leader) signal(sig syscall.Signal) { _ = syscall.Kill(-int(l), sig) }
 
 // alive says whether the group has a process that is more than an entry that nobody has waited for.
-func (g *group) alive() bool {
-	err := syscall.Kill(-g.pid(), 0)
+func (l leader) alive() bool {
+	err := syscall.Kill(-int(l), 0)
 	if errors.Is(err, syscall.ESRCH) {
 		return false
 	}
-	return groupLives(g.pid(), err)
+	return groupLives(int(l), err)
 }

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// planned is every case of the six groups, and of Topology what is about several gateways. Where the plan names several in one, each
-// stands for itself: a FIN and a RST at each of six moments, a unix socket that is gone and one that is recreated.
+// planned is every case of every group. Where the plan names several in one, each stands for itself: a FIN and a RST at each of six
+// moments, a unix socket that is gone and one that is recreated.
 var planned = map[string][]string{
 	"Connect": {
 		"refused", "RST on accept", "SYN blackhole", "slow accept", "accept then silence", "backlog full", "DNS fail", "DNS empty",
@@ -34,12 +34,34 @@ var planned = map[string][]string{
 		"reload good config", "reload bad config", "upgrade with open calls", "drain timeout", "double signal", "crash of supervisor",
 		"log disk full", "certificate expiry", "certificate rotation",
 	},
+	"Server kinds": {
+		"threaded", "simple", "multiplexed", "aio", "tornado", "gunicorn_thrift sync", "gunicorn_thrift gevent", "gunicorn sync", "gunicorn async",
+		"thriftpy2.contrib.gunicorn", "http", "every case of a caller", "limits of the servers themselves", "never more connections than slots",
+		"64 at once on aio", "64 at once on tornado", "64 at once on gunicorn_thrift gevent", "64 at once on gunicorn async",
+		"gunicorn reloads", "gunicorn max_requests", "early closes are learned", "restarts teach nothing",
+	},
 	"Topology": {"gateway join", "gateway leave", "split gossip"},
 	"Reload": {
-		"policy under load", "learned state", "IDL method added", "IDL field added", "IDL method removed", "IDL broken", "section broken",
+		"policy under load", "number of replicas", "learned state", "IDL method added", "IDL field added", "IDL method removed", "IDL broken", "section broken",
 		"included file broken", "included file gone", "shared upstream broken", "overlay broken", "listener added and removed",
 		"wire broken by an IDL", "watch symlink swap", "watch editor rename", "watch folder replaced", "watch file that never rests",
 		"watch broken IDL repaired", "secret of a file",
+	},
+	"Hostile input": {
+		"negative frame length", "huge frame length", "frame length one beyond the limit", "frame length one short", "zero frame",
+		"length 2^31-1 with a short body", "string size beyond what may follow", "list size beyond what may follow",
+		"set size beyond what may follow", "map size beyond what may follow", "list of 2^31-1 bool", "list of 2^31-1 empty structs",
+		"depth 10^4, structs", "unknown type id of a field", "type mismatch to IDL", "missing STOP",
+		"fields that overflow, negative deltas, varints beyond 10 bytes", "bad bool", "invalid UTF-8 in an argument", "NaN", "infinity",
+		"duplicate map keys", "duplicate fields", "missing required", "message type 5", "REPLY to server", "EXCEPTION malformed",
+		"empty method name", "1 MiB method name", "NUL and CRLF in header keys", "oversized header block", "bad header lengths",
+		"unknown transforms", "zlib bomb", "bad magic", "TLS to plain port", "plain Thrift to a TLS port", "HTTP request smuggling shapes",
+		"JSON depth", "JSON numbers out of range", "bad base64", "trailing garbage", "slow drip, buffered, strict=true",
+		"truncated and split at every offset", "connection flood", "slow readers", "one noisy caller",
+	},
+	"Hostile IDL": {
+		"unterminated comment", "unterminated string", "unterminated struct", "cyclic include", "self-typedef", "duplicate ids",
+		"huge constants", "deep nesting of values", "deep nesting of types", "BOM", "path escape in include",
 	},
 }
 

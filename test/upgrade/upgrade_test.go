@@ -4,6 +4,9 @@ package upgrade
 
 import (
 	"fmt"
+	"slices"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,7 +23,10 @@ func TestReplacedUnderLoad(t *testing.T) {
 		h.call(peertest.ThriftPy2, "framed", 125, 5),
 		h.call(peertest.ThriftPy, "buffered", 125, 5),
 	}
-	start := time.Now()
+	start, before := time.Now(), 0
+	for _, c := range all {
+		before += c.tally().Calls
+	}
 	pids := h.awaitReplicas(2)
 	for left, done := *replacements, 0; left > 0 || done < *restarts; left-- {
 		if left > 0 {
@@ -38,10 +44,58 @@ func TestReplacedUnderLoad(t *testing.T) {
 			all[0].more(100)
 		}
 	}
-	took, calls := time.Since(start), 0
+	took, calls := time.Since(start), -before
 	for _, c := range all {
 		calls += c.unharmed()
 	}
 	t.Logf("%d replacements and %d restarts in %v: %d calls, %.0f a second, none failed", *replacements, *restarts, took.Round(time.Second),
 		calls, float64(calls)/took.Seconds())
+}
+
+// With adopt: true the replicas are not restarted: the next gateway goes on with the same processes and with what they write, starts anew
+// the one that dies, and ends them with itself. No call fails.
+func TestAdoptedReplicas(t *testing.T) {
+	h := newHost(t, func(h *host) string { return h.kinds(workers(2, "0", ", adopt: true")) })
+	defer h.end()
+	c := h.call(peertest.ThriftPy2, "buffered", 200, 5)
+	pids := h.awaitReplicas(2)
+	for range 2 {
+		h.replace(pids...)
+		if got := h.awaitReplicas(2); !slices.Equal(got, pids) {
+			t.Fatalf("replicas %v, and they were %v", got, pids)
+		}
+		c.more(50)
+	}
+	c.unharmed()
+	if err := syscall.Kill(pids[0], syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	again := h.awaitReplicas(2, pids[0])
+	if !slices.Contains(again, pids[1]) {
+		t.Errorf("replicas %v, and one of %v was killed", again, pids)
+	}
+	raw := rawDial(t, h.front)
+	for range 4 { // each of the two writes a traceback
+		raw.call("crash", 6, "not today")
+	}
+	peertest.Eventually(t, "what replicas write comes to the last program", func() bool { return strings.Contains(h.up.Output(), "RuntimeError") })
+
+	// Another command is no reason to keep them.
+	h.write(h.kinds(workers(2, "1", ", adopt: true")))
+	h.replace()
+	h.awaitReplicas(2, again...)
+}
+
+// Where the gateway that has adopted replicas is killed, the kernel ends them, as it does with those that it has started itself.
+func TestKilledGatewayLeavesNoAdoptedReplicas(t *testing.T) {
+	h := newHost(t, func(h *host) string { return h.kinds(workers(2, "0", ", adopt: true")) })
+	first := h.up
+	pids := h.awaitReplicas(2)
+	h.replace(pids...)
+	h.awaitReplicas(2)
+	h.kill(h.up)
+	peertest.Eventually(t, "no replica is left", func() bool { return len(first.Left()) == 0 })
+	h.up = h.start()
+	h.await(h.up)
+	h.end()
 }
