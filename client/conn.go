@@ -107,7 +107,7 @@ func Dial(ctx context.Context, engine netio.Engine, address string, cfg Config) 
 	limit := cfg.Limits.WithDefaults().MessageBytes
 	opts := netio.Options{MaxBufferBytes: limit + 64<<10, MaxQueuedBytes: limit + 64<<10, Budget: cfg.Budget}
 	if cfg.Dialer == nil {
-		cfg.Dialer = dial
+		cfg.Dialer = dialSystem
 	}
 	socket, err := cfg.Dialer(ctx, address)
 	if err != nil {
@@ -120,8 +120,8 @@ func Dial(ctx context.Context, engine netio.Engine, address string, cfg Config) 
 	return c, nil
 }
 
-// dial uses the operating system's network.
-func dial(ctx context.Context, address string) (net.Conn, error) {
+// dialSystem uses the operating system's network.
+func dialSystem(ctx context.Context, address string) (net.Conn, error) {
 	network, addr, err := netio.ParseAddress(address)
 	if err != nil {
 		return nil, err
@@ -130,6 +130,9 @@ func dial(ctx context.Context, address string) (net.Conn, error) {
 }
 
 func dialError(err error) *rpc.Error {
+	if e, ok := handshakeError(err); ok {
+		return e
+	}
 	e := &rpc.Error{Code: rpc.Unavailable, Reach: rpc.NotSent, Op: "client", Text: "connection refused", Err: err, Outcome: rpc.Refused}
 	var ne net.Error
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &ne) && ne.Timeout() {
@@ -357,6 +360,10 @@ func (c *Conn) closedError(cause error) *rpc.Error {
 	case errors.Is(cause, netio.ErrNoRoom):
 		e.Code, e.Outcome, e.Reach = rpc.ResourceExhausted, rpc.LocalLimit, rpc.Answered
 		e.Text = "no room for the reply: too much is held already"
+	case errors.Is(cause, errSpeaksTLS):
+		e.Reach, e.Outcome, e.Text = rpc.NotSent, rpc.TLSFailed, "the server speaks TLS, and is called without"
+	case refusedLate(cause) && c.calls <= 1 && !c.partial:
+		e.Reach, e.Outcome, e.Text = rpc.NotSent, rpc.TLSFailed, handshakeTexts[netio.RefusedByPeer]
 	case written <= c.start:
 		e.Reach, e.Outcome, e.Text = rpc.NotSent, c.unsent(), "connection closed before the request was sent"
 	case written < c.start+c.size:

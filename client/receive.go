@@ -13,6 +13,10 @@ type receiver Conn
 // Receive takes replies out of what came.
 func (r *receiver) Receive(buf []byte) (used, need int) {
 	c := (*Conn)(r)
+	if isAlert(buf) {
+		c.net.Close(errSpeaksTLS)
+		return len(buf), 0
+	}
 	for used < len(buf) {
 		m, n, want, err := c.split.Split(buf[used:])
 		if err != nil {

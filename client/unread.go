@@ -14,8 +14,9 @@ import (
 var errUnread = errors.New("the peer closed before it had read the request")
 
 // resetWithin is how long a reset may be behind the end that it follows: a server that ends its connection between two calls, as
-// gunicorn's do when they are replaced, meets the next request half a round trip later.
-const resetWithin = 5 * time.Millisecond
+// gunicorn's do when they are replaced, meets the next request half a round trip later. Who waits for a handler that has failed waits so
+// much longer to hear of it.
+const resetWithin = 10 * time.Millisecond
 
 // Ended closes: a peer that sends no more bytes answers no more calls. Where a call waits for its answer, whether the peer has read the
 // request is asked first, and once more a little later.

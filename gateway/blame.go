@@ -15,10 +15,6 @@ type blamed struct {
 	outside   bool     // mistakes elsewhere, with which nothing is taken over
 }
 
-// Broken returns the labels of the services in which mistakes were found, all that share a broken IDL, upstream or included file among
-// them, and whether there are mistakes that belong to no service.
-func (l *Loaded) Broken() (labels []string, outside bool) { return l.blamed.services, l.blamed.outside }
-
 // blame finds what the mistakes stand in, by their files and keys.
 func (l *loader) blame() blamed {
 	var b blamed

@@ -9,7 +9,7 @@ import (
 
 // LoadBytes is Load for a config that is not in a file; path is what its paths are relative to and what mistakes name.
 func LoadBytes(path string, data []byte, env func(string) (string, bool)) *Loaded {
-	return loadBytes(path, data, env)
+	return loadBytes(path, data, env, nil)
 }
 
 // Check loads the config at path and returns its mistakes and warnings, a line each, sorted, and how many services it has.
@@ -42,18 +42,24 @@ func Explain(cfg *Config) string {
 	r := cfg.Resolved
 	var ports, peers, commands, rights []string
 	for _, l := range r.listeners {
-		ports = append(ports, fmt.Sprintf("%s  calls of %s", l.address, strings.Join(l.services, ", ")))
+		ports = append(ports, fmt.Sprintf("%s  calls of %s%s", l.address, strings.Join(l.services, ", "), l.tls.explain()))
 	}
 	if cfg.Health != "" {
 		ports = append(ports, cfg.Health+"  /livez /readyz /metrics, read-only")
 	}
 	if cfg.Admin.Address != "" {
-		ports = append(ports, cfg.Admin.Address+"  dashboard and API")
+		ports = append(ports, cfg.Admin.Address+"  dashboard and API"+r.adminTLS.explain())
+	}
+	if s := r.sharing; s != nil {
+		ports = append(ports, s.Listen+"  UDP, from the other gateways")
+		for _, p := range s.Peers {
+			peers = append(peers, p+"  UDP, gateway")
+		}
 	}
 	writes := []string{filepath.Join(r.State, "lock") + ", handover.sock  who holds the folder, and where the next process takes over"}
 	for _, u := range r.upstreams {
 		for _, e := range u.endpoints {
-			peers = append(peers, fmt.Sprintf("%s  upstream %s", e.Address, u.name))
+			peers = append(peers, fmt.Sprintf("%s  upstream %s%s", e.Address, u.name, u.tls.explain()))
 		}
 		if u.run == nil {
 			continue

@@ -30,6 +30,10 @@ type Config struct {
 	Include []string `yaml:"include"`
 	// Defaults hold for every service that does not say otherwise.
 	Defaults Defaults `yaml:"defaults"`
+	// Gateways says who shares the servers of this file. A number is how many gateways do, this one included: each takes its share of every
+	// endpoint's slots, rounded down, and one at least. With a block the gateways see each other and lend each other slots. Default this
+	// one alone; 1 to 64.
+	Gateways Gateways `yaml:"gateways"`
 	// Upstreams are places that calls go to which several services and methods share, with their slots.
 	Upstreams strictyaml.Blocks[Upstream] `yaml:"upstreams"`
 	// Services are the services, by a label of your choice.
@@ -58,12 +62,22 @@ type Config struct {
 	Resolved Resolved `yaml:"-"`
 }
 
+// StartTime is the longest that replicas may take to start.
+func (c *Config) StartTime() (longest time.Duration) {
+	for _, u := range c.Resolved.upstreams {
+		if u.run != nil {
+			longest = max(longest, u.run.StartTimeout)
+		}
+	}
+	return longest
+}
+
 // Listener is one address where calls come in.
 type Listener struct {
 	// Address is host:port, :port for every interface, or unix:/path.
 	Address string `yaml:"address"`
 	// TLS ends TLS at this listener.
-	TLS ServerTLS `yaml:"tls" built:"no"`
+	TLS ServerTLS `yaml:"tls"`
 	// MaxConnections bounds the callers' connections. Default 10000; 1 to 1,000,000.
 	MaxConnections int `yaml:"max_connections" min:"1" max:"1000000"`
 	// MaxPerCaller bounds the connections of one caller's address: an IPv4 address, or the /64 network of an IPv6 address. Default seven
@@ -81,14 +95,28 @@ type Listener struct {
 	at place
 }
 
-// ServerTLS is what a listener needs for TLS.
+// ServerTLS is what a listener needs for TLS. The files are read anew when they change; connections that are open stay as they are.
 type ServerTLS struct {
 	// CertFile is the certificate and its chain, in PEM.
 	CertFile string `yaml:"cert_file"`
-	// KeyFile is the certificate's key, in PEM.
+	// KeyFile is the certificate's key, in PEM, without a passphrase.
 	KeyFile string `yaml:"key_file"`
-	// ClientCAFile is who may sign callers' certificates; with it each caller needs one.
+	// Certificates are more of them: a caller gets the first that fits the name that it asks for (SNI), else that of cert_file.
+	Certificates []CertPair `yaml:"certificates"`
+	// ClientCAFile is who may sign callers' certificates, in PEM; with it each caller needs one. Default nobody is asked.
 	ClientCAFile string `yaml:"client_ca_file"`
+	// MinVersion is the least version of TLS. Default 1.2.
+	MinVersion string `yaml:"min_version" oneof:"1.2,1.3"`
+
+	at place
+}
+
+// CertPair is a certificate with its key.
+type CertPair struct {
+	// CertFile is the certificate and its chain, in PEM.
+	CertFile string `yaml:"cert_file"`
+	// KeyFile is the certificate's key, in PEM, without a passphrase.
+	KeyFile string `yaml:"key_file"`
 }
 
 // Admin is the admin listener.
@@ -100,7 +128,26 @@ type Admin struct {
 	// TokenFile is a file that holds the token.
 	TokenFile string `yaml:"token_file"`
 	// TLS ends TLS at this listener.
-	TLS ServerTLS `yaml:"tls" built:"no"`
+	TLS ServerTLS `yaml:"tls"`
+
+	at place
+}
+
+// Gateways is a number, or who the gateways are.
+type Gateways struct {
+	N int // 0: the file does not say
+	// Listen is host:port, of UDP, where this gateway hears the others.
+	Listen string `yaml:"listen"`
+	// Peers are where the others hear, by host:port; the own address may be among them.
+	Peers []string `yaml:"peers"`
+	// Name is this gateway's name. Of those that live, the one with the lowest name says who may use which slot. Default the address that
+	// it listens at.
+	Name string `yaml:"name"`
+	// Key is what all gateways know, 16 bytes at least: messages that are not sealed with it are thrown away. Default none, which is for
+	// loopback only.
+	Key string `yaml:"key"`
+	// KeyFile is a file that holds the key.
+	KeyFile string `yaml:"key_file"`
 
 	at place
 }
@@ -213,6 +260,9 @@ type Upstream struct {
 	Server string `yaml:"server" oneof:"threaded,simple,gunicorn-sync,gunicorn-gevent,gunicorn-async,aio,tornado" later:"http,concurrent"`
 	// Slots is how many calls one endpoint works at, at one time, or auto. Default by server; 1 to 65536.
 	Slots Slots `yaml:"slots"`
+	// Gateways is how many gateways share these servers, whatever the top of the file says: 1 where no other one uses them. Replicas of
+	// `run` are this gateway's own, and never shared. 1 to 64.
+	Gateways int `yaml:"gateways" min:"1" max:"64"`
 	// Transport is how the servers lay messages on a connection. Default buffered, ThriftPy's own; framed for server: tornado.
 	Transport string `yaml:"transport" oneof:"buffered,framed" later:"header,http"`
 	// Protocol is the encoding that the servers speak. Default binary.
@@ -222,7 +272,7 @@ type Upstream struct {
 	// apart. Default false.
 	Multiplexed bool `yaml:"multiplexed"`
 	// TLS speaks TLS to the servers.
-	TLS ClientTLS `yaml:"tls" built:"no"`
+	TLS ClientTLS `yaml:"tls"`
 }
 
 // UpstreamRef is a name out of `upstreams`, or an upstream of the service's own.
@@ -231,10 +281,24 @@ type UpstreamRef struct {
 	Upstream `yaml:",inline"`
 }
 
-// ClientTLS is what TLS to a server needs.
+// ClientTLS is what TLS to a server needs. An empty block, {}, is TLS with every default. The files are read anew when they change.
 type ClientTLS struct {
-	// CAFile is who may sign the servers' certificates.
+	// CAFile is who may sign the servers' certificates, in PEM. Default the system's authorities.
 	CAFile string `yaml:"ca_file"`
+	// CertFile is the gateway's own certificate and its chain, in PEM, for servers that ask for one.
+	CertFile string `yaml:"cert_file"`
+	// KeyFile is the certificate's key, in PEM, without a passphrase.
+	KeyFile string `yaml:"key_file"`
+	// ServerName is the name that the servers' certificates have to be for. Default the host of each address; over a unix socket, which
+	// has none, any.
+	ServerName string `yaml:"server_name"`
+	// Verify says what of a server's certificate has to be right. full: who signed it, and its name. chain: who signed it alone, for
+	// private authorities whose certificates are for no host. Default full.
+	Verify string `yaml:"verify" oneof:"full,chain"`
+	// MinVersion is the least version of TLS. Default 1.2.
+	MinVersion string `yaml:"min_version" oneof:"1.2,1.3"`
+
+	at place
 }
 
 // Run starts servers as processes.

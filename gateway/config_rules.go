@@ -130,6 +130,7 @@ func (l *loader) checkAdmin() {
 		l.Addf(a.at.node, "admin", "%s can be reached from other machines: it needs a token (token_file)", a.Address)
 	}
 	l.checkHTTP(a.at.node, "admin", a.Address)
+	l.cfg.Resolved.adminTLS = l.serverTLS(&a.TLS)
 }
 
 // cause is what went wrong with a file, without its path.

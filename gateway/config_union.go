@@ -50,6 +50,31 @@ func (a *Admin) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) 
 	short(d, node, path, &a.Address, (*plain)(a))
 }
 
+// DecodeYAML notes where the block stands.
+func (s *ServerTLS) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
+	type plain ServerTLS
+	s.at = place{node, path}
+	d.Decode(node, path, (*plain)(s))
+}
+
+// DecodeYAML notes where the block stands.
+func (c *ClientTLS) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
+	type plain ClientTLS
+	c.at = place{node, path}
+	d.Decode(node, path, (*plain)(c))
+}
+
+// DecodeYAML takes a number or a block.
+func (g *Gateways) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
+	g.at = place{node, path}
+	if node.Kind == yaml.MappingNode {
+		type plain Gateways
+		d.Decode(node, path, (*plain)(g))
+		return
+	}
+	d.DecodeTagged(node, path, &g.N, `min:"1" max:"64"`)
+}
+
 // DecodeYAML takes an address or a block.
 func (e *Endpoint) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
 	type plain Endpoint

@@ -43,6 +43,7 @@ type Gateway struct {
 	metrics  *metrics
 	calls    *observe.Metrics
 	stats    *observe.Stats
+	quiet    quieter
 	started  time.Time
 	began    *Config         // the first one: what only a start takes over is as it says
 	life     context.Context // ends when everything is to end
@@ -50,6 +51,9 @@ type Gateway struct {
 
 	changing sync.Mutex     // one change at a time: start, reload, scale, end; who only reads takes current
 	halting  sync.WaitGroup // upstreams and listeners that are on their way out
+
+	lender atomic.Pointer[lender] // nil where no slots are lent
+	shares map[string]*share      // by key of the upstream; changing guards it
 
 	current  atomic.Pointer[state]
 	ready    atomic.Bool              // Ready said so once: from then on one service does not change it
@@ -73,6 +77,7 @@ type state struct {
 
 	upstreams map[string]*upstream // by key
 	listeners map[string]*listener // by id
+	keys      keys
 }
 
 // New returns a gateway for a config without mistakes. Nothing is opened or started yet.
@@ -118,6 +123,7 @@ func (g *Gateway) Run(ctx context.Context, kill <-chan struct{}) error {
 		defer close(engineDone)
 		_ = g.engine.Run(g.life)
 	}()
+	g.halting.Go(func() { g.watchKeys(g.life) })
 	select {
 	case <-ctx.Done():
 	case <-g.drain:
@@ -190,6 +196,7 @@ func (g *Gateway) closeAll() {
 		<-u.stopped
 	}
 	g.halting.Wait()
+	g.stopLending()
 }
 
 // Drain asks Run to end. It does not wait.

@@ -40,6 +40,11 @@ func (g *Gateway) Offer() (o handover.Offer, err error) {
 		}
 	}
 	o.Replicas = g.replicas()
+	for _, t := range g.current.Load().services {
+		if ok, _ := g.Ready(t.Name()); ok {
+			o.Up = append(o.Up, t.Name())
+		}
+	}
 	return o, nil
 }
 
@@ -168,6 +173,19 @@ func (g *Gateway) Taken() (t handover.Taken) {
 	}
 	t.Replicas = g.adopted()
 	return t
+}
+
+// Matches reports whether every service of this gateway that is up at the one before it is up here too.
+func (g *Gateway) Matches(up []string) (ok bool, reasons []string) {
+	for _, label := range up {
+		if _, has := g.current.Load().plans[label]; !has {
+			continue
+		}
+		if ok, why := g.Ready(label); !ok {
+			reasons = append(reasons, why...)
+		}
+	}
+	return len(reasons) == 0, reasons
 }
 
 // Open lets callers in where Options.Sockets kept them waiting.

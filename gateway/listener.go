@@ -2,13 +2,17 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"sync/atomic"
 	"time"
 
+	"github.com/thriftloom/thriftloom/internal/keyring"
 	"github.com/thriftloom/thriftloom/internal/strictyaml"
+	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/server"
 	"github.com/thriftloom/thriftloom/wire"
@@ -23,6 +27,7 @@ type listenerPlan struct {
 	services       []string // labels
 	fallback       string   // label of the service that gets bare names which fit several
 	maxConnections int
+	tls            *tlsPlan // nil: none
 	maxPerCaller   int
 	stallTimeout   time.Duration
 	where          strictyaml.Mistake // its place, without a text
@@ -44,6 +49,7 @@ type listener struct {
 	plan   atomic.Pointer[listenerPlan]
 	gate   *Gate
 	server *server.Server
+	keys   atomic.Pointer[keyring.Source] // of TLS; nil: it is not spoken
 	routes atomic.Pointer[routes]
 	stop   context.CancelFunc
 	done   chan struct{}
@@ -96,6 +102,7 @@ func (g *Gateway) serve(plans []listenerPlan, bound map[string]*Gate, targets ma
 			l = g.startListener(p, bound[p.id()], r, st)
 		}
 		l.plan.Store(&p)
+		l.keys.Store(st.keys.source(p.tls))
 		l.routes.Store(r)
 		listeners[p.id()] = l
 	}
@@ -108,6 +115,7 @@ func (g *Gateway) startListener(p listenerPlan, socket *Gate, r *routes, st *sta
 	l := &listener{gate: socket, stop: cancel, done: make(chan struct{})}
 	l.began = listenerLimits{st.config.MaxMessageBytes, p.maxConnections, p.maxPerCaller, p.stallTimeout}
 	l.routes.Store(r)
+	l.keys.Store(st.keys.source(p.tls))
 	l.server = server.New(server.Config{
 		Limits:         wire.Limits{MessageBytes: int(st.config.MaxMessageBytes)},
 		MaxConnections: p.maxConnections,
@@ -118,12 +126,23 @@ func (g *Gateway) startListener(p listenerPlan, socket *Gate, r *routes, st *sta
 		Route: func(head *wire.Head, call *rpc.Call) (rpc.Handler, *rpc.Error) {
 			return l.routes.Load().route(head, call)
 		},
-		OnMalformed: g.metrics.malformed,
+		OnMalformed: func(reason wire.Reason, err error) { g.malformed(p.address, reason, err) },
 		Crash:       g.closesOnCrash,
+	})
+	greeted := netio.NewTLSListener(socket, netio.TLSOptions{
+		Config: func() *tls.Config {
+			if keys := l.keys.Load(); keys != nil {
+				return keys.Server()
+			}
+			return nil
+		},
+		OnFailure: func(from net.Addr, why netio.HandshakeFailure, err error) {
+			g.handshakeFailed(p.address, from, why, err)
+		},
 	})
 	go func() {
 		defer close(l.done)
-		if err := l.server.Serve(ctx, socket); err != nil && ctx.Err() == nil {
+		if err := l.server.Serve(ctx, greeted); err != nil && ctx.Err() == nil {
 			g.log.Error("listener ended", "address", p.address, "error", err)
 		}
 	}()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/thriftloom/thriftloom/cluster"
 	"github.com/thriftloom/thriftloom/idl"
+	"github.com/thriftloom/thriftloom/internal/keyring"
 	"github.com/thriftloom/thriftloom/internal/strictyaml"
 	"github.com/thriftloom/thriftloom/layer/deadline"
 	"github.com/thriftloom/thriftloom/layer/observe"
@@ -48,9 +49,11 @@ type gathered struct {
 	warnings []strictyaml.Mistake
 	idls     map[string]*schema.Document
 	files    []string
-	patterns []string          // absolute: of include, and of what stands beside IDLs
-	unread   bool              // an included file could not be read
-	serves   map[string]string // address to the key that opens it
+	secrets  []string                 // of files: those of certificates, keys and tokens
+	holds    func(keyring.Files) bool // whether a gateway runs that has a good version of them; may be nil
+	patterns []string                 // absolute: of include, and of what stands beside IDLs
+	unread   bool                     // an included file could not be read
+	serves   map[string]string        // address to the key that opens it
 }
 
 // loader reads sections of one file of the config: mistakes name it, and paths are relative to it.
@@ -94,7 +97,10 @@ func (l *loader) damaged() bool {
 }
 
 // Load reads the config at path. env looks variables up; nil means that none is set. It opens no port and dials nothing.
-func Load(path string, env func(string) (string, bool)) *Loaded {
+func Load(path string, env func(string) (string, bool)) *Loaded { return load(path, env, nil) }
+
+// load is Load for a gateway that may have a good version of certificates already.
+func load(path string, env func(string) (string, bool), holds func(keyring.Files) bool) *Loaded {
 	data, err := readFile(path)
 	if err != nil {
 		text := cause(err).Error()
@@ -103,7 +109,7 @@ func Load(path string, env func(string) (string, bool)) *Loaded {
 		}
 		return &Loaded{Mistakes: []strictyaml.Mistake{{File: path, Line: 1, Col: 1, Key: "file", Text: text}}, blamed: blamed{outside: true}}
 	}
-	return loadBytes(path, data, env)
+	return loadBytes(path, data, env, holds)
 }
 
 // readFile reads no more than shows that a file is too long for Parse.
@@ -116,13 +122,13 @@ func readFile(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, strictyaml.MaxBytes+1))
 }
 
-func loadBytes(path string, data []byte, env func(string) (string, bool)) *Loaded {
+func loadBytes(path string, data []byte, env func(string) (string, bool), holds func(keyring.Files) bool) *Loaded {
 	if env == nil {
 		env = func(string) (string, bool) { return "", false }
 	}
 	l := &loader{Decoder: strictyaml.Decoder{File: path, Lookup: env}, gathered: &gathered{
 		cfg: newConfig(), sources: map[string]*source{}, ofFile: map[int]string{},
-		idls: map[string]*schema.Document{}, serves: map[string]string{},
+		idls: map[string]*schema.Document{}, serves: map[string]string{}, holds: holds,
 	}}
 	l.main = l.parse(path, data)
 	l.source = l.main
@@ -130,7 +136,10 @@ func loadBytes(path string, data []byte, env func(string) (string, bool)) *Loade
 	l.include()
 	l.resolve(env)
 	blamed := l.blame() // before Sort, which tells a mistake of a shared IDL once
-	return &Loaded{Config: l.cfg, Mistakes: strictyaml.Sort(l.Mistakes()), Warnings: strictyaml.Sort(l.warnings), blamed: blamed, main: l.main}
+	l.cfg.Resolved.warnings = strictyaml.Sort(l.warnings)
+	return &Loaded{
+		Config: l.cfg, Mistakes: strictyaml.Sort(l.Mistakes()), Warnings: l.cfg.Resolved.warnings, blamed: blamed, main: l.main,
+	}
 }
 
 // newConfig returns the config of an empty file.

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/thriftloom/thriftloom/idl"
 	"github.com/thriftloom/thriftloom/internal/strictyaml"
 	"github.com/thriftloom/thriftloom/schema"
 )
@@ -14,12 +15,38 @@ const maxBreaks = 20
 
 const restart = "takes a restart: until then it stays as it was"
 
-// breaks tells what the next version breaks on the wire, of services that are not stale. Callers and servers are not deployed at one time:
-// some have the old IDL still.
-func (st *state) breaks(l *Loaded, stale stale) (all []strictyaml.Mistake) {
+// news returns the warnings that the config which is in force does not have.
+func (st *state) news(l *Loaded) (all []strictyaml.Mistake) {
+	for _, w := range l.Warnings {
+		if !slices.ContainsFunc(st.config.Resolved.warnings, func(x strictyaml.Mistake) bool { return x.Key == w.Key && x.Text == w.Text }) {
+			all = append(all, w)
+		}
+	}
+	return all
+}
+
+// Against tells what callers and servers of the services of old would miss in l: methods that are gone, and what the IDLs break on the wire.
+// Services are compared by their labels; one that only one of the two has is not told. Neither has to be without mistakes.
+func (l *Loaded) Against(old *Loaded) (all []strictyaml.Mistake) {
+	if l.Config == nil || old.Config == nil {
+		return nil
+	}
+	plans := map[string]servicePlan{}
+	for _, p := range old.Config.Resolved.services {
+		plans[p.label] = p
+	}
+	for _, lost := range lostMethods(plans, l.Config.Resolved.services, nil) {
+		all = append(all, lost.mistake(l, ""))
+	}
+	return strictyaml.Sort(append(all, l.breaks(plans, nil)...))
+}
+
+// breaks tells what the services of l break on the wire, but for those that are stale. Callers and servers are not deployed at one time: some
+// have the old IDL still.
+func (l *Loaded) breaks(was map[string]servicePlan, stale []string) (all []strictyaml.Mistake) {
 	for _, p := range l.Config.Resolved.services {
-		was, ok := st.plans[p.label]
-		if !ok || slices.Contains(stale.services, p.label) {
+		was, ok := was[p.label]
+		if !ok || slices.Contains(stale, p.label) {
 			continue
 		}
 		found := schema.Breaks(was.schema, p.schema)
@@ -28,15 +55,18 @@ func (st *state) breaks(l *Loaded, stale stale) (all []strictyaml.Mistake) {
 			if i == maxBreaks {
 				text = fmt.Sprintf("and %d changes more that break what is on the wire", len(found)-maxBreaks)
 			}
-			all = append(all, strictyaml.Mistake{
-				File: relativeTo(l.main.path, b.Pos.File), Line: b.Pos.Line, Col: b.Pos.Col, Key: "services." + p.label + ".idl", Text: text,
-			})
+			all = append(all, l.inIDL(p.label, b.Pos, text))
 			if i == maxBreaks {
 				break
 			}
 		}
 	}
 	return all
+}
+
+// inIDL is a mistake of a service's IDL.
+func (l *Loaded) inIDL(label string, pos idl.Pos, text string) strictyaml.Mistake {
+	return strictyaml.Mistake{File: relativeTo(l.main.path, pos.File), Line: pos.Line, Col: pos.Col, Key: "services." + label + ".idl", Text: text}
 }
 
 // restarts tells what the config says otherwise than the gateway that runs, and that only a start takes over.

@@ -57,6 +57,20 @@ func TestReloadTellsBrokenWire(t *testing.T) {
 	}
 }
 
+// A warning of check is told by the reload that brings it, and not again.
+func TestReloadTellsNewWarnings(t *testing.T) {
+	users, _, _ := peer(t, named("users"))
+	config := "listen: 127.0.0.1:0\nservices:\n" + one("Users", users)
+	r := start(t, config)
+	r.write("thriftloom.yaml", "# a line more\n"+config+one("More", users))
+	for _, want := range []int{1, 0} {
+		result, err := r.Reload(t.Context())
+		if err != nil || len(result.Warnings) != want || want > 0 && !strings.Contains(result.Warnings[0], `the bare names "getUser", "ping", "report" fit Users and More`) {
+			t.Errorf("%+v, %v; want %d warnings", result, err, want)
+		}
+	}
+}
+
 // What only a start takes over is told by each reload for as long as it is not as the config says, and stays as it was.
 func TestReloadTellsWhatTakesRestart(t *testing.T) {
 	users, _, _ := peer(t, named("users"))

@@ -13,19 +13,23 @@ type plan struct {
 	listeners []listenerPlan
 	upstreams []upstreamPlan
 	services  []servicePlan
+	adminTLS  *tlsPlan
 	sample    float64 // of calls that succeed, for the access log
+	sharing   *sharing
 }
 
 // plan takes the plan of a config; what is stale keeps what it was.
 func (g *Gateway) plan(cfg *Config, stale stale) plan {
 	r := cfg.Resolved
 	p := plan{
-		hash: hashFiles(r.Files), listeners: r.listeners, services: r.services, sample: cfg.Logs.Access.Sample,
-		upstreams: slices.Clone(r.upstreams),
+		hash: hashFiles(r.Files, r.Secrets), adminTLS: r.adminTLS, listeners: r.listeners, services: r.services, sample: cfg.Logs.Access.Sample,
+		upstreams: slices.Clone(r.upstreams), sharing: r.sharing,
 	}
 	p.keep(g.current.Load(), stale)
 	for i := range p.upstreams {
-		p.upstreams[i].cluster.Engine, p.upstreams[i].cluster.Budget = g.engine, g.budget
+		o := &p.upstreams[i].cluster
+		o.Engine, o.Budget = g.engine, g.budget
+		o.Leased, o.Changed = o.Leased && p.sharing != nil, g.used
 	}
 	return p
 }

@@ -24,26 +24,38 @@ type ReloadResult struct {
 	Changed  bool     `json:"changed"`  // the files, or which services are stale
 	Stale    []string `json:"stale"`    // services that kept their last good version
 	Mistakes []string `json:"mistakes"` // why
-	Warnings []string `json:"warnings"` // what IDLs break on the wire, and what takes a restart
+	Warnings []string `json:"warnings"` // what is new among those of check, what IDLs break on the wire, what takes a restart
 }
 
 // apply makes cfg what the gateway does, but for what is stale, which stays what it was. Nothing is changed where it returns an error.
 // g.changing is held.
 func (g *Gateway) apply(cfg *Config, stale stale) error {
 	was, next := g.current.Load(), g.plan(cfg, stale)
+	keys, err := g.openKeys(&next, was.keys)
+	if err != nil {
+		return err
+	}
+	for i := range next.upstreams {
+		u := &next.upstreams[i]
+		u.cluster.Dialer = u.tls.dialer(keys.source(u.tls))
+	}
 	bound, err := g.bind(next.listeners, was.listeners)
 	if err != nil {
 		return err
 	}
+	lender, err := g.openLender(next.sharing)
+	if err != nil {
+		closeBound(bound)
+		return err
+	}
 	upstreams, err := g.connect(next.upstreams, was.upstreams)
 	if err != nil {
-		for _, l := range bound {
-			l.Close()
-		}
+		closeBound(bound)
+		g.dropLender(lender)
 		return err
 	}
 	g.budget.Resize(int64(cfg.MaxBufferedBytes))
-	st := &state{config: cfg, hash: next.hash, loaded: time.Now(), stale: stale.services, plans: map[string]servicePlan{}, upstreams: upstreams}
+	st := &state{config: cfg, hash: next.hash, loaded: time.Now(), stale: stale.services, plans: map[string]servicePlan{}, upstreams: upstreams, keys: keys}
 	targets := map[string]*target{}
 	sinks := []observe.Sink{g.calls, g.stats, observe.NewAccessLog(g.log, next.sample)}
 	for _, p := range next.services {
@@ -54,8 +66,15 @@ func (g *Gateway) apply(cfg *Config, stale stale) error {
 	}
 	st.listeners = g.serve(next.listeners, bound, targets, was, st)
 	g.current.Store(st)
+	g.lend(lender, next.sharing, upstreams)
 	g.retire(was, st)
 	return nil
+}
+
+func closeBound(bound map[string]*Gate) {
+	for _, l := range bound {
+		_ = l.Close()
+	}
 }
 
 // connect starts, changes or keeps the upstreams, and returns all by key. Where it fails nothing is changed.
@@ -97,6 +116,7 @@ func (g *Gateway) retire(was, st *state) {
 			g.halting.Go(func() {
 				g.awaitSuccessor(key)
 				u.halt()
+				g.unshare(key, u.cluster)
 			})
 		}
 	}
@@ -133,7 +153,7 @@ func (g *Gateway) reload(force bool) (*ReloadResult, error) {
 		return nil, errDraining
 	}
 	was := g.current.Load()
-	l := Load(was.config.Resolved.Path, g.opts.Env)
+	l := load(was.config.Resolved.Path, g.opts.Env, was.keys.holds)
 	g.read(l)
 	var mistakes []string
 	for _, m := range l.Mistakes {
@@ -148,14 +168,11 @@ func (g *Gateway) reload(force bool) (*ReloadResult, error) {
 	if !force {
 		for _, lost := range lostMethods(was.plans, cfg.Resolved.services, stale.services) {
 			stale.services = append(stale.services, lost.label)
-			mistakes = append(mistakes, strictyaml.Mistake{
-				File: relativeTo(l.main.path, lost.pos.File), Line: lost.pos.Line, Col: lost.pos.Col, Key: "services." + lost.label + ".idl",
-				Text: fmt.Sprintf("%s would lose %s: reload --force takes that over", lost.label, strings.Join(lost.methods, ", ")),
-			}.String())
+			mistakes = append(mistakes, lost.mistake(l, ": reload --force takes that over").String())
 		}
 	}
 	var warnings []string
-	for _, w := range append(was.breaks(l, stale), g.restarts(l)...) {
+	for _, w := range slices.Concat(was.news(l), l.breaks(was.plans, stale.services), g.restarts(l)) {
 		warnings = append(warnings, w.String())
 	}
 	if err := g.apply(cfg, stale); err != nil {
@@ -180,6 +197,11 @@ type lost struct {
 	pos     idl.Pos // of the service without them
 }
 
+// mistake tells it, at the service in the IDL.
+func (x *lost) mistake(l *Loaded, more string) strictyaml.Mistake {
+	return l.inIDL(x.label, x.pos, fmt.Sprintf("%s would lose %s%s", x.label, strings.Join(x.methods, ", "), more))
+}
+
 // lostMethods finds the methods that callers may be using and that the next version does not have. A service whose section is taken out
 // of the file is not among them: that is done on purpose.
 func lostMethods(was map[string]servicePlan, next []servicePlan, stale []string) (all []lost) {
@@ -201,10 +223,14 @@ func lostMethods(was map[string]servicePlan, next []servicePlan, stale []string)
 	return all
 }
 
-// hashFiles names a version of the config: by its file and all IDLs.
-func hashFiles(paths []string) string {
+// hashFiles names a version of the config: by its files and all IDLs. Secrets are left out: they change without it, and nothing that is
+// shown is made of them.
+func hashFiles(paths, secrets []string) string {
 	h := sha256.New()
 	for _, p := range paths {
+		if slices.Contains(secrets, p) {
+			continue
+		}
 		data, err := os.ReadFile(p)
 		fmt.Fprintf(h, "%s %d %v\n", p, len(data), err)
 		h.Write(data)

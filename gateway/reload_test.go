@@ -3,8 +3,10 @@
 package gateway_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/thriftloom/thriftloom/gateway"
+	"github.com/thriftloom/thriftloom/gateway/status"
 	"github.com/thriftloom/thriftloom/internal/fakepeer"
 	"github.com/thriftloom/thriftloom/transport"
 )
@@ -357,4 +360,91 @@ func TestStartOnPortInUse(t *testing.T) {
 		t.Fatalf("the other address stays open: %v", err)
 	}
 	again.Close()
+}
+
+// Slots, the kind of server and the list of endpoints change in place: an endpoint that stays keeps its connection and its counts, a new one
+// gets calls, and one that has gone gets none.
+func TestEndpointsByReload(t *testing.T) {
+	stays, p, _ := peer(t, named("stays"))
+	other, _, _ := peer(t, named("other"))
+	config := func(more string, endpoints ...string) string {
+		return fmt.Sprintf("listen: 127.0.0.1:0\nservices: {Users: {idl: users.thrift, timeout: 5s, upstream: {endpoints: [%s], %s}}}\n", strings.Join(endpoints, ", "), more)
+	}
+	r := start(t, config("server: threaded", stays))
+	eventually(t, "readiness", func() bool { ok, _ := r.Ready(""); return ok })
+	c := dial(t, r.Addresses()[0])
+	c.expect("ping", "stays")
+	connections := p.Connections.Load()
+	for i, more := range []string{"slots: 2", "server: gunicorn-gevent", "server: threaded"} {
+		r.reload(config(more, stays))
+		c.expect("ping", "stays")
+		if e := r.Snapshot().Clusters[0].Endpoints[0]; e.Calls != int64(2+i) {
+			t.Errorf("%s: %d calls are counted, want %d", more, e.Calls, 2+i)
+		}
+	}
+	r.reload(config("server: threaded", stays, other))
+	eventually(t, "a call to the new endpoint", func() bool { return c.call("ping") == "other" })
+	if n := p.Connections.Load(); n != connections {
+		t.Errorf("%d connections, and %d before", n, connections)
+	}
+	r.reload(config("server: threaded", other))
+	for range 8 {
+		c.expect("ping", "other")
+	}
+}
+
+// The times of a drain are those of the config that is in force when it begins.
+func TestDrainByReload(t *testing.T) {
+	release := make(chan struct{})
+	hangs, p, _ := peer(t, func(m transport.Message) fakepeer.Answer {
+		if m.Head.Name == "getUser" {
+			<-release
+		}
+		return fakepeer.Answer{}
+	})
+	defer close(release)
+	config := func(drain string) string {
+		return fmt.Sprintf("listen: 127.0.0.1:0\ndrain: {timeout: %s}\nservices: {Users: {idl: users.thrift, timeout: 1m, upstream: {endpoints: [%q]}}}\n", drain, hangs)
+	}
+	r := start(t, config("10m"))
+	c := dial(t, r.Addresses()[0])
+	var call sync.WaitGroup
+	call.Go(func() {
+		if got := c.call("getUser"); got == "void" {
+			t.Error("a call that hangs was answered")
+		}
+	})
+	eventually(t, "a call at work", func() bool { return p.Working.Load() == 1 })
+	r.reload(config("1ms"))
+	r.end()
+	err := <-r.done
+	r.done <- err
+	if !errors.Is(err, gateway.ErrCutShort) {
+		t.Errorf("Run: %v, want that calls were cut short", err)
+	}
+	call.Wait()
+}
+
+// Reloads that replace upstreams, listeners and services leave nothing behind: no goroutine, no connection.
+func TestReloadsLeaveNothing(t *testing.T) {
+	users, p, _ := peer(t, named("users"))
+	config := func(i int) string {
+		return fmt.Sprintf("listen: 127.0.0.1:0\nmax_message_bytes: %dMiB\nservices:\n", 1+i%2) + one("Users", users) +
+			fmt.Sprintf("  More%d: {idl: users.thrift, service: Users, timeout: 1s, listen: 127.0.0.1:0, upstream: {endpoints: [%q]}}\n", i%3, users)
+	}
+	r := start(t, config(0))
+	shared := slices.IndexFunc(r.Snapshot().Listeners, func(l status.Listener) bool { return len(l.Services) == 2 })
+	c := dial(t, r.Snapshot().Listeners[shared].Address)
+	quiet := func() bool { // what is replaced has ended, and no connection is free any more
+		return p.Open.Load() == 0 && len(r.Addresses()) == 2
+	}
+	c.expect("Users:ping", "users")
+	eventually(t, "quiet", quiet)
+	before := runtime.NumGoroutine()
+	for i := range 30 {
+		r.reload(config(i))
+		c.expect("Users:ping", "users")
+	}
+	r.reload(config(0))
+	eventually(t, "quiet, with no goroutine more than before", func() bool { return quiet() && runtime.NumGoroutine() <= before })
 }

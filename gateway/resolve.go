@@ -29,10 +29,14 @@ type Resolved struct {
 	Path      string   // of the file
 	State     string   // folder
 	Files     []string // all that were read or are to be there: the file, those that it includes, IDLs, overlays, secrets
+	Secrets   []string // those of Files that Hash leaves out: certificates, keys, tokens
 	Patterns  []string // what more may be read once it is there: included files, what IDLs include, overlays
+	warnings  []strictyaml.Mistake
 	listeners []listenerPlan
 	upstreams []upstreamPlan
 	services  []servicePlan
+	adminTLS  *tlsPlan // nil: none
+	sharing   *sharing // nil where no slots are lent
 }
 
 // sharedPrefix begins the key of a shared upstream.
@@ -74,6 +78,7 @@ func (l *loader) resolve(env func(string) (string, bool)) {
 	r := &l.cfg.Resolved
 	r.Path = l.path
 	r.State = l.stateFolder(env)
+	l.gateways()
 	for _, b := range l.cfg.Upstreams {
 		l.in(b.File).sharedUpstream(b)
 	}
@@ -88,7 +93,8 @@ func (l *loader) resolve(env func(string) (string, bool)) {
 	}
 	l.checkListeners()
 	l.drainTimes()
-	r.Files, r.Patterns = l.files, l.patterns
+	l.checkSharing()
+	r.Files, r.Secrets, r.Patterns = l.files, l.secrets, l.patterns
 }
 
 func (l *loader) stateFolder(env func(string) (string, bool)) string {
@@ -311,6 +317,8 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 	if slices.Contains(sources, "endpoints") {
 		p.endpoints = l.endpoints(strictyaml.Find(node, "endpoints"), path+".endpoints", u.Endpoints)
 	}
+	p.tls = l.clientTLS(&u.TLS)
+	l.share(node, path, u, &p)
 	l.cfg.Resolved.upstreams = append(l.cfg.Resolved.upstreams, p)
 }
 
@@ -387,7 +395,7 @@ func (l *loader) listener(ln Listener, key string, services []string) listenerPl
 	l.opens(node, key, address)
 	return listenerPlan{
 		key: key, address: address, services: services, fallback: ln.Default,
-		maxConnections: ln.MaxConnections, maxPerCaller: ln.MaxPerCaller, stallTimeout: ln.StallTimeout,
+		maxConnections: ln.MaxConnections, maxPerCaller: ln.MaxPerCaller, stallTimeout: ln.StallTimeout, tls: l.serverTLS(&ln.TLS),
 		where: strictyaml.Mistake{File: l.File, Line: node.Line, Col: node.Column, Key: key},
 	}
 }

@@ -23,6 +23,7 @@ type upstreamPlan struct {
 	state       string          // folder for what the processes leave
 	probe       string          // method that a probe calls, "" for none of the service's
 	multiplexed bool            // methods go out as service:method
+	tls         *tlsPlan        // nil: none
 	drainTime   time.Duration   // the longest a call may take
 }
 
@@ -88,7 +89,7 @@ func (p *upstreamPlan) sameProcesses(o *upstreamPlan) bool {
 
 // sameWire reports whether connections of one plan speak as the other wants.
 func (p *upstreamPlan) sameWire(o *upstreamPlan) bool {
-	return p.cluster.Wire == o.cluster.Wire && p.cluster.Limits == o.cluster.Limits && p.multiplexed == o.multiplexed
+	return p.cluster.Wire == o.cluster.Wire && p.cluster.Limits == o.cluster.Limits && p.multiplexed == o.multiplexed && p.tls.equal(o.tls)
 }
 
 // startUpstream brings an upstream to life. Its goroutines end after halt.
@@ -146,12 +147,13 @@ func (u *upstream) probe(ctx context.Context, address string) error {
 	return client.Probe(ctx, o.Engine, address, client.Config{Wire: o.Wire, Limits: o.Limits, Budget: o.Budget, Dialer: o.Dialer}, p.probe)
 }
 
-// awaitAnswer asks the endpoints in turn until one has answered, or the upstream ends.
+// awaitAnswer asks the endpoints until one has answered, or the upstream ends. Each question takes a slot: a server with one worker, or
+// one that other gateways share, has no connection to spare.
 func (u *upstream) awaitAnswer() {
 	for pause := 50 * time.Millisecond; u.life.Err() == nil; pause = min(2*pause, 2*time.Second) {
-		for _, e := range u.plan.Load().endpoints {
+		for range u.plan.Load().endpoints {
 			once, cancel := context.WithTimeout(u.life, time.Second)
-			err := u.probe(once, e.Address)
+			err := u.cluster.Probe(once, u.probe)
 			cancel()
 			if err == nil {
 				u.answered.Store(true)

@@ -20,6 +20,7 @@ const (
 	BadReply                  // bytes that are no reply to this call
 	Abandoned                 // the caller has gone
 	LocalLimit                // this machine has no descriptor, port or memory for a connection, a request or a reply
+	TLSFailed                 // the connection came about, and the TLS handshake on it failed
 )
 
 // Health is what an outcome says of the endpoint.
@@ -66,6 +67,8 @@ var Classes = [...]Class{
 	Abandoned: {"abandoned", "the caller has gone", []Reach{NotSent, Unknown}, Cancelled, Silent, false},
 	LocalLimit: {"local_limit", "the gateway has no descriptor or port for a connection, or no room for the request or the reply",
 		[]Reach{NotSent, Answered}, ResourceExhausted, Silent, false},
+	TLSFailed: {"tls_failed", "the TLS handshake failed: a certificate that is not trusted, over or for another name, or no TLS there",
+		[]Reach{NotSent}, Unavailable, Unreachable, true},
 }
 
 // String returns the class as metrics label it: closed_no_reply.

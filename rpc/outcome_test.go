@@ -30,7 +30,7 @@ func TestClassesAreWhole(t *testing.T) {
 			t.Errorf("%s: %+v", o, c)
 		}
 	})
-	if len(seen) != 13 {
+	if len(seen) != 14 {
 		t.Errorf("%d classes", len(seen))
 	}
 }
@@ -54,6 +54,7 @@ func TestWhatMayBeTriedAgain(t *testing.T) {
 		{BadReply, Unknown, false, true},
 		{Abandoned, Unknown, false, false},
 		{LocalLimit, NotSent, true, true},
+		{TLSFailed, NotSent, true, true},
 	}
 	for _, tt := range tests {
 		e := &Error{Code: Classes[tt.o].Code, Outcome: tt.o, Reach: tt.reach}

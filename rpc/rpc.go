@@ -67,6 +67,10 @@ type Caller struct {
 	Name    string // TLS identity, header or tracking app id; "" if the caller did not say
 	Address string // of the peer's socket
 	Group   string // those who wait in one turn with others for a slot: the callers of one address, or one connection of this machine
+	// Identities are what the caller's certificate, which has been verified, says that it is: URIs (a SPIFFE id is one), then host names,
+	// or the subject's common name where it has neither. The first is Name. nil without a certificate: what a caller merely says of
+	// itself never stands here.
+	Identities []string
 }
 
 // Share names who shares one turn with this caller where calls wait: those of the same name, or of the same group.

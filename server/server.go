@@ -156,6 +156,10 @@ func (s *Server) attach(with *serving, nc net.Conn, options netio.Options, split
 	n := with.engine.Start(nc, options, func(n netio.Conn) netio.Receiver {
 		c := newConn(with.ctx, s, n, split)
 		c.plain = plain(nc)
+		c.caller.Identities = identities(nc)
+		if len(c.caller.Identities) > 0 {
+			c.caller.Name = c.caller.Identities[0]
+		}
 		c.group, c.caller.Group = s.groupOf(nc), shareOf(nc, number)
 		s.mu.Lock()
 		s.conns[c] = struct{}{}

@@ -10,7 +10,7 @@ import (
 // need > 0 is the least length of buf that is worth another call; nothing else is known then. More bytes never change an answer.
 //
 // The error is a *Malformed: Unsupported for what is known but not spoken here, with its name in the text and w as far as it is known, or
-// BadVersion for what is not Thrift.
+// TLSHello for a TLS handshake, BadVersion for what is not Thrift.
 //
 //	byte 0     80 01  binary                          byte 4     80 01     framed binary
 //	           82     compact                         after four 82        framed compact
@@ -40,7 +40,7 @@ func detect(buf []byte, limits wire.Limits) (w Wire, nonStrict bool, need int, e
 	case b == '[':
 		return refuse(Wire{Buffered, wire.ApacheJSON}, "a message in Apache's JSON protocol, which is not spoken here")
 	case b == 0x16 && buf[1] == 3:
-		return refuse(w, "a TLS handshake on a plain Thrift port")
+		return w, false, 0, wire.Errorf(wire.TLSHello, 0, "a TLS handshake on a plain Thrift port")
 	case httpMethods[string(buf[:4])]:
 		return refuse(Wire{Kind: HTTP}, "an HTTP request on a plain Thrift port")
 	case isTracking(buf):

@@ -34,7 +34,7 @@ func TestDetect(t *testing.T) {
 		{"HTTP", "POST /", "unsupported: an HTTP request"},
 		{"HTTP GET", "GET / ", "unsupported: an HTTP request"},
 		{"HTTP/2", "PRI * ", "unsupported: an HTTP request"},
-		{"TLS", "\x16\x03\x01\x02", "unsupported: a TLS handshake on a plain Thrift port"},
+		{"TLS", "\x16\x03\x01\x02", "tls: a TLS handshake on a plain Thrift port"},
 		{"tracking, request id first", "\x0b\x00\x01\x00", "unsupported: tracking header"},
 		{"tracking, meta only", "\x0d\x00\x03\x0b", "unsupported: tracking header"},
 		{"tracking in a frame", "\x00\x00\x01\x00\x0b\x00\x01", "unsupported: tracking header in a frame"},

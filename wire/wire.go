@@ -143,6 +143,7 @@ const (
 	DepthLimit   Reason = "depth_limit"   // nested deeper than Limits.Depth
 	BadValue     Reason = "bad_value"     // a value that its type cannot have
 	Trailing     Reason = "trailing"      // bytes after the end of a message inside its frame
+	TLSHello     Reason = "tls"           // a TLS handshake where none is spoken
 	Stalled      Reason = "stalled"       // a message that began and did not come whole in time
 	Unsupported  Reason = "unsupported"   // a protocol or transport that is known and not spoken here
 )

@@ -35,7 +35,7 @@ func (a *app) planFromConfig(p *callPlan, path, name string) error {
 		return usageError("%s has no service %q%s", path, label, strictyaml.DidYouMean(label, labels))
 	}
 	svc := a.configService(cfg, at)
-	flags := configIDL(cfg, svc)
+	flags := configIDL(cfg.Services[at].File, svc)
 	doc, err := flags.load()
 	if err != nil {
 		return err
@@ -43,13 +43,13 @@ func (a *app) planFromConfig(p *callPlan, path, name string) error {
 	if p.method, err = findMethod(doc, svc.Service+"."+method); err != nil {
 		return err
 	}
-	address, shared := configAddress(cfg, svc, label)
+	address, shared := configAddress(cfg, svc, at)
 	p.wireName = p.method.Name
 	if shared {
 		p.wireName = label + ":" + p.method.Name
 	}
 	p.kinds = []transport.Kind{transport.Buffered}
-	p.address, err = dialable(besideFile(cfg, address))
+	p.address, err = dialable(address)
 	return err
 }
 
@@ -72,40 +72,44 @@ func (a *app) configService(cfg *gateway.Config, at int) *gateway.Service {
 	return svc
 }
 
-// configIDL returns where the service's IDL is.
-func configIDL(cfg *gateway.Config, svc *gateway.Service) idlFlags {
-	f := idlFlags{path: besideFile(cfg, svc.IDL.Path)}
+// configIDL returns where the IDL of a service is whose section stands in file.
+func configIDL(file string, svc *gateway.Service) idlFlags {
+	f := idlFlags{path: beside(file, svc.IDL.Path)}
 	for _, dir := range svc.IDL.Include {
-		f.include = append(f.include, besideFile(cfg, dir))
+		f.include = append(f.include, beside(file, dir))
 	}
 	return f
 }
 
-// configAddress returns the first address that serves the service, and whether others are served there too.
-func configAddress(cfg *gateway.Config, svc *gateway.Service, label string) (address string, shared bool) {
+// configAddress returns the first address that serves the service with that number, and whether others are served there too.
+func configAddress(cfg *gateway.Config, svc *gateway.Service, at int) (address string, shared bool) {
+	block := cfg.Services[at]
 	for _, l := range cfg.Listen {
 		if len(l.Services) == 0 {
-			return l.Address, len(cfg.Services) > 1
+			return besideFile(cfg, l.Address), len(cfg.Services) > 1
 		}
-		if slices.Contains(l.Services, label) {
-			return l.Address, len(l.Services) > 1
+		if slices.Contains(l.Services, block.Name) {
+			return besideFile(cfg, l.Address), len(l.Services) > 1
 		}
 	}
 	if len(svc.Listen) > 0 {
-		return svc.Listen[0].Address, false
+		return beside(block.File, svc.Listen[0].Address), false
 	}
 	return "", false
 }
 
-// besideFile makes a path of the config, or the path of a unix socket in it, relative to the config's folder.
-func besideFile(cfg *gateway.Config, path string) string {
+// besideFile is beside for what stands in the main file of a config.
+func besideFile(cfg *gateway.Config, path string) string { return beside(cfg.Resolved.Path, path) }
+
+// beside makes a path that stands in file, or the path of a unix socket, relative to the file's folder.
+func beside(file, path string) string {
 	if socket, ok := strings.CutPrefix(path, "unix:"); ok {
-		return "unix:" + besideFile(cfg, socket)
+		return "unix:" + beside(file, socket)
 	}
 	if path == "" || filepath.IsAbs(path) || isHostPort(path) {
 		return path
 	}
-	return filepath.Join(filepath.Dir(cfg.Resolved.Path), path)
+	return filepath.Join(filepath.Dir(file), path)
 }
 
 func isHostPort(s string) bool {
@@ -141,7 +145,7 @@ func (a *app) completeConfig(path, begun string) (found []cobra.Completion) {
 	}
 	for i, label := range loaded.Config.Services.Names() {
 		svc := a.configService(loaded.Config, i)
-		flags := configIDL(loaded.Config, svc)
+		flags := configIDL(loaded.Config.Services[i].File, svc)
 		doc, err := flags.load()
 		if err != nil || doc.Service(svc.Service) == nil {
 			continue

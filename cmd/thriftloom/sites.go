@@ -68,7 +68,7 @@ func (s *site) serve(ctx context.Context, r *running) {
 	handler := admin.NewHandler(admin.Config{
 		Token: s.token, ReadOnly: s.name == "health", Loopback: gateway.Loopback(listenAddress(s.listener)), Audit: r.log,
 		Metrics: promhttp.HandlerFor(r.gateway.Registry(), promhttp.HandlerOpts{}),
-	}, adminGateway{r.gateway, r.drain})
+	}, adminGateway{r.gateway, r})
 	if err := admin.Serve(ctx, s.listener, handler); err != nil {
 		r.log.Error("listener ended", "listener", s.name, "error", err)
 	}
@@ -85,12 +85,13 @@ func listenAddress(l net.Listener) string {
 // adminGateway is a gateway as the admin API sees it.
 type adminGateway struct {
 	*gateway.Gateway
-	drain func()
+	running *running
 }
 
 func (g adminGateway) Snapshot() any { return g.Gateway.Snapshot() }
 
 func (g adminGateway) Reload(ctx context.Context, force bool) (any, error) {
+	defer g.running.tellReload()()
 	if force {
 		return g.ForceReload(ctx)
 	}
@@ -98,6 +99,6 @@ func (g adminGateway) Reload(ctx context.Context, force bool) (any, error) {
 }
 
 func (g adminGateway) Drain(context.Context) error {
-	g.drain()
+	g.running.drain()
 	return nil
 }

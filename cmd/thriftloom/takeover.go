@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"github.com/thriftloom/thriftloom/gateway/handover"
 )
 
 const (
-	takeoverTime = time.Minute            // for a new process to become ready, before it gives up and the other one stays
+	takeoverTime = 10 * time.Second       // above start_timeout, for a new process to become ready, before it gives up and the other one stays
 	refusedPause = 100 * time.Millisecond // after a takeover that was refused
 )
 
@@ -25,9 +26,14 @@ func (r *running) takeOver(ctx context.Context) error {
 	}
 	before := p.taker.Peer
 	r.log.Info("taking the place of another process", "process", before.PID, "version", before.Program)
-	wait, cancel := context.WithTimeout(ctx, takeoverTime)
+	wait, cancel := context.WithTimeout(ctx, r.gateway.Config().StartTime()+takeoverTime)
 	defer cancel()
-	if err := r.awaitReady(wait); err != nil {
+	if err := r.await(wait, func() (bool, []string) {
+		if ok, reasons := r.gateway.Matches(p.offer.Up); !ok {
+			return ok, reasons
+		}
+		return r.gateway.Ready("")
+	}); err != nil && (ctx.Err() != nil || !p.taker.Yielded(ctx)) {
 		return fmt.Errorf("process %d is not replaced, and serves on: %w", before.PID, err)
 	}
 	if err := p.serving(ctx, r.gateway.Taken()); err != nil {
@@ -111,8 +117,9 @@ func (r *running) handOver(ctx context.Context, to *handover.Giver) (replaced bo
 	}
 	log.Info("another process takes over")
 	took, err := to.Offer(ctx, offer)
-	(&handover.Offer{Replicas: offer.Replicas}).Close() // copies
-	if ctx.Err() != nil {                               // this one drains: what it has offered is the other's
+	(&handover.Offer{Replicas: offer.Replicas}).Close() // copies, which are sent
+	if ctx.Err() != nil {
+		// This one drains: what it has offered is the other's.
 		_ = to.End(context.WithoutCancel(ctx))
 		return true
 	}
@@ -126,7 +133,11 @@ func (r *running) handOver(ctx context.Context, to *handover.Giver) (replaced bo
 	for _, s := range r.sites {
 		s.listener.Shut()
 	}
+	r.replaced.Store(true)
+	r.tell(fmt.Sprintf("MAINPID=%d", to.Peer.PID))
 	if err := r.gateway.HandOver(ctx, to, took); err != nil {
+		r.replaced.Store(false)
+		r.tell(fmt.Sprintf("MAINPID=%d", os.Getpid()))
 		r.keepSites()
 		log.Error("the other process has ended; this one serves on", "error", err)
 		return false

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 
 	"github.com/thriftloom/thriftloom/gateway"
 	"github.com/thriftloom/thriftloom/internal/filewatch"
+	"github.com/thriftloom/thriftloom/internal/systemd"
 )
 
 const (
@@ -33,7 +35,7 @@ func (a *app) newUp() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "up", Short: "Run everything that the config names", Args: cobra.NoArgs,
 		Long: `up runs the gateway: listeners, services and replicas. SIGTERM and SIGINT drain it, a second one cuts that short; SIGHUP lets it read
-config and IDLs anew. Logs go to standard error, as JSON. With a mistake in the config nothing is started.
+config and IDLs anew; SIGUSR2 starts the program anew, to take its own place (Linux). Logs go to standard error, as JSON. With a mistake in the config nothing is started.
 
 Where a gateway already runs on the same state folder, up takes its place: its listeners at once, and its callers' connections between two
 calls, so that no caller notices. The other process then ends. Until up is ready it serves as before, whatever becomes of up.`,
@@ -51,6 +53,10 @@ calls, so that no caller notices. The other process then ends. Until up is ready
 		if watch {
 			seen := filewatch.Look(loaded.Config.Resolved.Files, loaded.Config.Resolved.Patterns)
 			o.watch = &seen
+			loaded = gateway.Load(path, a.env) // again: a change before the look is in it, and one after the look will be seen
+			if err := a.refuseMistakes(loaded); err != nil {
+				return err
+			}
 		}
 		return a.serve(cmd.Context(), loaded, o)
 	}
@@ -59,35 +65,41 @@ calls, so that no caller notices. The other process then ends. Until up is ready
 
 // upOptions say how a gateway is run.
 type upOptions struct {
-	watch    *filewatch.Seen // how its files were when they were read; nil: they are not watched
+	watch    *filewatch.Seen // how its files were before they were read; nil: they are not watched
 	state    bool            // it holds the state folder, and can be replaced
 	takeover bool            // it may take the place of the gateway that holds the folder
 }
 
 // running is a gateway with what stands around it.
 type running struct {
-	gateway *gateway.Gateway
-	sites   []*site
-	place   *place
-	env     func(string) (string, bool)
-	stderr  *lockedWriter
-	log     *slog.Logger
-	level   slog.LevelVar
-	drain   context.CancelFunc
-	started chan struct{} // closed when there is a gateway to reload
-	kill    chan struct{} // closed at the second signal
+	gateway  *gateway.Gateway
+	sites    []*site
+	place    *place
+	env      func(string) (string, bool)
+	stderr   *lockedWriter
+	log      *slog.Logger
+	level    slog.LevelVar
+	drain    context.CancelFunc
+	manager  systemd.Environment
+	waits    bool          // callers wait in the service manager's sockets until the gateway is ready
+	replaced atomic.Bool   // another process has this one's place
+	started  chan struct{} // closed when there is a gateway to reload
+	kill     chan struct{} // closed at the second signal
 }
 
 // serve runs the gateway of a config without mistakes until it has drained, or another process has taken its place.
 func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, o upOptions) error {
 	cfg := loaded.Config
-	r := &running{env: a.env, stderr: &lockedWriter{w: a.stderr}, started: make(chan struct{}), kill: make(chan struct{})}
+	r := &running{env: a.env, stderr: &lockedWriter{w: a.stderr}, manager: systemd.Take(), started: make(chan struct{}), kill: make(chan struct{})}
 	a.printWarnings(r.stderr, loaded)
 	r.obeyConfig(cfg)
 	r.log = slog.New(slog.NewJSONHandler(r.stderr, &slog.HandlerOptions{Level: &r.level}))
 
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	if o.state && successorSignal > 0 {
+		signal.Notify(signals, successorSignal)
+	}
 	defer signal.Stop(signals)
 	ctx, r.drain = context.WithCancel(ctx)
 	defer r.drain()
@@ -114,7 +126,9 @@ func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, o upOptions) er
 		r.takeConnections(ctx)
 		r.mindPlace(ctx)
 	})
+	around.Go(func() { r.letIn(ctx) })
 	around.Go(func() { r.announce(life) })
+	around.Go(func() { r.tellLife(ctx) })
 	if o.watch != nil {
 		around.Go(func() { r.watch(life, *o.watch) })
 	}
@@ -138,9 +152,21 @@ func (a *app) open(ctx context.Context, cfg *gateway.Config, r *running, o upOpt
 			r.place.release()
 		}
 	}()
-	defer r.place.sockets.CloseRest()
+	defer func() {
+		for _, name := range r.place.sockets.CloseRest() {
+			r.log.Warn("a socket of the service manager fits no listener of the config", "socket", name)
+		}
+	}()
+	if o.state {
+		if err = r.takeSockets(r.place.sockets); err != nil {
+			return err
+		}
+	}
 	if r.sites, err = openSites(ctx, cfg, r.place.sockets); err != nil {
 		return err
+	}
+	if r.waits {
+		r.place.sockets.Shut = true // behind the sites, which say that it is not ready
 	}
 	r.gateway = gateway.New(cfg, gateway.Options{
 		Version: readVersion().Version, Env: a.env, Log: r.log, Output: r.stderr, Sockets: r.place.sockets, Reloaded: r.obeyConfig,
@@ -187,6 +213,10 @@ func (r *running) obey(ctx context.Context, signals <-chan os.Signal) {
 				r.reload(ctx)
 			}
 		case s := <-signals:
+			if s == successorSignal {
+				r.startSuccessor()
+				continue
+			}
 			if s == syscall.SIGHUP {
 				if early = started != nil; !early {
 					r.reload(ctx)
@@ -215,6 +245,7 @@ func limitMemory(cfg *gateway.Config, env func(string) (string, bool)) {
 
 // reload lets the gateway read its config anew, and prints the mistakes of services that keep what they were. The gateway logs the rest.
 func (r *running) reload(ctx context.Context) {
+	defer r.tellReload()()
 	result, err := r.gateway.Reload(ctx)
 	if err != nil {
 		return
@@ -242,12 +273,17 @@ func (r *running) announce(ctx context.Context) {
 	}
 }
 
-// awaitReady waits until the gateway is ready. The error is what it still waited for when ctx ended.
+// awaitReady waits until the gateway is ready.
 func (r *running) awaitReady(ctx context.Context) error {
+	return r.await(ctx, func() (bool, []string) { return r.gateway.Ready("") })
+}
+
+// await waits until what it is given says yes. The error is what that still waited for when ctx ended.
+func (r *running) await(ctx context.Context, ready func() (ok bool, reasons []string)) error {
 	tick := time.NewTicker(readyPoll)
 	defer tick.Stop()
 	for {
-		ok, reasons := r.gateway.Ready("")
+		ok, reasons := ready()
 		if ok {
 			return nil
 		}

@@ -52,12 +52,17 @@ func TestUp(t *testing.T) {
 	idl, config, token := filepath.Join(dir, "users.thrift"), filepath.Join(dir, "thriftloom.yaml"), filepath.Join(dir, "token")
 	socket, admin := "unix:"+filepath.Join(dir, "u.sock"), "unix:"+filepath.Join(dir, "a.sock")
 	yaml := `
-listen: unix:u.sock
+listen: {address: "unix:u.sock", services: [Users]}
 admin: {address: "unix:a.sock", token_file: token}
+include: [more/*.yaml]
 services:
   Users: {idl: users.thrift, timeout: 5s, upstream: {endpoints: ["` + server + `"]}}
 `
-	for path, text := range map[string]string{idl: usersIDL, config: yaml, token: "s3cret\n"} {
+	included := `services: {More: {idl: ../users.thrift, service: Users, listen: "unix:m.sock", timeout: 5s, upstream: {endpoints: ["` + server + `"]}}}`
+	if err := os.Mkdir(filepath.Join(dir, "more"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range map[string]string{idl: usersIDL, config: yaml, token: "s3cret\n", filepath.Join(dir, "more", "a.yaml"): included} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -79,6 +84,12 @@ services:
 			if got := runIn("", call); got.code != 0 || got.out != `{"id":7,"name":"Ada","role":"OWNER"}`+"\n" {
 				t.Errorf("call: %+v", got)
 			}
+			if tt.target != "" { // a service of an included file, whose paths are relative to that
+				call[3] = "More.getUser"
+				if got := runIn("", call); got.code != 0 {
+					t.Errorf("call: %+v", got)
+				}
+			}
 			if got := runIn("", []string{"healthcheck"}, env...); got.code != 0 || !strings.HasPrefix(got.out, "ready") {
 				t.Errorf("healthcheck: %+v", got)
 			}
@@ -86,7 +97,7 @@ services:
 				t.Errorf("healthcheck of no service: %+v", got)
 			}
 			got := runIn("", []string{"status"}, env...)
-			for _, want := range []string{"calls 1 ", "SERVICE", "Users", server, "u.sock"} {
+			for _, want := range []string{fmt.Sprintf("calls %d ", 1+len(tt.target)/max(1, len(tt.target))), "SERVICE", "Users", server, "u.sock"} {
 				if got.code != 0 || !strings.Contains(got.out, want) {
 					t.Errorf("status has no %q: %+v", want, got)
 				}

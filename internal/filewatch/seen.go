@@ -45,16 +45,15 @@ func (s Seen) changes(was Seen) (names []string) {
 	return names
 }
 
-// and returns s with those files of more that it does not have, and without those that more does not have.
-func (s Seen) and(more Seen) Seen {
-	both := Seen{make(map[string]os.FileInfo, len(more.files))}
-	for name, info := range more.files {
-		if known, ok := s.files[name]; ok {
-			info = known
+// of returns s without the files that set does not have.
+func (s Seen) of(set Seen) Seen {
+	some := Seen{make(map[string]os.FileInfo, len(s.files))}
+	for name, info := range s.files {
+		if _, ok := set.files[name]; ok {
+			some.files[name] = info
 		}
-		both.files[name] = info
 	}
-	return both
+	return some
 }
 
 // same reports whether a file is the one that it was, with what it held. Its mode counts: one that could not be read may be readable now.

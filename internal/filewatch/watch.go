@@ -16,9 +16,10 @@ type Config struct {
 	// Set returns what is watched: absolute paths, of files that need not be there, and patterns of filepath.Match. It is asked anew each
 	// time that Run looks.
 	Set func() (files, patterns []string)
-	// Seen is what was seen before the files were read for the first time.
+	// Seen is what was seen before the files were read for the first time. What Set has and Seen has not counts as changed.
 	Seen Seen
-	// Changed gets the names of what has changed, sorted. Run does not look while it runs.
+	// Changed gets the names of what has changed, sorted. Run does not look while it runs. Where Set has more files after it than before it,
+	// it is called once again: they may have changed between.
 	Changed func(names []string)
 	Log     *slog.Logger
 	// Quiet is how long files have to be left alone before Changed is called: editors and deployments write in several steps. Default
@@ -99,7 +100,10 @@ func (w *watcher) look() {
 	}
 	w.Changed(names)
 	w.folders.follow(w.Set())
-	w.Seen = now.and(Look(w.Set())) // files that are part of it since
+	next := Look(w.Set())
+	if w.Seen = now.of(next); !w.Seen.Equal(next) { // files that are part of it since: who knows how they were when they were read
+		w.notice()
+	}
 }
 
 // pacer says when to look.

@@ -33,9 +33,17 @@ func (s site) must(err error) {
 	}
 }
 
+// write writes a file in one step, so that nobody sees the half of it.
 func (s site) write(name, text string) {
 	s.t.Helper()
 	s.must(os.MkdirAll(filepath.Dir(s.path(name)), 0o700))
+	s.must(os.WriteFile(s.path(name+".part"), []byte(text), 0o600))
+	s.rename(name+".part", name)
+}
+
+// overwrite writes into the file that is there.
+func (s site) overwrite(name, text string) {
+	s.t.Helper()
 	s.must(os.WriteFile(s.path(name), []byte(text), 0o600))
 }
 
@@ -96,7 +104,7 @@ func TestWaysToChange(t *testing.T) {
 		prepare func(s site)
 		change  func(s site, round int)
 	}{
-		{"write in place", "a.yaml", func(s site) { s.write("a.yaml", "0") }, func(s site, n int) { s.write("a.yaml", fmt.Sprint(n)) }},
+		{"write in place", "a.yaml", func(s site) { s.write("a.yaml", "0") }, func(s site, n int) { s.overwrite("a.yaml", fmt.Sprint(n)) }},
 		{"atomic save", "a.yaml", func(s site) { s.write("a.yaml", "0") }, func(s site, n int) {
 			s.write("a.yaml.tmp", fmt.Sprint(n))
 			s.rename("a.yaml.tmp", "a.yaml")
@@ -142,7 +150,7 @@ func TestWaysToChange(t *testing.T) {
 			s.write("srv/a.yaml", "0")
 			s.must(os.Mkdir(s.path("etc"), 0o700))
 			s.link("../srv/a.yaml", "etc/a.yaml")
-		}, func(s site, n int) { s.write("srv/a.yaml", fmt.Sprint(n)) }},
+		}, func(s site, n int) { s.overwrite("srv/a.yaml", fmt.Sprint(n)) }},
 		{"folder replaced", "etc/a.yaml", func(s site) { s.write("etc/a.yaml", "0") }, func(s site, n int) {
 			s.write("new/a.yaml", fmt.Sprint(n))
 			s.rename("etc", fmt.Sprint("old", n))
@@ -207,8 +215,8 @@ func TestNothingElseIsSeen(t *testing.T) {
 	s.must(err)
 	s.must(os.Chtimes(s.path("a.yaml"), info.ModTime(), info.ModTime()))
 	for i := range 50 {
-		s.write("server.log", fmt.Sprint(i))
-		s.write("a.yaml.swp", fmt.Sprint(i))
+		s.overwrite("server.log", fmt.Sprint(i))
+		s.overwrite("a.yaml.swp", fmt.Sprint(i))
 	}
 	s.write("b.yaml", "more")
 	s.settle(changed, "b.yaml")
@@ -245,13 +253,39 @@ func TestChangedBeforeWatching(t *testing.T) {
 	running.Wait()
 }
 
+// A file that is part of the set since the last change is told once more: it may have changed before it was watched.
+func TestFileThatIsNew(t *testing.T) {
+	s := site{t, t.TempDir()}
+	s.write("a.yaml", "0")
+	s.write("b.yaml", "0")
+	files := []string{s.path("a.yaml")}
+	changed := make(chan []string, 10)
+	c := notified
+	c.Set = func() ([]string, []string) { return files, nil }
+	c.Seen, c.Log = Look(c.Set()), slog.New(slog.DiscardHandler)
+	c.Changed = func(names []string) {
+		files = []string{s.path("a.yaml"), s.path("b.yaml"), s.path("absent")}
+		changed <- names
+	}
+	ctx, end := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { Run(ctx, c) })
+	s.write("a.yaml", "more")
+	s.expect(changed, "a.yaml")
+	s.settle(changed, "b.yaml")
+	s.write("b.yaml", "more")
+	s.settle(changed, "b.yaml")
+	end()
+	running.Wait()
+}
+
 // A file that never rests is taken as it is when the longest wait is over.
 func TestFileThatNeverRests(t *testing.T) {
 	s := site{t, t.TempDir()}
 	s.write("a.yaml", "0")
 	changed := s.watch(Config{Quiet: time.Hour, Longest: 100 * time.Millisecond, Look: time.Hour}, "a.yaml")
 	for i := 0; ; i++ {
-		s.write("a.yaml", fmt.Sprint(i))
+		s.overwrite("a.yaml", fmt.Sprint(i))
 		select {
 		case got := <-changed:
 			if !slices.Equal(got, []string{s.path("a.yaml")}) {

@@ -20,10 +20,10 @@ const (
 	CrashClose     Crash = "close"     // a closed connection: ThriftPy's own
 )
 
-// Call runs client.py with all of its cases against the server at address. Each case is a subtest.
-func (l Library) Call(t *testing.T, kind transport.Kind, crash Crash, address string) {
+// Call runs client.py with all of its cases against the server at address. Each case is a subtest. flags are further ones, of TLS.
+func (l Library) Call(t *testing.T, kind transport.Kind, crash Crash, address string, flags ...string) {
 	t.Helper()
-	lines := strings.Split(strings.TrimSpace(l.client(t, kind, crash, address, "all")), "\n")
+	lines := strings.Split(strings.TrimSpace(l.client(t, kind, crash, address, "all", flags...)), "\n")
 	for _, line := range lines {
 		verdict, rest, _ := strings.Cut(line, " ")
 		name, why, _ := strings.Cut(rest, ": ")
@@ -45,11 +45,11 @@ func (l Library) Call(t *testing.T, kind transport.Kind, crash Crash, address st
 // cases is how many of them client.py has: a run that ended early must not pass.
 const cases = 18
 
-func (l Library) client(t *testing.T, kind transport.Kind, crash Crash, address, name string) string {
+func (l Library) client(t *testing.T, kind transport.Kind, crash Crash, address, name string, flags ...string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, l.Python, File("client.py"),
-		"--library", l.Name, "--transport", kind.String(), "--crash", string(crash), "--case", name, address)
+	args := append([]string{File("client.py"), "--library", l.Name, "--transport", kind.String(), "--crash", string(crash), "--case", name}, flags...)
+	cmd := exec.CommandContext(ctx, l.Python, append(args, address)...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

@@ -54,11 +54,18 @@ var started atomic.Int64
 // what it started in other groups.
 func Start(t testing.TB, program string, args ...string) *Process {
 	t.Helper()
+	return StartWith(t, func(*exec.Cmd) {}, program, args...)
+}
+
+// StartWith is Start where more of the command is to be set: its environment is added to, and has the test's already.
+func StartWith(t testing.TB, set func(*exec.Cmd), program string, args ...string) *Process {
+	t.Helper()
 	p := &Process{cmd: exec.Command(program, args...), mark: fmt.Sprintf("PEERTEST=%d.%d", os.Getpid(), started.Add(1)), done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), p.mark)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.cmd.WaitDelay = time.Second // a child that escaped may hold the pipe
+	set(p.cmd)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -12,16 +12,17 @@ import (
 	"time"
 
 	"github.com/thriftloom/thriftloom/internal/peertest"
+	"github.com/thriftloom/thriftloom/transport"
 )
 
 // served is a kind of server as a test starts it, and as the config names it.
 type served struct {
-	name     string
-	kind     peertest.Kind
-	server   string // the key `server`, and what else of `upstream` there is to say
-	slots    int
-	flags    []string
-	evenLoop bool // one process works on many calls at once
+	name   string
+	kind   peertest.Kind
+	server string // the key `server`, and what else of `upstream` there is to say
+	slots  int
+	flags  []string
+	loop   bool // one process works on many calls at once
 }
 
 // everyKind is each kind of Python server. Those that serve one connection at a time have as many slots as workers.
@@ -29,12 +30,12 @@ var everyKind = []served{
 	{name: "threaded", kind: peertest.Threaded, server: "threaded", slots: 3},
 	{name: "simple", kind: peertest.Simple, server: "simple", slots: 1},
 	{name: "multiplexed", kind: peertest.Multiplexed, server: "threaded, multiplexed: true", slots: 3},
-	{name: "aio", kind: peertest.Aio, server: "aio", slots: 3, evenLoop: true},
-	{name: "tornado", kind: peertest.Tornado, server: "tornado", slots: 3, evenLoop: true},
+	{name: "aio", kind: peertest.Aio, server: "aio", slots: 3, loop: true},
+	{name: "tornado", kind: peertest.Tornado, server: "tornado", slots: 3, loop: true},
 	{name: "gunicorn_thrift sync", kind: peertest.GunicornThriftSync, server: "gunicorn-sync", slots: 2, flags: []string{"--workers", "2"}},
-	{name: "gunicorn_thrift gevent", kind: peertest.GunicornThriftGevent, server: "gunicorn-gevent", slots: 3, evenLoop: true},
+	{name: "gunicorn_thrift gevent", kind: peertest.GunicornThriftGevent, server: "gunicorn-gevent", slots: 3, loop: true},
 	{name: "gunicorn sync", kind: peertest.GunicornSync, server: "gunicorn-sync", slots: 2, flags: []string{"--workers", "2"}},
-	{name: "gunicorn async", kind: peertest.GunicornAsync, server: "gunicorn-async", slots: 3, evenLoop: true},
+	{name: "gunicorn async", kind: peertest.GunicornAsync, server: "gunicorn-async", slots: 3, loop: true},
 }
 
 // gaps are the pauses between two calls of a caller: from below to beyond every limit that a kind of server has.
@@ -111,6 +112,7 @@ func TestEveryGapBehindEveryKind(t *testing.T) {
 
 	var all sync.WaitGroup
 	var answered atomic.Int64
+	failed := failures{kinds: make([][]string, len(everyKind))}
 	for _, l := range peertest.Libraries {
 		all.Go(func() {
 			args := []string{peertest.File("gaps.py"), "--library", l.Name, "--seconds", fmt.Sprint(lasts.Seconds())}
@@ -118,10 +120,13 @@ func TestEveryGapBehindEveryKind(t *testing.T) {
 				args = append(args, fmt.Sprintf("%s=%g", c.address, c.gap.Seconds()))
 			}
 			out, err := exec.Command(l.Python, args...).CombinedOutput()
-			text, calls, _ := strings.Cut(string(out), "calls ")
 			var n int64
-			if _, scan := fmt.Sscan(calls, &n); err != nil || scan != nil || text != "" {
+			text, calls, _ := strings.Cut(string(out), "calls ")
+			if _, scan := fmt.Sscan(calls, &n); err != nil || scan != nil {
 				t.Errorf("%s: %v\n%s", l.Name, err, out)
+			}
+			for line := range strings.Lines(text) {
+				failed.add(t, l.Name+": "+strings.TrimSpace(line))
 			}
 			answered.Add(n)
 		})
@@ -129,7 +134,7 @@ func TestEveryGapBehindEveryKind(t *testing.T) {
 	end := time.Now().Add(lasts)
 	call := func(k *kinds, want string, pause time.Duration) {
 		if got, err := k.EchoString(context.Background(), want); err != nil || got != want {
-			t.Errorf("%s: %q, %v", want, got, err)
+			failed.add(t, fmt.Sprintf("go: %s: %q, %v", want, got, err))
 		}
 		answered.Add(1)
 		time.Sleep(pause)
@@ -156,15 +161,37 @@ func TestEveryGapBehindEveryKind(t *testing.T) {
 	t.Logf("%d calls", answered.Load())
 	time.Sleep(3 * time.Second) // the last connections are to be ended too, by one side or the other
 	for i, k := range everyKind {
-		f.judge(t, k, f.servers[i])
+		t.Run(k.name, func(t *testing.T) {
+			for _, what := range failed.kinds[i] {
+				t.Error(what)
+			}
+			judge(t, f.servers[i].Seen(t).Connections)
+		})
 	}
 }
 
+// failures is what failed, by kind.
+type failures struct {
+	mu    sync.Mutex
+	kinds [][]string
+}
+
+// add notes what failed, which has the address of the service in it.
+func (f *failures) add(t *testing.T, what string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var kind int
+	if _, err := fmt.Sscanf(what[strings.Index(what, "/k")+1:], "k%d-", &kind); err != nil {
+		t.Errorf("%s: %v", what, err)
+		return
+	}
+	f.kinds[kind] = append(f.kinds[kind], what)
+}
+
 // judge looks at what a server has seen of connections.
-func (f *front) judge(t *testing.T, k served, s *peertest.Server) {
+func judge(t *testing.T, seen []peertest.Connection) {
 	var longest time.Duration
 	byServer, open := 0, 0
-	seen := s.Seen(t).Connections
 	for _, c := range seen {
 		longest = max(longest, c.Closed-c.Open)
 		switch c.By {
@@ -174,8 +201,26 @@ func (f *front) judge(t *testing.T, k served, s *peertest.Server) {
 			open++
 		}
 	}
-	t.Logf("%-22s %4d connections, the longest %5.2fs; %d ended by the server, %d open", k.name, len(seen), longest.Seconds(), byServer, open)
+	t.Logf("%d connections, the longest %.2fs; %d ended by the server, %d open", len(seen), longest.Seconds(), byServer, open)
 	if 10*byServer > len(seen) || open > 0 { // a machine that is busy elsewhere may be late for one
-		t.Errorf("%s: of %d connections the server ended %d, and %d are open", k.name, len(seen), byServer, open)
+		t.Errorf("of %d connections the server ended %d, and %d are open", len(seen), byServer, open)
+	}
+}
+
+// Callers that know nothing of the server's kind get every answer that ThriftPy's own threaded server gives them: every case of client.py,
+// oneways, exceptions and handlers that fail among them.
+func TestEveryCaseBehindEveryKind(t *testing.T) {
+	peertest.Require(t)
+	for _, k := range everyKind {
+		t.Run(k.name, func(t *testing.T) {
+			t.Parallel()
+			s := k.kind.Serve(t, peertest.FreePort(t), append(k.flags, "--record", filepath.Join(t.TempDir(), "record"))...)
+			listen := peertest.FreePort(t)
+			g := peertest.StartGateway(t, config(listen, fmt.Sprintf(
+				"unknown_methods: refuse, upstream: {endpoints: [%q], slots: %d, server: %s}", s.Address, k.slots, k.server)))
+			g.AwaitReady(t, "")
+			peertest.ThriftPy2.Call(t, transport.Buffered, peertest.CrashException, listen)
+			peertest.Eventually(t, "no slot is taken any more", func() bool { return g.Snapshot().Clusters[0].Endpoints[0].InFlight == 0 })
+		})
 	}
 }

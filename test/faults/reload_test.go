@@ -5,6 +5,7 @@ package faults
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -26,6 +27,7 @@ import (
 // What a reload changes and what it leaves alone, with the real program over real ThriftPy servers that have no free slot.
 func TestReload(t *testing.T) {
 	t.Run("policy under load", reloadPolicy)
+	t.Run("number of replicas", reloadCount)
 	t.Run("learned state", reloadLearned)
 	t.Run("IDL method added", reloadMethodAdded)
 	t.Run("IDL field added", reloadFieldAdded)
@@ -52,6 +54,8 @@ type reloading struct {
 	*testing.T
 	*peertest.Process
 	dir, front, admin, journal string
+	count                      int // of replicas, in the config
+	library                    peertest.Library
 	answered                   atomic.Int64
 	fault                      atomic.Pointer[string] // the first answer of the load that was no reply
 	stop                       chan struct{}
@@ -62,7 +66,7 @@ type reloading struct {
 func prepareReloading(t *testing.T) *reloading {
 	t.Helper()
 	peertest.Require(t)
-	r := &reloading{T: t, dir: shortDir(t), front: peertest.FreePort(t), admin: peertest.FreePort(t), stop: make(chan struct{})}
+	r := &reloading{T: t, dir: shortDir(t), count: 2, library: peertest.ThriftPy2, front: peertest.FreePort(t), admin: peertest.FreePort(t), stop: make(chan struct{})}
 	r.journal = filepath.Join(r.dir, "journal")
 	r.write("growing.thrift", growingIDL)
 	r.write("whole.thrift", growingIDL) // of the other service
@@ -97,10 +101,13 @@ func (r *reloading) config(top, run, section string) string {
 
 // section is that of Growing.
 func (r *reloading) section(run, more string) string {
-	l := peertest.ThriftPy2
+	l, at := r.library, "{socket}"
+	if l == peertest.ThriftPy { // it sets SO_REUSEPORT on unix sockets, which Linux 6 refuses
+		at = "{port}"
+	}
 	return fmt.Sprintf("  Growing:\n    idl: %q\n    listen: %q\n    timeout: 20s\n    queue: {max_wait: 20s}\n", filepath.Join(r.dir, "growing.thrift"), r.front) +
-		fmt.Sprintf("    upstream: {server: threaded, run: {replicas: 2, %scommand: [%q, %q, --library, %s, --idl, %q, --journal, %q, --client-timeout, \"60000\", \"{socket}\"]}}\n",
-			run, l.Python, peertest.File("growing_server.py"), l.Name, filepath.Join(r.dir, "growing.thrift"), r.journal) + more
+		fmt.Sprintf("    upstream: {server: threaded, run: {replicas: %d, %scommand: [%q, %q, --library, %s, --idl, %q, --journal, %q, --client-timeout, \"60000\", %q]}}\n",
+			r.count, run, l.Python, peertest.File("growing_server.py"), l.Name, filepath.Join(r.dir, "growing.thrift"), r.journal, at) + more
 }
 
 func (r *reloading) snapshot() (s status.Snapshot) {
@@ -112,6 +119,19 @@ func (r *reloading) snapshot() (s status.Snapshot) {
 	defer answer.Body.Close()
 	_ = json.NewDecoder(answer.Body).Decode(&s)
 	return s
+}
+
+// metric reports whether /metrics has a line that begins so.
+func (r *reloading) metric(line string) bool {
+	r.Helper()
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Get("http://" + r.admin + "/metrics")
+	if err != nil {
+		r.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	return err == nil && strings.Contains(string(text), "\n"+line)
 }
 
 // replicas returns the processes of the replicas, by their names.
@@ -213,6 +233,12 @@ func (r *reloading) method(name string) (found status.Method) {
 	return found
 }
 
+// life is what a reload is to leave alone: the processes of the replicas, and how many connections their servers have been made.
+func (r *reloading) life() (pids map[string]int, opened int) {
+	opened, _ = r.connections()
+	return r.replicas(), opened
+}
+
 // same checks that nothing was restarted, and no connection closed or opened, since these were taken.
 func (r *reloading) same(pids map[string]int, opened int) {
 	r.Helper()
@@ -240,11 +266,17 @@ func (r *reloading) end() {
 // A change of policy holds for the next call. It restarts no replica, closes no connection of a caller or to a server, loses no call and
 // forgets no count.
 func reloadPolicy(t *testing.T) {
+	for _, l := range []peertest.Library{peertest.ThriftPy, peertest.ThriftPy2} {
+		t.Run(l.Name, func(t *testing.T) { reloadPolicyOver(t, l) })
+	}
+}
+
+func reloadPolicyOver(t *testing.T, l peertest.Library) {
 	r := prepareReloading(t)
+	r.library = l
 	r.up(r.config("", "", ""))
 	r.load()
-	pids, opened := r.replicas(), 0
-	opened, _ = r.connections()
+	pids, opened := r.life()
 	for round := range 5 {
 		calls := r.method("sleep").Calls
 		r.change(r.config(fmt.Sprintf("drain: {timeout: %ds}", 30+round), fmt.Sprintf("stop_timeout: %ds, start_timeout: %ds, ", 20+round, 30+round), fmt.Sprintf(
@@ -270,12 +302,39 @@ func reloadPolicy(t *testing.T) {
 	t.Logf("%d calls over 6 reloads, %d connections to servers", r.answered.Load(), opened)
 }
 
-// What was learned of endpoints stays: one that was found dead is not tried by a caller's call again, and counts go on.
+// More replicas are started beside those that run, and fewer are ended once they have answered: the others stay as they are, and no call is
+// lost.
+func reloadCount(t *testing.T) {
+	r := prepareReloading(t)
+	r.up(r.config("", "", ""))
+	r.load()
+	before := r.replicas()
+	for _, n := range []int{3, 1, 2} {
+		r.count = n
+		r.change(r.config("", "", ""))
+		peertest.Eventually(t, fmt.Sprintf("%d replicas", n), func() bool {
+			ready := 0
+			for _, x := range r.snapshot().Replicas {
+				if x.State == "ready" {
+					ready++
+				}
+			}
+			return ready == n && len(r.replicas()) == n
+		})
+		if now := r.replicas(); now["Growing-1"] != before["Growing-1"] || n == 3 && now["Growing-2"] != before["Growing-2"] {
+			t.Errorf("replicas %v, were %v", now, before)
+		}
+		r.more()
+	}
+	r.end()
+}
+
+// What was learned of endpoints stays: which are dead, for how long a server keeps connections, how long calls take; and counts go on.
 func reloadLearned(t *testing.T) {
 	r := prepareReloading(t)
 	live, dead := peertest.FreePort(t), peertest.FreePort(t)
 	l := peertest.ThriftPy2
-	peertest.Start(t, l.Python, peertest.File("growing_server.py"), "--library", l.Name, "--idl", filepath.Join(r.dir, "growing.thrift"), live)
+	peertest.Start(t, l.Python, peertest.File("growing_server.py"), "--library", l.Name, "--idl", filepath.Join(r.dir, "growing.thrift"), "--client-timeout", "700", live)
 	config := func(timeout int) string {
 		return fmt.Sprintf("admin: %q\nservices:\n  Growing: {idl: growing.thrift, listen: %q, timeout: %ds, upstream: {endpoints: [%q, %q], server: threaded}}\n",
 			r.admin, r.front, timeout, live, dead)
@@ -303,8 +362,14 @@ func reloadLearned(t *testing.T) {
 		all.Wait()
 		return endpoint(dead).State == "down" && endpoint(live).Calls > 8
 	})
+	peertest.Eventually(t, "it is known for how long the living one keeps connections", func() bool {
+		if e := endpoint(live); e.Connections == 0 { // the server has closed them
+			connect(t, r.front).call("ping", []byte{0})
+		}
+		return endpoint(live).LearnedIdleSeconds > 0
+	})
 	for round := range 3 {
-		before, calls := endpoint(dead), endpoint(live).Calls
+		before, alive := endpoint(dead), endpoint(live)
 		r.change(config(5 + round))
 		if got := r.timeout("get"); got != float64(5+round) {
 			t.Errorf("timeout of get %v", got)
@@ -312,8 +377,8 @@ func reloadLearned(t *testing.T) {
 		if now := endpoint(dead); now.State != "down" || now.Failures < before.Failures || now.LastErrorCode == "" {
 			t.Errorf("the dead endpoint is %+v, and was %+v", now, before)
 		}
-		if now := endpoint(live); now.State != "up" || now.Calls < calls || now.P50Seconds == 0 {
-			t.Errorf("the living endpoint is %+v, and had %d calls", now, calls)
+		if now := endpoint(live); now.State != "up" || now.Calls < alive.Calls || now.P50Seconds == 0 || now.LearnedIdleSeconds != alive.LearnedIdleSeconds {
+			t.Errorf("the living endpoint is %+v, and was %+v", now, alive)
 		}
 	}
 	r.end()
@@ -395,8 +460,7 @@ func reloadMethodRemoved(t *testing.T) {
 	r := prepareReloading(t)
 	r.up(r.config("", "", ""))
 	r.load()
-	pids, opened := r.replicas(), 0
-	opened, _ = r.connections()
+	pids, opened := r.life()
 	r.write("growing.thrift", strings.Replace(growingIDL, ", User get(1: i32 id)", "", 1))
 	r.write("thriftloom.yaml", r.config("", "", "    unknown_methods: refuse\n"))
 	code, out := r.reload()
@@ -423,8 +487,7 @@ func reloadMethodRemoved(t *testing.T) {
 func (r *reloading) stale(place string, broken func(), repaired func()) {
 	r.Helper()
 	r.load()
-	pids, opened := r.replicas(), 0
-	opened, _ = r.connections()
+	pids, opened := r.life()
 	broken()
 	if code, out := r.reload(); code != 1 || !strings.Contains(out, place) || !strings.Contains(out, "Growing: still as before") {
 		r.Errorf("reload: exit %d, %s; want %s", code, out, place)
@@ -432,6 +495,9 @@ func (r *reloading) stale(place string, broken func(), repaired func()) {
 	s := r.snapshot()
 	if !slices.Equal(s.Config.Stale, []string{"Growing"}) || r.timeout("sleep") != 20 {
 		r.Errorf("stale: %v, timeout %v", s.Config.Stale, r.timeout("sleep"))
+	}
+	if !r.metric(`thriftloom_config_stale{service="Growing"} 1`) {
+		r.Error("the metric does not say that it is stale")
 	}
 	if other := s.Services[slices.IndexFunc(s.Services, func(x status.Service) bool { return x.Name == "Other" })]; other.Methods[0].TimeoutSeconds != 9 {
 		r.Errorf("the other service has a timeout of %v", other.Methods[0].TimeoutSeconds)
@@ -441,7 +507,7 @@ func (r *reloading) stale(place string, broken func(), repaired func()) {
 	if code, out := r.reload(); code != 0 {
 		r.Errorf("reload of what is repaired: exit %d, %s", code, out)
 	}
-	if s := r.snapshot(); len(s.Config.Stale) != 0 || r.timeout("sleep") != 8 {
+	if s := r.snapshot(); len(s.Config.Stale) != 0 || r.metric("thriftloom_config_stale{") || r.timeout("sleep") != 8 {
 		r.Errorf("after the repair: stale %v, timeout %v", s.Config.Stale, r.timeout("sleep"))
 	}
 	r.more()
@@ -493,8 +559,7 @@ func reloadListeners(t *testing.T) {
 	r := prepareReloading(t)
 	r.up(r.config("", "", ""))
 	r.load()
-	pids, opened := r.replicas(), 0
-	opened, _ = r.connections()
+	pids, opened := r.life()
 	more := peertest.FreePort(t)
 	for range 3 {
 		r.change(r.config(fmt.Sprintf("listen: %q", more), "", ""))
@@ -523,8 +588,7 @@ func (r *reloading) watched(path string, change func(round int, config string)) 
 	r.Helper()
 	r.run(path, "--watch")
 	r.load()
-	pids, opened := r.replicas(), 0
-	opened, _ = r.connections()
+	pids, opened := r.life()
 	for round := 1; round <= 3; round++ {
 		change(round, r.config("", "", fmt.Sprintf("    methods: {get: {timeout: %ds}}\n", round)))
 		peertest.Eventually(r.T, "the change is taken over", func() bool { return r.timeout("get") == float64(round) })

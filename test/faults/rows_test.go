@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// planned is every case of the groups. Where the plan names several in one, each stands for itself: a FIN and a RST at each of six
+// planned is every case of every group. Where the plan names several in one, each stands for itself: a FIN and a RST at each of six
 // moments, a unix socket that is gone and one that is recreated.
 var planned = map[string][]string{
 	"Connect": {
@@ -34,8 +34,15 @@ var planned = map[string][]string{
 		"reload good config", "reload bad config", "upgrade with open calls", "drain timeout", "double signal", "crash of supervisor",
 		"log disk full", "certificate expiry", "certificate rotation",
 	},
+	"Server kinds": {
+		"threaded", "simple", "multiplexed", "aio", "tornado", "gunicorn_thrift sync", "gunicorn_thrift gevent", "gunicorn sync", "gunicorn async",
+		"thriftpy2.contrib.gunicorn", "http", "every case of a caller", "limits of the servers themselves", "never more connections than slots",
+		"64 at once on aio", "64 at once on tornado", "64 at once on gunicorn_thrift gevent", "64 at once on gunicorn async",
+		"gunicorn reloads", "gunicorn max_requests", "early closes are learned", "restarts teach nothing",
+	},
+	"Topology": {"gateway join", "gateway leave", "split gossip"},
 	"Reload": {
-		"policy under load", "learned state", "IDL method added", "IDL field added", "IDL method removed", "IDL broken", "section broken",
+		"policy under load", "number of replicas", "learned state", "IDL method added", "IDL field added", "IDL method removed", "IDL broken", "section broken",
 		"included file broken", "included file gone", "shared upstream broken", "overlay broken", "listener added and removed",
 		"wire broken by an IDL", "watch symlink swap", "watch editor rename", "watch folder replaced", "watch file that never rests",
 		"watch broken IDL repaired", "secret of a file",

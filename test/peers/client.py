@@ -1,6 +1,7 @@
 """A client of kinds.thrift that checks what it gets.
 
-    client.py [--library thriftpy|thriftpy2] [--transport buffered|framed] [--crash exception|close] [--case NAME|all] PATH|PORT|HOST:PORT
+    client.py [--library thriftpy|thriftpy2] [--transport buffered|framed] [--crash exception|close] [--case NAME|all]
+              [--cafile FILE [--certfile FILE --keyfile FILE]] PATH|PORT|HOST:PORT
 
 It prints "ok NAME" or "FAIL NAME: why", a line for each case, and exits 1 if one failed. --crash says what a caller gets when a handler
 raises what the IDL does not declare: a TApplicationException of type 6 on a connection that stays usable (Thriftloom), or a closed
@@ -32,14 +33,14 @@ def case(function):
 class Context:
     """How the cases reach the service."""
 
-    def __init__(self, library, address, transport, crash):
-        self.library, self.address, self.transport, self.crash = library, address, transport, crash
+    def __init__(self, library, address, transport, crash, tls):
+        self.library, self.address, self.transport, self.crash, self.tls = library, address, transport, crash, tls
         self.kinds = library.load("kinds.thrift")
 
     def connect(self, service=None):
         return self.library.rpc.make_client(
             service or self.kinds.Kinds, trans_factory=self.library.transport_factory(self.transport), timeout=TIMEOUT_MS,
-            **place(self.address))
+            **dict(self.tls, **place(self.address)))
 
 
 class Connection:
@@ -318,8 +319,11 @@ def main():
     add_common_flags(parser)
     parser.add_argument("--crash", choices=["exception", "close"], default="exception", help="default: exception, as through Thriftloom")
     parser.add_argument("--case", default="all", choices=["all"] + sorted(named), metavar="NAME")
+    for name in ("cafile", "certfile", "keyfile"):
+        parser.add_argument("--" + name, metavar="FILE", help="of make_client: TLS")
     flags = parser.parse_args()
-    context = Context(Library(flags.library), flags.address, flags.transport, flags.crash)
+    tls = {name: getattr(flags, name) for name in ("cafile", "certfile", "keyfile") if getattr(flags, name)}
+    context = Context(Library(flags.library), flags.address, flags.transport, flags.crash, tls)
     failed = False
     for function in CASES if flags.case == "all" else [named[flags.case]]:
         try:

@@ -1,5 +1,7 @@
 """Workers for stock gunicorn: those of thriftpy2.contrib.gunicorn where the release has them, else two of our own that keep to the same
 rules. A connection is closed after `keepalive` seconds without a call, once the worker is to leave, and by `max_requests` calls.
+
+In one thing ours are stricter: a connection that is accepted gets its first call answered, also by a worker that is to leave.
 """
 
 import asyncio
@@ -39,10 +41,11 @@ except ImportError:
             connection.set_handle(client)
             transport = TBufferedTransportFactory().get_transport(connection)
             protocol = TBinaryProtocolFactory().get_protocol(transport)
-            processor = self.wsgi()
+            processor, fresh = self.wsgi(), True
             try:
-                while self.alive:
+                while self.alive or fresh:
                     processor.process(protocol, protocol)
+                    fresh = False
                     done_one(self)
                     self.notify()
             except (TTransportException, OSError):  # closed by the peer, or idle

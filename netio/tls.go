@@ -1,0 +1,203 @@
+package netio
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// TLSOptions say how a listener greets callers.
+type TLSOptions struct {
+	// Config is asked for each connection, so that certificates may change. nil, or a nil that it returns, leaves connections as they are.
+	Config func() *tls.Config
+	// Timeout bounds one handshake. Default 10s.
+	Timeout time.Duration
+	// MaxHandshakes bounds the handshakes at one time; a connection past it is closed at once. Default 1024.
+	MaxHandshakes int
+	// OnFailure, if set, is told of each handshake that failed. It must be quick and is called concurrently.
+	OnFailure func(from net.Addr, failure HandshakeFailure, err error)
+}
+
+// NewTLSListener returns a listener whose connections have their handshake behind them: a caller that takes its time over it keeps nobody
+// from being accepted. Close closes l and the connections that nobody has accepted yet, and returns when all of that has ended.
+func NewTLSListener(l net.Listener, opts TLSOptions) net.Listener {
+	if opts.Config == nil {
+		opts.Config = func() *tls.Config { return nil }
+	}
+	if opts.Timeout == 0 {
+		opts.Timeout = 10 * time.Second
+	}
+	if opts.MaxHandshakes == 0 {
+		opts.MaxHandshakes = 1024
+	}
+	t := &tlsListener{Listener: l, opts: opts, ready: make(chan accepted), free: make(chan struct{}, opts.MaxHandshakes)}
+	t.life, t.end = context.WithCancel(context.Background())
+	t.running.Go(t.run)
+	return t
+}
+
+// tlsListener accepts in one goroutine and greets in one for each connection.
+type tlsListener struct {
+	net.Listener
+	opts    TLSOptions
+	ready   chan accepted
+	free    chan struct{} // holds a token for each handshake
+	life    context.Context
+	end     context.CancelFunc
+	running sync.WaitGroup
+}
+
+// accepted is what Accept returns.
+type accepted struct {
+	conn net.Conn
+	err  error
+}
+
+// Accept implements net.Listener.
+func (t *tlsListener) Accept() (net.Conn, error) {
+	select {
+	case a := <-t.ready:
+		return a.conn, a.err
+	case <-t.life.Done():
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (t *tlsListener) Close() error {
+	t.end()
+	err := t.Listener.Close()
+	t.running.Wait()
+	return err
+}
+
+// run accepts until the listener is closed. An error is handed on before the next try.
+func (t *tlsListener) run() {
+	for t.life.Err() == nil {
+		c, err := t.Listener.Accept()
+		if err != nil {
+			t.offer(accepted{err: err})
+			continue
+		}
+		config := t.opts.Config()
+		if config == nil {
+			t.offer(accepted{conn: c})
+			continue
+		}
+		select {
+		case t.free <- struct{}{}:
+			t.running.Go(func() {
+				defer func() { <-t.free }()
+				t.greet(c, config)
+			})
+		default:
+			t.failed(c, TooManyHandshakes, errors.New("too many handshakes at one time"))
+			_ = c.Close()
+		}
+	}
+}
+
+// greet makes the handshake.
+func (t *tlsListener) greet(c net.Conn, config *tls.Config) {
+	ctx, cancel := context.WithTimeout(t.life, t.opts.Timeout)
+	defer cancel()
+	secure := tls.Server(c, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		if t.life.Err() == nil {
+			t.failed(c, FailureOf(err), err)
+		}
+		_ = c.Close()
+		return
+	}
+	t.offer(accepted{conn: secure})
+}
+
+// offer waits until a is accepted, or the listener is closed.
+func (t *tlsListener) offer(a accepted) {
+	select {
+	case t.ready <- a:
+	case <-t.life.Done():
+		if a.conn != nil {
+			_ = a.conn.Close()
+		}
+	}
+}
+
+func (t *tlsListener) failed(c net.Conn, why HandshakeFailure, err error) {
+	if t.opts.OnFailure != nil {
+		t.opts.OnFailure(c.RemoteAddr(), why, err)
+	}
+}
+
+// HandshakeFailure says in one word why a handshake failed. It is a metric label.
+type HandshakeFailure string
+
+// The failures.
+const (
+	TooManyHandshakes  HandshakeFailure = "too_many"          // past the bound of handshakes at one time
+	HandshakeTimeout   HandshakeFailure = "timeout"           // not done in time
+	NotTLS             HandshakeFailure = "not_tls"           // the peer does not speak TLS
+	NoCertificate      HandshakeFailure = "no_certificate"    // a certificate is wanted, and the peer has none
+	BadCertificate     HandshakeFailure = "bad_certificate"   // the peer's is not trusted, for another name, or over
+	RefusedByPeer      HandshakeFailure = "refused_by_peer"   // the peer said no: mostly to the certificate that it was shown
+	NoCommonVersion    HandshakeFailure = "no_common_version" // of TLS, or no common cipher
+	ClosedInHandshake  HandshakeFailure = "closed"            // the peer went away; a port check does
+	OtherHandshakeFail HandshakeFailure = "other"             //
+)
+
+// FailureOf tells why a handshake failed with err, on either side.
+func FailureOf(err error) HandshakeFailure {
+	var notTLS tls.RecordHeaderError
+	var bad *tls.CertificateVerificationError
+	var op *net.OpError
+	var ne net.Error
+	text := err.Error()
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &ne) && ne.Timeout():
+		return HandshakeTimeout
+	case errors.As(err, &notTLS):
+		return NotTLS
+	case errors.As(err, &bad):
+		return BadCertificate
+	case errors.As(err, &op) && op.Op == "remote error":
+		return RefusedByPeer
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return ClosedInHandshake
+	case strings.Contains(text, "didn't provide a certificate"): // package tls has no error of its own for these
+		return NoCertificate
+	case strings.Contains(text, "unsupported versions"), strings.Contains(text, "no cipher suite"):
+		return NoCommonVersion
+	case strings.Contains(text, "unsupported SSLv2"), strings.Contains(text, "first record does not look like"):
+		return NotTLS
+	}
+	return OtherHandshakeFail
+}
+
+// HandshakeError is why the handshake with a server failed.
+type HandshakeError struct {
+	Failure HandshakeFailure
+	Err     error
+}
+
+// Error says that it was the handshake.
+func (e *HandshakeError) Error() string { return "TLS handshake: " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *HandshakeError) Unwrap() error { return e.Err }
+
+// Handshake greets the server at the other end of c within ctx and returns the connection that speaks TLS. On an error, which is a
+// *HandshakeError, c is closed.
+func Handshake(ctx context.Context, c net.Conn, config *tls.Config) (net.Conn, error) {
+	secure := tls.Client(c, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = c.Close()
+		return nil, &HandshakeError{FailureOf(err), err}
+	}
+	return secure, nil
+}

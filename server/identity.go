@@ -1,0 +1,55 @@
+package server
+
+import (
+	"crypto/tls"
+	"net"
+	"unicode"
+	"unicode/utf8"
+)
+
+// The bounds of what is taken from a certificate: it becomes the value of labels and of log lines.
+const (
+	maxIdentities    = 16
+	maxIdentityBytes = 512
+)
+
+// identities returns what a verified certificate says of the peer of c: its URIs, then its host names; its subject's common name where it
+// has neither. nil where there is no certificate, or nobody has verified it.
+func identities(c net.Conn) (all []string) {
+	secure, ok := c.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	state := secure.ConnectionState()
+	if len(state.VerifiedChains) == 0 {
+		return nil
+	}
+	leaf := state.PeerCertificates[0]
+	for _, u := range leaf.URIs {
+		all = append(all, u.String())
+	}
+	all = append(all, leaf.DNSNames...)
+	if len(all) == 0 {
+		all = append(all, leaf.Subject.CommonName)
+	}
+	kept := all[:0]
+	for _, name := range all {
+		if usable(name) && len(kept) < maxIdentities {
+			kept = append(kept, name)
+		}
+	}
+	return kept
+}
+
+// usable reports whether a name can be shown: a part of one would be another's name.
+func usable(name string) bool {
+	if name == "" || len(name) > maxIdentityBytes || !utf8.ValidString(name) {
+		return false
+	}
+	for _, r := range name {
+		if !unicode.IsPrint(r) {
+			return false
+		}
+	}
+	return true
+}
