@@ -161,6 +161,10 @@ type Defaults struct {
 // Policies may stand in `defaults`, in a service and in a method; the more specific place wins, key by key.
 type Policies struct {
 	Deadline deadline.Config `yaml:",inline"`
+	// Allow is who may call: networks and addresses (10.0.0.0/8), identities of callers' certificates (spiffe://acme/web, with /* at the
+	// end all below it, or a host name), unix for unix sockets, * for anyone. An empty list lets nobody in. The more specific list
+	// replaces the other. Default anyone.
+	Allow Allow `yaml:"allow"`
 	// Retry says how calls are tried again.
 	Retry retry.Config `yaml:"retry"`
 	// Hedge starts a second attempt before the first has failed.
@@ -206,10 +210,8 @@ type Service struct {
 	// connection. Default exception.
 	OnCrash string `yaml:"on_crash" oneof:"exception,close"`
 	// Required makes readiness ask for this service for ever.
-	Required bool `yaml:"required"`
-	// Allow is who may call: TLS identities and address groups.
-	Allow   []string       `yaml:"allow" built:"no"`
-	Cluster cluster.Config `yaml:",inline"`
+	Required bool           `yaml:"required"`
+	Cluster  cluster.Config `yaml:",inline"`
 	// Balance says how an endpoint is chosen. slots: among those with a free slot, the one with the fewest calls. Default slots.
 	Balance string `yaml:"balance" oneof:"slots" later:"*"`
 	// Health says how endpoints without traffic are looked after.

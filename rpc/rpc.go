@@ -127,6 +127,16 @@ func (s Stack) Over(h Handler) Handler {
 	return h
 }
 
+// Through returns the outer part of the stack, down to the named layer; all of it where there is none of that name.
+func (s Stack) Through(name string) Stack {
+	for i, l := range s {
+		if l.Name == name {
+			return s[:i+1]
+		}
+	}
+	return s
+}
+
 // Endpoint is one address of a cluster.
 type Endpoint struct {
 	Address string // "host:port" or "unix:/path"
