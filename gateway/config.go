@@ -52,7 +52,7 @@ type Config struct {
 	Drain Drain `yaml:"drain"`
 	// MaxBufferedBytes bounds the messages that the whole process holds at one time, in bytes: what came and is not done with, and what
 	// waits to be written. Past it requests and replies are refused with RESOURCE_EXHAUSTED; calls of up to a KiB still pass. `up` holds
-	// the whole process to it and 40 MiB more, where GOMEMLIMIT says nothing else. Default 256MiB, or four times
+	// the whole process to it and 24 MiB more, where GOMEMLIMIT says nothing else. Default 256MiB, or four times
 	// max_message_bytes where that is more; max_message_bytes at least.
 	MaxBufferedBytes strictyaml.Bytes `yaml:"max_buffered_bytes" min:"1KiB" max:"1024GiB"`
 	// MaxMessageBytes bounds one message, in bytes. Default 16384000, which is Apache Thrift's; 1KiB to 1GiB.
