@@ -35,7 +35,8 @@ type Options struct {
 	DialTimeout time.Duration // default 1s
 	Queue       QueueConfig
 	// Leased says that the endpoints are shared with others: none has a slot until SetLimits gives some. Changed is then called whenever
-	// what Usage returns may interest the others; waiting says that a call has begun to wait. It must neither block nor call the cluster.
+	// what Usage returns may interest the others; waiting says that a call has begun to wait, or twice as many as when it was told last. It
+	// must neither block nor call the cluster.
 	Leased  bool
 	Changed func(waiting bool)
 	// OnLearned, if set, is told when an endpoint has closed connections earlier than they would have been given up here, and for how long
@@ -302,6 +303,11 @@ func (c *Cluster) Name() string { return c.opts.Load().Name }
 func (c *Cluster) linger() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.lingers()
+}
+
+// lingers is linger. c.mu is held.
+func (c *Cluster) lingers() time.Duration {
 	return min(max(2*c.latency.Quantile(0.99), time.Second), time.Minute)
 }
 

@@ -9,7 +9,8 @@ import (
 
 // Usage is what a cluster makes of its endpoints at one moment: what those that share them need to know.
 type Usage struct {
-	Waiting   int // calls in the queue
+	Waiting   int           // calls in the queue
+	Linger    time.Duration // how long a connection may be kept beyond the deadline of its call
 	Endpoints []EndpointUsage
 }
 
@@ -29,7 +30,7 @@ func (c *Cluster) Usage() Usage {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	u := Usage{Waiting: c.waiting.Len()}
+	u := Usage{Waiting: c.waiting.Len(), Linger: c.lingers()}
 	at := map[string]int{}
 	add := func(n *node, slots int) {
 		i, ok := at[n.Endpoint.Address]

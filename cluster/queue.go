@@ -48,7 +48,9 @@ func (c *Cluster) acquire(ctx context.Context, call *rpc.Call, now time.Time) (g
 	}
 	w := &waiter{call: call, got: make(chan grant, 1)}
 	c.waiting.add(w)
-	c.changed(true)
+	if n := c.waiting.Len(); n&(n-1) == 0 { // the first, or twice as many as when it was told last
+		c.changed(true)
+	}
 	c.mu.Unlock()
 
 	wait, late := c.opts.Load().Queue.MaxWait, errorAt(rpc.ResourceExhausted, c, "no free slot within the queue's longest wait")

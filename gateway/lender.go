@@ -190,7 +190,7 @@ func (s *share) Usage() cluster.Usage {
 	var all cluster.Usage
 	for i, c := range slices.Backward(s.clusters) {
 		u := c.Usage()
-		all.Waiting += u.Waiting
+		all.Waiting, all.Linger = all.Waiting+u.Waiting, max(all.Linger, u.Linger)
 		for _, e := range u.Endpoints {
 			k := slices.IndexFunc(all.Endpoints, func(x cluster.EndpointUsage) bool { return x.Address == e.Address })
 			newest := i == len(s.clusters)-1

@@ -60,8 +60,10 @@ func (g *group) usage() cluster.Usage {
 		return cluster.Usage{}
 	}
 	u := g.up.Usage()
+	g.linger, g.owes = u.Linger, u.Waiting > 0
 	for _, e := range u.Endpoints {
 		g.ident(e.Address)
+		g.owes = g.owes || e.Open > e.Limit
 	}
 	return u
 }
@@ -110,11 +112,20 @@ func (n *Node) setAlone(alone bool) {
 // quarantine is how long a gateway has to be silent until its connections are no more than its static share: it has noticed, later than
 // this one by a multiple of Silence, and the calls that it had under way have ended, however long a call of any gateway may take.
 func (n *Node) quarantine() time.Duration {
-	d := n.hold
+	d := n.longest()
 	for _, p := range n.peers {
 		d = max(d, p.hold)
 	}
 	return d + 4*n.times.Silence
+}
+
+// longest is how long a connection of this gateway may be with one call.
+func (n *Node) longest() time.Duration {
+	linger := time.Duration(0)
+	for _, g := range n.shared {
+		linger = max(linger, g.linger)
+	}
+	return n.hold + linger
 }
 
 // reports is this node's use of all that it shares. While it has no lease it may help itself to its static share.
@@ -196,7 +207,7 @@ func (n *Node) message(p *peer, now time.Time) *Message {
 	n.number = max(n.number+1, uint64(now.Sub(n.start)))
 	m := &Message{
 		Name: n.name, From: n.inc, Number: n.number, EchoFrom: p.inc, EchoNumber: p.number, Boss: n.inc, Term: n.term, Ack: n.ack,
-		HoldMillis: uint32(n.hold.Milliseconds()),
+		HoldMillis: uint32(n.longest().Milliseconds()),
 	}
 	if n.boss != nil {
 		m.Boss = n.boss.inc

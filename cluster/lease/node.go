@@ -112,7 +112,9 @@ type group struct {
 	ranked  time.Time
 	counted time.Time
 	hungry  map[uint64]bool
-	unused  bool // nobody has it any more
+	linger  time.Duration // of the node's own
+	owes    bool          // the node's own has calls that wait, or more connections than its limit
+	unused  bool          // nobody has it any more
 }
 
 // Outgoing is a message to the peer of that number, in the order of the addresses.
@@ -208,6 +210,19 @@ func (n *Node) Bye(now time.Time) []Outgoing {
 	out := n.out
 	n.out = nil
 	return out
+}
+
+// Watches reports whether it matters at once to anybody when a call of this gateway ends: where somebody waits for its slot.
+func (n *Node) Watches() bool {
+	if n.wanted {
+		return true
+	}
+	for _, g := range n.shared {
+		if g.owes {
+			return true
+		}
+	}
+	return false
 }
 
 // Events returns what has happened since it was asked last.

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -30,6 +31,7 @@ type Runner struct {
 	address string
 	socket  *net.UDPConn  // nil until Run, of one that is made to be Later
 	wake    chan struct{} // capacity 1
+	watches atomic.Bool   // the end of a call matters to somebody
 
 	mu      sync.Mutex // held while upstreams are asked and limited; Changed does not take it
 	node    *Node
@@ -54,7 +56,7 @@ type Snapshot struct {
 }
 
 // minGap bounds how often the node is driven: what happens meanwhile is one step.
-const minGap = 200 * time.Microsecond
+const minGap = 300 * time.Microsecond
 
 // followPause is between two attempts to open a socket that another process still has.
 const followPause = 20 * time.Millisecond
@@ -117,7 +119,7 @@ func (r *Runner) Configure(cfg Config) {
 	r.key, r.peers, r.at, r.knocks = cfg.Key, peers, at, knocks
 	r.node.name = cfg.Name
 	r.node.SetPeers(peers, cfg.Hold, time.Now())
-	r.Changed(false)
+	r.rouse()
 }
 
 // Share adds an upstream, by the name that all gateways call it by; nil takes it out.
@@ -125,11 +127,17 @@ func (r *Runner) Share(name string, up Upstream) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.node.Share(name, up)
-	r.Changed(false)
+	r.rouse()
 }
 
-// Changed says that an upstream's use has changed. It does not wait.
-func (r *Runner) Changed(bool) {
+// Changed says that an upstream's use has changed; waiting, that a call has begun to wait. It does not wait.
+func (r *Runner) Changed(waiting bool) {
+	if waiting || r.watches.Load() {
+		r.rouse()
+	}
+}
+
+func (r *Runner) rouse() {
 	select {
 	case r.wake <- struct{}{}:
 	default:
@@ -204,6 +212,7 @@ func (r *Runner) step() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.send(r.node.Step(time.Now()))
+	r.watches.Store(r.node.Watches())
 	for _, e := range r.node.Events() {
 		level := slog.LevelInfo
 		if e.Reason != "" {
@@ -285,7 +294,7 @@ func (r *Runner) receive(b []byte, from netip.AddrPort) {
 	} else {
 		r.taken++
 	}
-	r.Changed(false)
+	r.rouse()
 }
 
 // knock asks the hosts of peers that are not heard whether anybody listens: a socket that is bound to one peer is told.

@@ -43,7 +43,7 @@ func (n *need) call(calls int) {
 	n.mu.Lock()
 	n.calls = calls
 	n.mu.Unlock()
-	n.changed(calls > 0)
+	n.changed(true)
 }
 
 func (n *need) has() int {

@@ -40,6 +40,7 @@ var planned = map[string][]string{
 		"64 at once on aio", "64 at once on tornado", "64 at once on gunicorn_thrift gevent", "64 at once on gunicorn async",
 		"gunicorn reloads", "gunicorn max_requests", "early closes are learned", "restarts teach nothing",
 	},
+	"Topology": {"gateway join", "gateway leave", "split gossip"},
 	"Reload": {
 		"policy under load", "number of replicas", "learned state", "IDL method added", "IDL field added", "IDL method removed", "IDL broken", "section broken",
 		"included file broken", "included file gone", "shared upstream broken", "overlay broken", "listener added and removed",
