@@ -26,6 +26,7 @@ type lender struct {
 
 // openLender returns the lender for the config: the one that is there, a new one, or nil. g.changing is held.
 func (g *Gateway) openLender(s *sharing) (*lender, error) {
+	g.follows = false
 	if s == nil {
 		return nil, nil
 	}
@@ -37,6 +38,7 @@ func (g *Gateway) openLender(s *sharing) (*lender, error) {
 		// The process whose place this one takes has it until its last call has ended, and has the slots until then.
 		g.log.Warn("gateways: another process has the address still: until it leaves no slot is lent here", "address", s.Listen)
 		runner, err = lease.Later(s.Config, g.log), nil
+		g.follows = true
 	}
 	if err != nil {
 		return nil, fmt.Errorf("gateways.listen: %w", err)
