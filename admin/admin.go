@@ -43,9 +43,9 @@ type Gateway interface {
 
 // Config says who may do what.
 type Config struct {
-	// Token is asked of whoever changes something, and of whoever reads beyond loopback. "": there is none, and changes come from
-	// loopback only.
-	Token string
+	// Token returns what is asked of whoever changes something, and of whoever reads beyond loopback. It is asked for each request, so
+	// that tokens may change. "": there is none, and changes come from loopback only. nil is "" for ever.
+	Token func() string
 	// ReadOnly leaves /livez, /readyz and /metrics only, open to all: the health listener.
 	ReadOnly bool
 	// Loopback says that the listener is reached from this machine only.
@@ -63,6 +63,9 @@ var uiFiles embed.FS
 func NewHandler(cfg Config, g Gateway) http.Handler {
 	if cfg.Audit == nil {
 		cfg.Audit = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Token == nil {
+		cfg.Token = func() string { return "" }
 	}
 	a := &api{cfg: cfg, gateway: g}
 	mux := http.NewServeMux()

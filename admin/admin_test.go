@@ -221,7 +221,7 @@ func TestProbes(t *testing.T) {
 // The health listener has the probes and nothing else, from anywhere, whatever the token.
 func TestReadOnly(t *testing.T) {
 	g := &fakeGateway{}
-	h := NewHandler(Config{ReadOnly: true, Token: "secret", Metrics: http.HandlerFunc(metrics)}, g)
+	h := NewHandler(Config{ReadOnly: true, Token: fixed("secret"), Metrics: http.HandlerFunc(metrics)}, g)
 	for request, status := range map[string]int{
 		"GET /livez": 200, "GET /readyz": 200, "GET /metrics": 200, "POST /readyz": 405,
 		"GET /": 404, "GET /ui/app.js": 404, "GET /api/v1/snapshot": 404, "POST /api/v1/reload": 404,
@@ -277,14 +277,14 @@ func TestAudit(t *testing.T) {
 		request, body, header, want string
 	}{
 		{"POST /api/v1/services/Users/scale", `{"replicas": 4}`, "Authorization: Bearer s3cret",
-			`action=scale outcome=done status=200 remote=192.0.2.1:1234 service=Users replicas=4`},
+			`action=scale outcome=done status=200 remote=192.0.2.1:1234 by=token service=Users replicas=4`},
 		{"POST /api/v1/services/Users/scale", `{"replicas": 9}`, "Authorization: Bearer s3cret",
-			`action=scale outcome=failed status=422 remote=192.0.2.1:1234 service=Users replicas=9 error="9 replicas: not between 1 and 8"`},
-		{"POST /api/v1/drain", ``, "Authorization: Bearer s3cret", `action=drain outcome=done status=200 remote=192.0.2.1:1234`},
+			`action=scale outcome=failed status=422 remote=192.0.2.1:1234 by=token service=Users replicas=9 error="9 replicas: not between 1 and 8"`},
+		{"POST /api/v1/drain", ``, "Authorization: Bearer s3cret", `action=drain outcome=done status=200 remote=192.0.2.1:1234 by=token`},
 		{"DELETE /api/v1/cache", ``, "Authorization: Bearer s3cret",
-			`action="purge cache" outcome=failed status=501 remote=192.0.2.1:1234 error="not built yet"`},
+			`action="purge cache" outcome=failed status=501 remote=192.0.2.1:1234 by=token error="not built yet"`},
 		{"POST /api/v1/reload", ``, "Authorization: Bearer s3cret2",
-			`action="POST /api/v1/reload" outcome="refused: the token is missing or wrong" status=401 remote=192.0.2.1:1234`},
+			`action="POST /api/v1/reload" outcome="refused: the token is missing or wrong" status=401 remote=192.0.2.1:1234 by="wrong token"`},
 		{"GET /api/v1/snapshot", ``, "Authorization: Bearer s3cret", ``},
 	} {
 		var out bytes.Buffer
@@ -294,7 +294,7 @@ func TestAudit(t *testing.T) {
 			}
 			return a
 		}}))
-		ask(NewHandler(Config{Token: "s3cret", Audit: audit}, &fakeGateway{}), tt.request, tt.body, tt.header)
+		ask(NewHandler(Config{Token: fixed("s3cret"), Audit: audit}, &fakeGateway{}), tt.request, tt.body, tt.header)
 		if got := strings.TrimSpace(out.String()); got != tt.want || strings.Contains(got, "s3cret") {
 			t.Errorf("%s:\n%s\nwant\n%s", tt.request, got, tt.want)
 		}
@@ -306,7 +306,8 @@ func TestSnapshotJSON(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	got, err := json.Marshal(status.Snapshot{
 		Config: status.ConfigInfo{LoadedAt: at, Stale: []string{"Users"}}, Listeners: []status.Listener{{}}, Replicas: []status.Replica{{Since: at}},
-		Services: []status.Service{{Stack: []status.Layer{{}}, Methods: []status.Method{{}}}}, Clusters: []status.Cluster{{Endpoints: []status.Endpoint{{Address: "a"}}}},
+		Certificates: []status.Certificate{{NotAfter: at, Read: at}},
+		Services:     []status.Service{{Stack: []status.Layer{{}}, Methods: []status.Method{{}}}}, Clusters: []status.Cluster{{Endpoints: []status.Endpoint{{Address: "a"}}}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -314,12 +315,13 @@ func TestSnapshotJSON(t *testing.T) {
 	want := `{"version":"","config":{"path":"","hash":"","loaded_at":"2026-03-01T12:00:00Z","stale":["Users"]},"uptime_seconds":0,"draining":false,` +
 		`"listeners":[{"address":"","services":null,"connections":0}],` +
 		`"services":[{"name":"","idl_service":"","idl_fingerprint":"","stack":[{"name":"","why":""}],"unknown_methods":"","upstream":"",` +
-		`"methods":[{"name":"","calls":0,"errors":0,"in_flight":0,"p50_seconds":0,"p99_seconds":0,"timeout_seconds":0,"idempotent":false,"upstream":""}]}],` +
+		`"methods":[{"name":"","calls":0,"errors":0,"in_flight":0,"p50_seconds":0,"p99_seconds":0,"timeout_seconds":0,"idempotent":false,"upstream":"","allow":null}]}],` +
 		`"clusters":[{"name":"","queue_calls":0,"queue_max":0,"refused":0,"leased":false,"endpoints":[{"name":"","address":"a","state":"","slots":0,"leased_slots":0,"in_flight":0,"zombies":0,` +
 		`"connections":0,"calls":0,"failures":0,"last_error_code":"","p50_seconds":0,"p99_seconds":0,` +
 		`"learned_idle_seconds":0,"learned_age_seconds":0}]}],` +
 		`"replicas":[{"service":"","name":"","pid":0,"state":"","restarts":0,"since":"2026-03-01T12:00:00Z","last_exit":"","last_output":null}],` +
-		`"totals":{"calls":0,"errors":0,"in_flight":0,"queue":0,"calls_per_second":0,"p50_seconds":0,"p99_seconds":0}}`
+		`"totals":{"calls":0,"errors":0,"in_flight":0,"queue":0,"calls_per_second":0,"p50_seconds":0,"p99_seconds":0},` +
+		`"certificates":[{"file":"","ca":false,"names":null,"not_after":"2026-03-01T12:00:00Z","read":"2026-03-01T12:00:00Z"}]}`
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Error(diff)
 	}

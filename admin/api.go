@@ -114,8 +114,26 @@ func statusOf(err error) int {
 func (a *api) audit(r *http.Request, action, outcome string, status int, about ...slog.Attr) {
 	attrs := append([]slog.Attr{
 		slog.String("action", action), slog.String("outcome", outcome), slog.Int("status", status), slog.String("remote", r.RemoteAddr),
+		slog.String("by", a.by(r)),
 	}, about...)
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		leaf := r.TLS.PeerCertificates[0]
+		attrs = append(attrs, slog.String("certificate", leaf.Subject.String()), slog.String("certificate_serial", leaf.SerialNumber.String()))
+	}
 	a.cfg.Audit.LogAttrs(r.Context(), slog.LevelInfo, "admin change", attrs...)
+}
+
+// by says what let the request in, or would have: a token is not told by more than that.
+func (a *api) by(r *http.Request) string {
+	switch token := a.cfg.Token(); {
+	case token != "" && authorized(r, token, false):
+		return "token"
+	case r.Header.Get("Authorization") != "":
+		return "wrong token"
+	case token == "" && a.cfg.Loopback:
+		return "loopback"
+	}
+	return "nobody"
 }
 
 func (a *api) reload(r *http.Request) (any, []slog.Attr, error) {

@@ -14,9 +14,10 @@ import (
 // guard lets through who may. Probes are open to all. Beyond them:
 //
 //	             token set                                  no token
-//	loopback     reading free, changes need the token       Host has to be loopback, so that a name that points here cannot be used
+//	loopback     reading free, changes need the token       all free
 //	beyond       everything needs the token                 nothing
 //
+// What is free is so for a Host that is loopback: a page whose name was made to point here (DNS rebinding) reads and changes nothing.
 // No change comes from another site's page, whatever it has: a browser says where a request is from (Origin, Sec-Fetch-Site).
 func (a *api) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -44,13 +45,13 @@ func probe(path string) bool { return path == "/livez" || path == "/readyz" || p
 
 // refuse returns why the request may not go on.
 func (a *api) refuse(r *http.Request, reading bool) (status int, err error) {
+	token := a.cfg.Token()
 	switch {
 	case !reading && crossSite(r):
 		return http.StatusForbidden, errors.New("a change may not come from another site's page")
-	case a.cfg.Token != "":
-		if (!reading || !a.cfg.Loopback) && !a.authorized(r, reading) {
-			return http.StatusUnauthorized, errors.New("the token is missing or wrong")
-		}
+	case token != "" && authorized(r, token, reading):
+	case token != "" && (!reading || !a.cfg.Loopback):
+		return http.StatusUnauthorized, errors.New("the token is missing or wrong")
 	case !a.cfg.Loopback:
 		return http.StatusForbidden, errors.New("beyond loopback a token is needed, and none is configured")
 	case !loopbackHost(r.Host):
@@ -61,7 +62,7 @@ func (a *api) refuse(r *http.Request, reading bool) (status int, err error) {
 
 // authorized reports whether the request has the token, as a bearer's. For reading, the password of Basic will do, whatever the name: it
 // is what a browser can ask for. A browser sends it unasked, too, so it changes nothing.
-func (a *api) authorized(r *http.Request, reading bool) bool {
+func authorized(r *http.Request, token string, reading bool) bool {
 	scheme, got, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
 		_, password, ok := r.BasicAuth()
@@ -71,7 +72,7 @@ func (a *api) authorized(r *http.Request, reading bool) bool {
 		got = password
 	}
 	// Hashed first: the comparison takes the same time whatever the lengths.
-	g, want := sha256.Sum256([]byte(got)), sha256.Sum256([]byte(a.cfg.Token))
+	g, want := sha256.Sum256([]byte(got)), sha256.Sum256([]byte(token))
 	return subtle.ConstantTimeCompare(g[:], want[:]) == 1
 }
 

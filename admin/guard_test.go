@@ -10,11 +10,14 @@ const (
 	reload = "POST /api/v1/reload"
 )
 
+// fixed is a token that does not change.
+func fixed(token string) func() string { return func() string { return token } }
+
 // Who may do what: by listener, token, and where a browser says that the request is from.
 func TestGuard(t *testing.T) {
 	local := Config{Loopback: true}
-	localToken := Config{Loopback: true, Token: "s3cret"}
-	remote := Config{Token: "s3cret"}
+	localToken := Config{Loopback: true, Token: fixed("s3cret")}
+	remote := Config{Token: fixed("s3cret")}
 	const (
 		token  = "Authorization: Bearer s3cret"
 		wrong  = "Authorization: Bearer s3creT"
@@ -56,6 +59,8 @@ func TestGuard(t *testing.T) {
 		{"a probe by any name", local, "GET /livez", []string{"Host: gateway.example"}, 200},
 
 		{"loopback with a token, reading", localToken, get, nil, 200},
+		{"loopback with a token, rebinding reads nothing", localToken, get, []string{"Host: evil.example:9091"}, 403},
+		{"loopback with a token, any name with it", localToken, get, []string{token, "Host: gateway.example:9091"}, 200},
 		{"loopback with a token, change without", localToken, reload, nil, 401},
 		{"loopback with a token, change with", localToken, reload, []string{token}, 200},
 		{"loopback with a token, forgery", localToken, reload, []string{token, "Origin: https://evil.example"}, 403},

@@ -2,7 +2,10 @@ package admin
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"sync"
@@ -15,9 +18,11 @@ const (
 )
 
 // Serve answers on l until ctx ends, then closes l and returns when the answers under way are written, or after 2 s. An error says why it
-// ended before that.
-func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
+// ended before that. secure is the TLS that is spoken; nil: none. Handshakes that fail are not logged: whoever reaches the port can make
+// any number of them fail.
+func Serve(ctx context.Context, l net.Listener, secure *tls.Config, h http.Handler) error {
 	server := &http.Server{
+		ErrorLog:          log.New(io.Discard, "", 0),
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
@@ -26,7 +31,11 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 		MaxHeaderBytes:    16 << 10,
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(newLimited(l, maxConnections)) }()
+	l = newLimited(l, maxConnections)
+	if secure != nil {
+		l = tls.NewListener(l, secure)
+	}
+	go func() { failed <- server.Serve(l) }()
 	select {
 	case err := <-failed:
 		return errors.Join(err, server.Close())

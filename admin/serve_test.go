@@ -24,7 +24,7 @@ func served(t *testing.T, h http.HandlerFunc, f func(dial func() net.Conn, end f
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- Serve(ctx, l, h) }()
+		go func() { ended <- Serve(ctx, l, nil, h) }()
 		dial := func() net.Conn {
 			c, err := network.Dial(t.Context(), "admin:1")
 			if err != nil {
@@ -151,7 +151,7 @@ func TestServeListenerFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	if err := Serve(t.Context(), l, http.HandlerFunc(ok)); err == nil {
+	if err := Serve(t.Context(), l, nil, http.HandlerFunc(ok)); err == nil {
 		t.Error("no error from a closed listener")
 	}
 	full := newLimited(l, 0)

@@ -52,7 +52,7 @@ type Config struct {
 	Drain Drain `yaml:"drain"`
 	// MaxBufferedBytes bounds the messages that the whole process holds at one time, in bytes: what came and is not done with, and what
 	// waits to be written. Past it requests and replies are refused with RESOURCE_EXHAUSTED; calls of up to a KiB still pass. `up` holds
-	// the whole process to it and 40 MiB more, where GOMEMLIMIT says nothing else. Default 256MiB, or four times
+	// the whole process to it and 24 MiB more, where GOMEMLIMIT says nothing else. Default 256MiB, or four times
 	// max_message_bytes where that is more; max_message_bytes at least.
 	MaxBufferedBytes strictyaml.Bytes `yaml:"max_buffered_bytes" min:"1KiB" max:"1024GiB"`
 	// MaxMessageBytes bounds one message, in bytes. Default 16384000, which is Apache Thrift's; 1KiB to 1GiB.
@@ -161,6 +161,10 @@ type Defaults struct {
 // Policies may stand in `defaults`, in a service and in a method; the more specific place wins, key by key.
 type Policies struct {
 	Deadline deadline.Config `yaml:",inline"`
+	// Allow is who may call: networks and addresses (10.0.0.0/8), identities of callers' certificates (spiffe://acme/web, with /* at the
+	// end all below it, or a host name), unix for unix sockets, * for anyone. An empty list lets nobody in. The more specific list
+	// replaces the other. Default anyone.
+	Allow Allow `yaml:"allow"`
 	// Retry says how calls are tried again.
 	Retry retry.Config `yaml:"retry"`
 	// Hedge starts a second attempt before the first has failed.
@@ -206,10 +210,8 @@ type Service struct {
 	// connection. Default exception.
 	OnCrash string `yaml:"on_crash" oneof:"exception,close"`
 	// Required makes readiness ask for this service for ever.
-	Required bool `yaml:"required"`
-	// Allow is who may call: TLS identities and address groups.
-	Allow   []string       `yaml:"allow" built:"no"`
-	Cluster cluster.Config `yaml:",inline"`
+	Required bool           `yaml:"required"`
+	Cluster  cluster.Config `yaml:",inline"`
 	// Balance says how an endpoint is chosen. slots: among those with a free slot, the one with the fewest calls. Default slots.
 	Balance string `yaml:"balance" oneof:"slots" later:"*"`
 	// Health says how endpoints without traffic are looked after.

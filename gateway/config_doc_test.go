@@ -126,6 +126,7 @@ var unions = map[reflect.Type]string{
 	reflect.TypeFor[IDL]():              "path or block",
 	reflect.TypeFor[UpstreamRef]():      "name or block",
 	reflect.TypeFor[Slots]():            "number, or auto",
+	reflect.TypeFor[Allow]():            "list of texts",
 	reflect.TypeFor[Replicas]():         "number or block",
 	reflect.TypeFor[Gateways]():         "number or block",
 	reflect.TypeFor[time.Duration]():    "duration",

@@ -1,9 +1,12 @@
 package gateway
 
 import (
+	"fmt"
+
 	"go.yaml.in/yaml/v4"
 
 	"github.com/thriftloom/thriftloom/internal/strictyaml"
+	"github.com/thriftloom/thriftloom/layer/authz"
 )
 
 // place is where a value stands in the file, and under which key.
@@ -73,6 +76,30 @@ func (g *Gateways) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path strin
 		return
 	}
 	d.DecodeTagged(node, path, &g.N, `min:"1" max:"64"`)
+}
+
+// Allow is a list of who may call; nil is for anyone.
+type Allow []string
+
+// DecodeYAML takes the list, and finds entries that are none.
+func (a *Allow) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
+	if node.ShortTag() == "!!null" { // lines that were commented out must not open the door
+		d.Addf(node, path, "has no value: [] lets nobody in; leave the key out to let in anyone")
+		*a = Allow{}
+		return
+	}
+	was := len(d.Mistakes())
+	var list []string
+	d.Decode(node, path, &list)
+	if len(d.Mistakes()) > was {
+		list = []string{} // what cannot be read lets nobody in
+	}
+	for i, text := range list {
+		if err := authz.Check(text); err != nil {
+			d.Addf(node.Content[i], fmt.Sprintf("%s[%d]", path, i), "%q: %v", text, err)
+		}
+	}
+	*a = list
 }
 
 // DecodeYAML takes an address or a block.

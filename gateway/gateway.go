@@ -78,6 +78,7 @@ type state struct {
 	upstreams map[string]*upstream // by key
 	listeners map[string]*listener // by id
 	keys      keys
+	adminTLS  *tlsPlan
 }
 
 // New returns a gateway for a config without mistakes. Nothing is opened or started yet.

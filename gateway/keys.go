@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -145,14 +146,24 @@ func (p *tlsPlan) dialer(s *keyring.Source) client.Dialer {
 	})
 }
 
-// AdminTLS returns the TLS of the admin listener, nil where it speaks none. It follows its files and reloads.
+// AdminTLS reports whether the admin listener speaks TLS.
+func (c *Config) AdminTLS() bool { return c.Resolved.adminTLS != nil }
+
+// errNoAdminTLS is the answer to callers of an admin listener whose config has no TLS any more: turning it off takes a restart.
+var errNoAdminTLS = errors.New("tls: the admin listener has no certificate")
+
+// AdminTLS returns the TLS of the admin listener. It follows its files and reloads.
 func (g *Gateway) AdminTLS() *tls.Config {
-	st := g.current.Load()
-	s := st.keys.source(st.config.Resolved.adminTLS)
-	if s == nil {
-		return nil
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			st := g.current.Load()
+			if s := st.keys.source(st.adminTLS); s != nil {
+				return s.Server(), nil
+			}
+			return nil, errNoAdminTLS
+		},
 	}
-	return s.Follow()
 }
 
 // malformed counts bytes of a caller that are no message. A caller that speaks TLS where none is spoken is told of: no metric says it to

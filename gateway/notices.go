@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 
 	"github.com/thriftloom/thriftloom/idl"
@@ -78,10 +77,8 @@ func (g *Gateway) restarts(l *Loaded) (all []strictyaml.Mistake) {
 			all = append(all, strictyaml.Mistake{File: l.main.path, Line: at.Line, Col: at.Column, Key: key, Text: restart})
 		}
 	}
-	adminWas, adminNow := was.Admin, now.Admin
-	adminWas.at, adminNow.at = place{}, place{}
 	tell("health", was.Health == now.Health)
-	tell("admin", reflect.DeepEqual(adminWas, adminNow))
+	tell("admin", was.Admin.Address == now.Admin.Address && was.AdminTLS() == now.AdminTLS())
 	tell("state", was.Resolved.State == now.Resolved.State)
 	st := g.current.Load()
 	bytes := true

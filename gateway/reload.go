@@ -55,7 +55,7 @@ func (g *Gateway) apply(cfg *Config, stale stale) error {
 		return err
 	}
 	g.budget.Resize(int64(cfg.MaxBufferedBytes))
-	st := &state{config: cfg, hash: next.hash, loaded: time.Now(), stale: stale.services, plans: map[string]servicePlan{}, upstreams: upstreams, keys: keys}
+	st := &state{config: cfg, hash: next.hash, loaded: time.Now(), stale: stale.services, plans: map[string]servicePlan{}, upstreams: upstreams, keys: keys, adminTLS: next.adminTLS}
 	targets := map[string]*target{}
 	sinks := []observe.Sink{g.calls, g.stats, observe.NewAccessLog(g.log, next.sample)}
 	for _, p := range next.services {

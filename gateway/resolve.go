@@ -443,6 +443,7 @@ func (l *loader) checkListeners() {
 	for _, s := range r.services {
 		r.listeners = append(r.listeners, s.listen...)
 	}
+	l.warnAllow()
 	if len(r.listeners) == 0 && len(l.cfg.Services) > 0 && !l.damaged() {
 		l.Addf(l.doc.Root, "listen", "is missing: no service has an address")
 	}

@@ -86,8 +86,8 @@ func (t *target) take(method string, head *wire.Head, call *rpc.Call) (rpc.Handl
 	if t.forward {
 		return t.Service, nil
 	}
-	// Through the stack's observers, so that refused calls are counted too.
-	return t.Stack()[:1].Over(rpc.HandlerFunc(refuseUnknown)), nil
+	// Through the outermost layers: refused calls are counted too, and who may not call does not learn which methods there are.
+	return t.Stack().Through("authz").Over(rpc.HandlerFunc(refuseUnknown)), nil
 }
 
 func refuseUnknown(_ context.Context, call *rpc.Call) (*rpc.Reply, error) {

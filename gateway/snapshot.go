@@ -73,6 +73,7 @@ func (g *Gateway) method(label, name string, p methodPlan, upstreams map[string]
 	return status.Method{
 		Name: name, Calls: m.Calls, Errors: m.Errors, InFlight: m.InFlight, P50Seconds: m.P50.Seconds(), P99Seconds: m.P99.Seconds(),
 		TimeoutSeconds: p.policies.Deadline.Timeout.Seconds(), Idempotent: p.idempotent, Upstream: upstreams[p.upstream],
+		Allow: p.policies.Allow,
 	}
 }
 

@@ -88,7 +88,13 @@ type Reply struct {
 	Headers  []transport.KV
 	// Exception is the id of the declared exception's field in the result struct; zero for a result.
 	Exception int16
+	// Memory counts the memory that a long body lies in against what the process may hold, until it is released: by the server, when
+	// the answer is counted there. One that nobody releases is released when it is collected. nil: not counted.
+	Memory Memory
 }
+
+// Memory is memory that is counted until Release, which is called once.
+type Memory interface{ Release() }
 
 // ExceptionType returns the name of the declared exception that the reply carries, "" for a result.
 func (r *Reply) ExceptionType(m *schema.Method) string {
@@ -119,6 +125,16 @@ func (s Stack) Over(h Handler) Handler {
 		h = s[i].Wrap(h)
 	}
 	return h
+}
+
+// Through returns the outer part of the stack, down to the named layer; all of it where there is none of that name.
+func (s Stack) Through(name string) Stack {
+	for i, l := range s {
+		if l.Name == name {
+			return s[:i+1]
+		}
+	}
+	return s
 }
 
 // Endpoint is one address of a cluster.

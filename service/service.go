@@ -5,6 +5,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/thriftloom/thriftloom/layer/authz"
 	"github.com/thriftloom/thriftloom/layer/deadline"
 	"github.com/thriftloom/thriftloom/layer/observe"
 	"github.com/thriftloom/thriftloom/layer/retry"
@@ -17,6 +18,7 @@ type Policy struct {
 	Timeout    time.Duration
 	Retry      retry.Config
 	Idempotent bool
+	Allow      []string    // who may call, as layer/authz has it; nil: anyone
 	Upstream   rpc.Handler // the cluster that answers the method
 }
 
@@ -47,6 +49,7 @@ func New(cfg Config) *Service {
 func (s *Service) stack() rpc.Stack {
 	return rpc.Stack{
 		observe.Layer(s.cfg.Sinks...), // outermost: refused calls are counted too
+		authz.Layer(s.callers()),      // above all else: who may not call takes no time, no slot and no cached reply
 		deadline.Layer(s.timeouts()),  // above retry: one budget of time for all attempts
 		retry.Layer(s.retries()),      // above the cluster: each attempt picks an endpoint anew
 	}
@@ -73,6 +76,10 @@ func (s *Service) Schema() *schema.Service { return s.cfg.Schema }
 
 func (s *Service) timeouts() rpc.PerMethod[time.Duration] {
 	return each(s.cfg.Policies, func(p Policy) time.Duration { return p.Timeout })
+}
+
+func (s *Service) callers() rpc.PerMethod[[]string] {
+	return each(s.cfg.Policies, func(p Policy) []string { return p.Allow })
 }
 
 func (s *Service) retries() rpc.PerMethod[retry.Policy] {

@@ -8,7 +8,7 @@ import (
 )
 
 // asArbiter takes the report that a message carries, where it is for this node.
-func (n *Node) asArbiter(p *peer, m *Message, echoed time.Time) {
+func (n *Node) asArbiter(p *peer, m *Message, echoed, now time.Time) {
 	if m.Boss != n.inc || m.Term < p.term || n.boss != nil || echoed.Before(n.reign) {
 		p.report = nil // it obeys somebody else, or has not seen that this node gives the orders
 		return
@@ -21,6 +21,9 @@ func (n *Node) asArbiter(p *peer, m *Message, echoed time.Time) {
 	}
 	if p.pending && m.Ack == p.order {
 		p.pending = false
+	}
+	if p.report == nil {
+		p.joined = now
 	}
 	p.report = map[uint64]GroupReport{}
 	for _, g := range m.Report {
@@ -68,15 +71,7 @@ type party struct {
 func (n *Node) arbitrate(now time.Time) {
 	n.leased = now // an arbiter needs no lease of another
 	n.setAlone(false)
-	blocked, static := false, false
-	for _, p := range n.peers {
-		if !p.gone && !n.member(p, now) {
-			silent := now.Sub(p.mine)
-			lost := !p.contact.IsZero() && !n.alive(p, now) // it has noticed as well, or is about to
-			static = static || lost || silent > n.times.Silence
-			blocked = blocked || silent <= n.quarantine()
-		}
-	}
+	blocked, static := n.missing(now)
 	n.setStatic(static)
 	parties := []*party{{inc: n.inc}}
 	for _, p := range n.peers {
@@ -104,6 +99,31 @@ func (n *Node) arbitrate(now time.Time) {
 		p.ordered, p.pending, p.repeated = x.next, true, time.Time{}
 		p.order++
 	}
+}
+
+// missing judges those that do not obey: blocked says that somebody may have slots that are not known of, so that none can be given;
+// static, that somebody keeps to its static share, so that all have to.
+func (n *Node) missing(now time.Time) (blocked, static bool) {
+	var joined time.Time
+	for _, p := range n.peers {
+		if n.member(p, now) && p.joined.After(joined) {
+			joined = p.joined
+		}
+	}
+	for _, p := range n.peers {
+		switch {
+		case p.self, n.member(p, now):
+		case p.gone:
+			// It may have come back since, and got slots of one that is a member now and gave orders until then.
+			blocked = blocked || p.refusedL.Before(joined)
+		default:
+			silent := now.Sub(p.mine)
+			lost := !p.contact.IsZero() && !n.alive(p, now) // it has noticed as well, or is about to
+			static = static || lost || silent > n.times.Silence
+			blocked = blocked || silent <= n.quarantine()
+		}
+	}
+	return blocked, static
 }
 
 func (n *Node) setStatic(static bool) {

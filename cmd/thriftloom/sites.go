@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -18,17 +19,13 @@ type site struct {
 	name     string
 	id       string // what the next process knows its socket by
 	listener *gateway.Gate
-	token    string
+	secure   bool // it speaks TLS
 }
 
 // openSites opens what the config names, where it is not open already. On an error none stays open.
 func openSites(ctx context.Context, cfg *gateway.Config, open *gateway.Sockets) ([]*site, error) {
-	token := cfg.Admin.Token
-	if cfg.Admin.TokenFile != "" {
-		var err error
-		if token, err = readToken(besideFile(cfg, cfg.Admin.TokenFile)); err != nil {
-			return nil, fmt.Errorf("admin.token_file: %w", err)
-		}
+	if _, err := cfg.AdminToken(); err != nil {
+		return nil, fmt.Errorf("admin.token_file: %w", err)
 	}
 	var sites []*site
 	for _, s := range []struct{ name, address string }{{"health", cfg.Health}, {"admin", cfg.Admin.Address}} {
@@ -42,7 +39,7 @@ func openSites(ctx context.Context, cfg *gateway.Config, open *gateway.Sockets) 
 			closeSites(sites)
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
-		sites = append(sites, &site{name: s.name, id: id, listener: l, token: token})
+		sites = append(sites, &site{name: s.name, id: id, listener: l, secure: s.name == "admin" && cfg.AdminTLS()})
 	}
 	return sites, nil
 }
@@ -65,11 +62,16 @@ func closeSites(sites []*site) {
 
 // serve answers until ctx ends.
 func (s *site) serve(ctx context.Context, r *running) {
+	tokens := &tokens{gateway: r.gateway, log: r.log}
 	handler := admin.NewHandler(admin.Config{
-		Token: s.token, ReadOnly: s.name == "health", Loopback: gateway.Loopback(listenAddress(s.listener)), Audit: r.log,
+		Token: tokens.now, ReadOnly: s.name == "health", Loopback: gateway.Loopback(listenAddress(s.listener)), Audit: r.log,
 		Metrics: promhttp.HandlerFor(r.gateway.Registry(), promhttp.HandlerOpts{}),
 	}, adminGateway{r.gateway, r})
-	if err := admin.Serve(ctx, s.listener, handler); err != nil {
+	var secure *tls.Config
+	if s.secure {
+		secure = r.gateway.AdminTLS()
+	}
+	if err := admin.Serve(ctx, s.listener, secure, handler); err != nil {
 		r.log.Error("listener ended", "listener", s.name, "error", err)
 	}
 }

@@ -234,7 +234,7 @@ func (r *running) obey(ctx context.Context, signals <-chan os.Signal) {
 }
 
 // overhead is what a gateway needs of memory besides the messages that it holds: code, schemas, connections, and what is garbage already.
-const overhead = 40 << 20
+const overhead = 24 << 20
 
 // limitMemory lets garbage be collected in time for the process to stay within what it may hold and its overhead. GOMEMLIMIT goes before.
 func limitMemory(cfg *gateway.Config, env func(string) (string, bool)) {

@@ -69,6 +69,8 @@ type Method struct {
 	TimeoutSeconds float64 `json:"timeout_seconds"`
 	Idempotent     bool    `json:"idempotent"`
 	Upstream       string  `json:"upstream"` // the name of its cluster
+	// Allow is who may call; null is anyone, an empty list nobody.
+	Allow []string `json:"allow"`
 }
 
 // Cluster is a named set of endpoints behind one queue.

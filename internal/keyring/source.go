@@ -124,14 +124,6 @@ func (s *Source) hold(m *Material) {
 // authorities are named, the demand for a certificate of theirs. Do not change it.
 func (s *Source) Server() *tls.Config { return s.current.Load().server }
 
-// Follow returns the config of a listener that is asked once: each connection gets what is in force then.
-func (s *Source) Follow() *tls.Config {
-	return &tls.Config{
-		MinVersion:         s.minimum,
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.Server(), nil },
-	}
-}
-
 // Client returns the config of a connection to the server of a name: its certificate has to be signed by the named authorities, the
 // system's where none are, and to be for the name; chainOnly lets it be for any.
 func (s *Source) Client(name string, chainOnly bool) *tls.Config {

@@ -1,0 +1,116 @@
+package gateway_test
+
+import (
+	"crypto/tls"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/thriftloom/thriftloom/internal/fakepeer"
+	"github.com/thriftloom/thriftloom/internal/testcert"
+	"github.com/thriftloom/thriftloom/transport"
+	"github.com/thriftloom/thriftloom/wire"
+	"github.com/thriftloom/thriftloom/wire/binary"
+)
+
+// Callers are let in by their certificate, method by method, whatever upstream a method is moved to. A refused call reaches no server, is
+// counted, and is answered; a refused oneway is not answered, and the connection stays in step. Methods that nobody has are no more
+// visible than others.
+func TestAllow(t *testing.T) {
+	ca, dir := testcert.NewCA(t, "acme"), t.TempDir()
+	var asked atomic.Int64
+	count := func(name string) func(transport.Message) fakepeer.Answer {
+		answer := named(name)
+		return func(m transport.Message) fakepeer.Answer { asked.Add(1); return answer(m) }
+	}
+	users, _, _ := peer(t, count("users"))
+	reports, _, _ := peer(t, count("reports"))
+	cert, key := ca.Sign(t, []string{"gateway.test"}).Write(t, dir, "gateway")
+	r := prepare(t)
+	r.write("users.thrift", "service Users { string getUser(1: i64 id), string report(), string ping(), oneway void track() }")
+	r.write("thriftloom.yaml", fmt.Sprintf(`
+listen: {address: "127.0.0.1:0", tls: {cert_file: %q, key_file: %q, client_ca_file: %q}}
+upstreams: {reports: {endpoints: [%q]}}
+services:
+  Users:
+    idl: users.thrift
+    timeout: 5s
+    upstream: {endpoints: [%q]}
+    unknown_methods: refuse
+    allow: [spiffe://acme/web]
+    methods:
+      report: {upstream: reports, allow: [spiffe://acme/jobs/*]}
+      ping: {allow: ["*"]}
+`, cert, key, ca.Write(t, dir, "ca"), reports, users))
+	r.begin()
+	as := func(name string) *caller {
+		pair := ca.Sign(t, []string{name}).TLS(t)
+		return mustDialTLS(t, r.Addresses()[0], &tls.Config{RootCAs: ca.Pool(), ServerName: "gateway.test", Certificates: []tls.Certificate{pair}})
+	}
+	eventually(t, "probes are over", func() bool { ok, _ := r.Ready("Users"); return ok })
+	asked.Store(0)
+
+	web := as("spiffe://acme/web")
+	web.expect("getUser", "users")
+	web.expect("ping", "users")
+	web.expect("report", "6 PERMISSION_DENIED: Users: this caller may not call report; call …")
+	web.expect("nope", "1 UNKNOWN_METHOD: Users: no method \"nope\"; call …")
+
+	jobs := as("spiffe://acme/jobs/nightly")
+	jobs.expect("report", "reports")
+	jobs.expect("ping", "users")
+	jobs.expect("getUser", "6 PERMISSION_DENIED: …")
+	jobs.expect("nope", "6 PERMISSION_DENIED: Users: this caller may not call a method that its IDL does not have; call …")
+	if _, err := jobs.Write(append(binary.AppendHead(nil, wire.Head{Name: "track", Seq: 77, Type: wire.Call}), 0)); err != nil {
+		t.Fatal(err)
+	}
+	jobs.expect("ping", "users") // its answer is the next that comes
+	if n := asked.Load(); n != 5 {
+		t.Errorf("the servers were asked %d times, want 5", n)
+	}
+
+	denied := map[string]uint64{}
+	families, err := r.Registry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			labels := map[string]string{}
+			for _, l := range m.GetLabel() {
+				labels[l.GetName()] = l.GetValue()
+			}
+			if f.GetName() == "rpc_server_call_duration_seconds" && labels["rpc_status_code"] == "PERMISSION_DENIED" {
+				denied[labels["rpc_method"]] = m.GetHistogram().GetSampleCount()
+			}
+		}
+	}
+	if got := fmt.Sprint(denied); got != "map[Users/_OTHER:1 Users/getUser:1 Users/report:1 Users/track:1]" {
+		t.Errorf("denied calls are counted as %s", got)
+	}
+	s := r.Snapshot().Services[0]
+	if s.Stack[1].Name != "authz" || fmt.Sprint(s.Methods[0].Allow, s.Methods[1].Allow) != "[spiffe://acme/web] [spiffe://acme/jobs/*]" {
+		t.Errorf("the snapshot has %+v and %+v", s.Stack[1], s.Methods[:2])
+	}
+}
+
+// Who may call changes with a reload, for open connections too: a call goes by the list that is in force when it comes.
+func TestAllowByReload(t *testing.T) {
+	users, _, _ := peer(t, named("users"))
+	at := unused(t)
+	config := func(allow string) string {
+		return fmt.Sprintf("services: {Users: {idl: users.thrift, listen: %q, timeout: 5s, upstream: {endpoints: [%q]}, allow: [%s]}}", at, users, allow)
+	}
+	r := start(t, config("127.0.0.0/8"))
+	c := dial(t, at)
+	c.expect("getUser", "users")
+	r.reload(config("10.0.0.0/8"))
+	c.expect("getUser", "6 PERMISSION_DENIED: …")
+	r.reload(config("10.0.0.0/8, 127.0.0.1"))
+	c.expect("getUser", "users")
+	r.write("thriftloom.yaml", config("10.0.0.1/8"))
+	if result, err := r.Reload(t.Context()); err != nil || len(result.Stale) != 1 {
+		t.Errorf("a broken list is taken over: %+v, %v", result, err)
+	}
+	c.expect("getUser", "users")
+}
