@@ -31,7 +31,9 @@ func TestRead(t *testing.T) {
 	encrypted := write("encrypted.key", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nc2VjcmV0\n-----END ENCRYPTED PRIVATE KEY-----\n")
 	garbage := write("garbage", "s3cret-in-no-form")
 	broken := write("broken.key", "-----BEGIN PRIVATE KEY-----\nczNjcmV0LWtleQ==\n-----END PRIVATE KEY-----\n")
-	pair := func(cert, key string) keyring.Files { return keyring.Files{Pairs: []keyring.Pair{{Cert: cert, Key: key}}} }
+	pair := func(cert, key string) keyring.Files {
+		return keyring.Files{Pairs: []keyring.Pair{{Cert: cert, Key: key}}}
+	}
 	for _, tt := range []struct {
 		name  string
 		files keyring.Files
