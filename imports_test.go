@@ -36,6 +36,7 @@ var allowed = map[string][]string{
 	"server":          {"rpc", "netio", "transport", "wire", "wire/binary", "schema"},
 	"cluster":         {"rpc", "client", "netio", "transport", "wire", "cluster/balance"},
 	"cluster/balance": {"rpc"},
+	"cluster/lease":   {"cluster"},
 	"layer/authz":     append([]string{"rpc"}, thrift...),
 	"layer/deadline":  append([]string{"rpc"}, thrift...),
 	"layer/retry":     append([]string{"rpc"}, thrift...),
@@ -43,7 +44,8 @@ var allowed = map[string][]string{
 	"scale/process":   {"rpc"},
 	"service":         {"rpc", "schema", "cluster", "layer/authz", "layer/deadline", "layer/retry", "layer/observe"},
 	"gateway": append([]string{
-		"rpc", "service", "server", "client", "cluster", "scale/process", "netio", "layer/authz", "layer/deadline", "layer/retry", "layer/observe",
+		"rpc", "service", "server", "client", "cluster", "cluster/lease", "scale/process", "netio", "layer/authz", "layer/deadline", "layer/retry",
+		"layer/observe",
 	}, thrift...),
 	"gateway/handover":    {},
 	"admin":               {"gateway/status"},

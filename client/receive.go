@@ -52,6 +52,9 @@ func (c *Conn) take(m transport.Message) bool {
 			return false
 		}
 		reply, err, ok := parse(m, c.cfg.Wire.Protocol, c.cfg.Limits)
+		if reply != nil && c.cfg.Budget != nil && len(reply.Body) >= longBody {
+			reply.Memory = newClaim(c.net.Hold())
+		}
 		if ok {
 			c.replied, c.early = true, c.net.Written() < c.start+c.size
 			c.done <- result{reply, err}

@@ -34,6 +34,11 @@ type Options struct {
 	MaxAge      time.Duration // after which a connection takes no new call; zero: none
 	DialTimeout time.Duration // default 1s
 	Queue       QueueConfig
+	// Leased says that the endpoints are shared with others: none has a slot until SetLimits gives some. Changed is then called whenever
+	// what Usage returns may interest the others; waiting says that a call has begun to wait, or twice as many as when it was told last. It
+	// must neither block nor call the cluster.
+	Leased  bool
+	Changed func(waiting bool)
 	// OnLearned, if set, is told when an endpoint has closed connections earlier than they would have been given up here, and for how long
 	// they are kept from now on. It is to be quick.
 	OnLearned func(endpoint string, l Learned)
@@ -68,6 +73,7 @@ type Cluster struct {
 	endpoints []rpc.Endpoint // as Update was given them
 	latency   quantile.Sketch
 	refused   int64 // calls that found the queue full
+	answered  bool  // a call has had its reply
 }
 
 // New returns a cluster without endpoints.
@@ -88,14 +94,14 @@ func (c *Cluster) Configure(opts Options) {
 	next, was := opts.withDefaults(), c.opts.Load()
 	next.Name, next.Engine, next.Wire, next.Limits, next.Dialer = was.Name, was.Engine, was.Wire, was.Limits, was.Dialer
 	next.Budget, next.OnLearned = was.Budget, was.OnLearned
-	c.opts.Store(&next)
 	c.mu.Lock()
+	c.opts.Store(&next)
 	stale := c.update(c.endpoints)
 	now := time.Now()
 	c.reapAt(now, now) // connections may be kept for less time
 	c.dispatch(now)
 	c.mu.Unlock()
-	closeAll(stale)
+	c.closeAll(stale)
 }
 
 // Update sets the endpoints. One that stays, by address and name, keeps its connections and counts; one that is gone takes no new call
@@ -105,7 +111,7 @@ func (c *Cluster) Update(endpoints []rpc.Endpoint) {
 	stale := c.update(endpoints)
 	c.dispatch(time.Now())
 	c.mu.Unlock()
-	closeAll(stale)
+	c.closeAll(stale)
 }
 
 // update makes the picker's nodes those of endpoints, and returns the connections to be closed without the lock. c.mu is held.
@@ -115,9 +121,12 @@ func (c *Cluster) update(endpoints []rpc.Endpoint) (stale []*link) {
 	}
 	c.endpoints = endpoints
 	type key struct{ address, name string }
-	old := map[key]*node{}
+	old, left := map[key]*node{}, map[key]*node{}
 	for _, n := range c.nodes {
 		old[key{n.Endpoint.Address, n.Endpoint.Name}] = n
+	}
+	for n := range c.leaving {
+		left[key{n.Endpoint.Address, n.Endpoint.Name}] = n
 	}
 	seen := map[key]bool{}
 	for _, e := range endpoints {
@@ -128,12 +137,20 @@ func (c *Cluster) update(endpoints []rpc.Endpoint) (stale []*link) {
 			e.Name = e.Address
 		}
 		k := key{e.Address, e.Name}
-		if n := old[k]; n != nil {
+		n := old[k]
+		switch {
+		case n != nil || seen[k]:
+		case left[k] != nil: // its connections still count
+			n = left[k]
+			c.comeBack(n)
+		default:
+			n = &node{Node: c.picker.Add(e), cluster: c}
+			c.nodes[n.Node] = n
+		}
+		if n != nil {
 			// Address and Name are read without the lock; they are the key and stay.
-			n.Slots, n.Endpoint.Slots, n.Endpoint.Weight, n.Endpoint.Zone = e.Slots, e.Slots, e.Weight, e.Zone
-		} else if !seen[k] {
-			bn := c.picker.Add(e)
-			c.nodes[bn] = &node{Node: bn, cluster: c}
+			n.Endpoint.Slots, n.Endpoint.Weight, n.Endpoint.Zone = e.Slots, e.Weight, e.Zone
+			stale = append(stale, c.resize(n)...)
 		}
 		seen[k] = true
 	}
@@ -149,12 +166,11 @@ func (c *Cluster) update(endpoints []rpc.Endpoint) (stale []*link) {
 func (c *Cluster) remove(n *node) []*link {
 	c.picker.Remove(n.Node)
 	delete(c.nodes, n.Node)
-	if n.InFlight > 0 {
+	free := n.takeFree(len(n.free))
+	if n.open() > 0 {
 		n.quiet = make(chan struct{})
 		c.leaving[n] = true
 	}
-	free := n.free
-	n.free = nil
 	return free
 }
 
@@ -166,14 +182,22 @@ func (c *Cluster) Yield(on bool) {
 	c.yielding = on
 	for _, n := range c.nodes {
 		if on {
-			free, n.free = append(free, n.free...), nil
+			free = append(free, n.takeFree(len(n.free))...)
 		}
 	}
 	c.mu.Unlock()
-	closeAll(free)
+	c.closeAll(free)
 }
 
-// Drained waits until an endpoint that Update has taken out has no call in flight.
+// comeBack puts a node that is on its way out into the picker again. c.mu is held.
+func (c *Cluster) comeBack(n *node) {
+	delete(c.leaving, n)
+	close(n.quiet)
+	c.picker.Return(n.Node)
+	c.nodes[n.Node] = n
+}
+
+// Drained waits until an endpoint that Update has taken out has no call in flight and no connection.
 func (c *Cluster) Drained(ctx context.Context, endpoint string) error {
 	c.mu.Lock()
 	var quiet chan struct{}
@@ -204,7 +228,7 @@ func (c *Cluster) Close() {
 	}
 	c.dispatch(time.Now())
 	c.mu.Unlock()
-	closeAll(stale)
+	c.closeAll(stale)
 }
 
 // Handle makes one attempt: it waits for a slot, then calls the endpoint that has one.
@@ -214,7 +238,7 @@ func (c *Cluster) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error
 	if e != nil {
 		return nil, e
 	}
-	closeAll(g.old)
+	c.closeAll(g.old)
 	began := time.Now()
 	n, l, reused := g.node, g.link, g.link != nil
 	if l == nil {
@@ -257,6 +281,7 @@ func (c *Cluster) settle(n *node, l *link, o rpc.Outcome, took time.Duration) {
 	c.mu.Lock()
 	n.count(o)
 	if o == rpc.Success || o == rpc.DeclaredException {
+		c.answered = true
 		c.latency.Add(took)
 		n.latency.Add(took)
 	}
@@ -278,6 +303,11 @@ func (c *Cluster) Name() string { return c.opts.Load().Name }
 func (c *Cluster) linger() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.lingers()
+}
+
+// lingers is linger. c.mu is held.
+func (c *Cluster) lingers() time.Duration {
 	return min(max(2*c.latency.Quantile(0.99), time.Second), time.Minute)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -29,6 +30,35 @@ type fleet struct {
 	network *memnet.Network
 	peers   []*fakepeer.Peer
 	stop    []func() // kills a peer
+
+	open, most atomic.Int64 // connections to all peers, as the cluster itself sees them: being made, and not quite closed, counts
+}
+
+// dial counts the connection until its Close has returned.
+func (x *fleet) dial(ctx context.Context, address string) (net.Conn, error) {
+	if open := x.open.Add(1); open > x.most.Load() {
+		x.most.Store(open)
+	}
+	c, err := x.network.Dial(ctx, address)
+	if err != nil {
+		x.open.Add(-1)
+		return nil, err
+	}
+	return &counted{Conn: c, open: &x.open}, nil
+}
+
+type counted struct {
+	net.Conn
+	open   *atomic.Int64
+	closed atomic.Bool
+}
+
+func (c *counted) Close() error {
+	err := c.Conn.Close()
+	if !c.closed.Swap(true) {
+		c.open.Add(-1)
+	}
+	return err
 }
 
 // with runs f in a bubble of virtual time over n peers with the script.
@@ -37,7 +67,7 @@ func with(t *testing.T, n int, opts cluster.Options, script func(m transport.Mes
 		ctx, cancel := context.WithCancel(t.Context())
 		x := &fleet{network: memnet.New()}
 		engine := netio.NewPortable()
-		opts.Name, opts.Engine, opts.Dialer = "Users", engine, x.network.Dial
+		opts.Name, opts.Engine, opts.Dialer = "Users", engine, x.dial
 		opts.Wire = transport.Wire{Kind: transport.Buffered, Protocol: wire.Binary}
 		if opts.Queue == (cluster.QueueConfig{}) {
 			opts.Queue = cluster.Default().Queue

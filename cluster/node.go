@@ -15,13 +15,26 @@ type node struct {
 	*balance.Node
 	cluster  *Cluster
 	free     []*link       // connections without a call, the last used at the end
-	quiet    chan struct{} // once removed: closed when no call is in flight
+	limit    int           // slots that others leave to this cluster, where it is Leased
+	quiet    chan struct{} // once removed: closed when no call is in flight and no connection open
 	calls    int64
 	failures int64
 	zombies  int // slots whose caller has its answer, or has gone, while the peer is still at work
 	lastErr  rpc.Outcome
 	latency  quantile.Sketch // of attempts that were answered
 	lessons  lessons
+}
+
+// open returns how many connections there are, or may be: those that are being made and those that are not quite closed count.
+func (n *node) open() int { return n.InFlight + len(n.free) + n.Closing }
+
+// takeFree takes up to k free connections out, those first that were used longest ago. They count until closeAll has closed them.
+func (n *node) takeFree(k int) []*link {
+	k = max(0, min(k, len(n.free)))
+	out := n.free[:k:k]
+	n.free = n.free[k:]
+	n.Closing += k
+	return out
 }
 
 func (n *node) count(o rpc.Outcome) {
@@ -88,6 +101,7 @@ func (c *Cluster) pick(call *rpc.Call, now time.Time) (g grant, err error) {
 			return g, nil
 		}
 		g.old = append(g.old, l)
+		n.Closing++
 	}
 	g.node = n
 	return g, nil
@@ -111,7 +125,7 @@ func (c *Cluster) put(l *link, now time.Time) {
 		l.zombie = false
 		n.zombies--
 	}
-	if l.usable && !l.gone && !c.yielding && c.nodes[n.Node] == n && len(n.free)+n.InFlight <= n.Slots {
+	if l.usable && !l.gone && !c.yielding && c.nodes[n.Node] == n && n.open() <= n.Slots {
 		if !l.unused {
 			l.since = now
 			n.lessons.lived(times{idle: l.waited, age: now.Sub(l.conn.Created())})
@@ -119,7 +133,8 @@ func (c *Cluster) put(l *link, now time.Time) {
 		n.free = append(n.free, l)
 		c.reapAt(l.end(n.limits(now)), now)
 	} else if l.usable {
-		go l.conn.Close() // of a removed endpoint, or beyond fewer slots; not under the lock
+		n.Closing++
+		go c.closeAll([]*link{l}) // of a removed endpoint, or beyond fewer slots; not under the lock
 	}
 	c.release(n, l.outcome, now)
 }

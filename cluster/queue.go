@@ -48,6 +48,9 @@ func (c *Cluster) acquire(ctx context.Context, call *rpc.Call, now time.Time) (g
 	}
 	w := &waiter{call: call, got: make(chan grant, 1)}
 	c.waiting.add(w)
+	if n := c.waiting.Len(); n&(n-1) == 0 { // the first, or twice as many as when it was told last
+		c.changed(true)
+	}
 	c.mu.Unlock()
 
 	wait, late := c.opts.Load().Queue.MaxWait, errorAt(rpc.ResourceExhausted, c, "no free slot within the queue's longest wait")
@@ -90,7 +93,7 @@ func (c *Cluster) makeRoom(call *rpc.Call) bool {
 
 // giveBack undoes a grant that nobody uses. c.mu is held.
 func (c *Cluster) giveBack(g grant, now time.Time) {
-	go closeAll(g.old) // not under the lock
+	go c.closeAll(g.old) // not under the lock
 	switch {
 	case g.link != nil:
 		g.link.usable, g.link.unused = true, true
@@ -111,11 +114,17 @@ func (c *Cluster) release(n *node, o rpc.Outcome, now time.Time) {
 			c.mu.Unlock()
 		})
 	}
-	if n.InFlight == 0 && c.leaving[n] {
+	c.leave(n)
+	c.dispatch(now)
+	c.changed(false)
+}
+
+// leave lets a removed node go that has nothing left. c.mu is held.
+func (c *Cluster) leave(n *node) {
+	if n.open() == 0 && c.leaving[n] {
 		delete(c.leaving, n)
 		close(n.quiet)
 	}
-	c.dispatch(now)
 }
 
 // dispatch hands free slots to waiting calls, one of each caller in turn. Without an endpoint that is up it refuses them. c.mu is held.

@@ -57,6 +57,7 @@ func (c *Cluster) reap() {
 			end := l.end(idle, age)
 			if !end.After(soon) {
 				stale = append(stale, l)
+				n.Closing++
 				continue
 			}
 			keep = append(keep, l)
@@ -70,14 +71,25 @@ func (c *Cluster) reap() {
 		c.reapAt(next, now)
 	}
 	c.mu.Unlock()
-	closeAll(stale)
+	c.closeAll(stale)
 }
 
-// closeAll closes connections. The cluster's lock is not held: closing calls back.
-func closeAll(links []*link) {
+// closeAll closes connections that count as Closing, and hands their places on. The cluster's lock is not held: closing calls back.
+func (c *Cluster) closeAll(links []*link) {
+	if len(links) == 0 {
+		return
+	}
 	for _, l := range links {
 		l.conn.Close()
 	}
+	c.mu.Lock()
+	for _, l := range links {
+		l.node.Closing--
+		c.leave(l.node)
+	}
+	c.dispatch(time.Now())
+	c.changed(false)
+	c.mu.Unlock()
 }
 
 // Gone implements client.Owner. A connection that is still among the free ones was closed by the peer.
@@ -91,6 +103,7 @@ func (l *link) Gone(*client.Conn) {
 			continue
 		}
 		n.free = append(n.free[:i:i], n.free[i+1:]...)
+		c.changed(false)
 		if n.lessons.closed(now, l.times(now)) {
 			time.AfterFunc(together, func() { c.learn(n) })
 		}

@@ -20,6 +20,7 @@ type EndpointSnapshot struct {
 	Address     string
 	State       string // up, down or draining
 	Slots       int
+	Leased      int // of Slots, those that this cluster may use: all where the endpoint is not shared
 	InFlight    int
 	Zombies     int // of InFlight: the caller has its answer or has gone, the peer is still at work
 	Connections int
@@ -51,7 +52,7 @@ func (c *Cluster) Snapshot() Snapshot {
 
 func (n *node) snapshot(state string, now time.Time) EndpointSnapshot {
 	e := EndpointSnapshot{
-		Name: n.Endpoint.Name, Address: n.Endpoint.Address, State: state, Slots: n.Slots, InFlight: n.InFlight, Zombies: n.zombies,
+		Name: n.Endpoint.Name, Address: n.Endpoint.Address, State: state, Slots: n.Endpoint.Slots, Leased: n.Slots, InFlight: n.InFlight, Zombies: n.zombies,
 		Connections: len(n.free) + n.InFlight, Calls: n.calls, Failures: n.failures,
 		P50: n.latency.Quantile(0.5), P99: n.latency.Quantile(0.99), Learned: n.lessons.at(now),
 	}

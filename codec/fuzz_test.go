@@ -6,7 +6,9 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/thriftloom/thriftloom/internal/allocs"
 	"github.com/thriftloom/thriftloom/wire"
+	"github.com/thriftloom/thriftloom/wire/binary"
 )
 
 func seed(f *testing.F) {
@@ -116,5 +118,32 @@ func FuzzParseJSON(f *testing.F) {
 		if twice, _ := AppendJSON(nil, typ, again); !bytes.Equal(once, twice) {
 			t.Fatalf("%s\n%s", once, twice)
 		}
+	})
+}
+
+// Whatever the bytes: decoding and skipping agree on where a struct ends, and what skipping refuses is never decoded. What is made of the
+// bytes is bounded by them: typed values take four times as much at most where they have a fixed size.
+func FuzzSkipAgreesWithDecode(f *testing.F) {
+	seed(f)
+	typ := structType("Everything")
+	plan := mustCompile(f, "Everything", Everything{})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		skipped, skipErr := binary.Skip(body, wire.Struct, wire.Limits{})
+		_, decoded, err := DecodeStruct(wire.Binary, typ, body, wire.Limits{})
+		if err == nil && (skipErr != nil || skipped != decoded) {
+			t.Fatalf("decoded %d bytes; skipped %d, %v", decoded, skipped, skipErr)
+		}
+		if skipErr == nil && err != nil {
+			e, ok := errors.AsType[*wire.Error](err)
+			if !ok || e.Reason == wire.Truncated || e.Reason == wire.NegativeSize || e.Reason == wire.BadType {
+				t.Fatalf("skipped %d bytes, and decoding says %v", skipped, err)
+			}
+		}
+		// A value is an interface of 16 bytes and what it points to, where the wire has a single byte for a bool.
+		allocs.Bound(t, 64, len(body), func() { _, _, _ = DecodeStruct(wire.Binary, typ, body, wire.Limits{}) })
+		allocs.Bound(t, 64, len(body), func() {
+			var v Everything
+			_, _ = plan.Decode(wire.Binary, body, &v, wire.Limits{})
+		})
 	})
 }

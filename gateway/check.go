@@ -50,6 +50,12 @@ func Explain(cfg *Config) string {
 	if cfg.Admin.Address != "" {
 		ports = append(ports, cfg.Admin.Address+"  dashboard and API"+r.adminTLS.explain())
 	}
+	if s := r.sharing; s != nil {
+		ports = append(ports, s.Listen+"  UDP, from the other gateways")
+		for _, p := range s.Peers {
+			peers = append(peers, p+"  UDP, gateway")
+		}
+	}
 	writes := []string{filepath.Join(r.State, "lock") + ", handover.sock  who holds the folder, and where the next process takes over"}
 	for _, u := range r.upstreams {
 		for _, e := range u.endpoints {

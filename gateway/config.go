@@ -30,6 +30,10 @@ type Config struct {
 	Include []string `yaml:"include"`
 	// Defaults hold for every service that does not say otherwise.
 	Defaults Defaults `yaml:"defaults"`
+	// Gateways says who shares the servers of this file. A number is how many gateways do, this one included: each takes its share of every
+	// endpoint's slots, rounded down, and one at least. With a block the gateways see each other and lend each other slots. Default this
+	// one alone; 1 to 64.
+	Gateways Gateways `yaml:"gateways"`
 	// Upstreams are places that calls go to which several services and methods share, with their slots.
 	Upstreams strictyaml.Blocks[Upstream] `yaml:"upstreams"`
 	// Services are the services, by a label of your choice.
@@ -48,7 +52,7 @@ type Config struct {
 	Drain Drain `yaml:"drain"`
 	// MaxBufferedBytes bounds the messages that the whole process holds at one time, in bytes: what came and is not done with, and what
 	// waits to be written. Past it requests and replies are refused with RESOURCE_EXHAUSTED; calls of up to a KiB still pass. `up` holds
-	// the whole process to it and 40 MiB more, where GOMEMLIMIT says nothing else. Default 256MiB, or four times
+	// the whole process to it and 24 MiB more, where GOMEMLIMIT says nothing else. Default 256MiB, or four times
 	// max_message_bytes where that is more; max_message_bytes at least.
 	MaxBufferedBytes strictyaml.Bytes `yaml:"max_buffered_bytes" min:"1KiB" max:"1024GiB"`
 	// MaxMessageBytes bounds one message, in bytes. Default 16384000, which is Apache Thrift's; 1KiB to 1GiB.
@@ -56,6 +60,16 @@ type Config struct {
 
 	// Resolved is what the file comes to.
 	Resolved Resolved `yaml:"-"`
+}
+
+// StartTime is the longest that replicas may take to start.
+func (c *Config) StartTime() (longest time.Duration) {
+	for _, u := range c.Resolved.upstreams {
+		if u.run != nil {
+			longest = max(longest, u.run.StartTimeout)
+		}
+	}
+	return longest
 }
 
 // Listener is one address where calls come in.
@@ -115,6 +129,25 @@ type Admin struct {
 	TokenFile string `yaml:"token_file"`
 	// TLS ends TLS at this listener.
 	TLS ServerTLS `yaml:"tls"`
+
+	at place
+}
+
+// Gateways is a number, or who the gateways are.
+type Gateways struct {
+	N int // 0: the file does not say
+	// Listen is host:port, of UDP, where this gateway hears the others.
+	Listen string `yaml:"listen"`
+	// Peers are where the others hear, by host:port; the own address may be among them.
+	Peers []string `yaml:"peers"`
+	// Name is this gateway's name. Of those that live, the one with the lowest name says who may use which slot. Default the address that
+	// it listens at.
+	Name string `yaml:"name"`
+	// Key is what all gateways know, 16 bytes at least: messages that are not sealed with it are thrown away. Default none, which is for
+	// loopback only.
+	Key string `yaml:"key"`
+	// KeyFile is a file that holds the key.
+	KeyFile string `yaml:"key_file"`
 
 	at place
 }
@@ -229,6 +262,9 @@ type Upstream struct {
 	Server string `yaml:"server" oneof:"threaded,simple,gunicorn-sync,gunicorn-gevent,gunicorn-async,aio,tornado" later:"http,concurrent"`
 	// Slots is how many calls one endpoint works at, at one time, or auto. Default by server; 1 to 65536.
 	Slots Slots `yaml:"slots"`
+	// Gateways is how many gateways share these servers, whatever the top of the file says: 1 where no other one uses them. Replicas of
+	// `run` are this gateway's own, and never shared. 1 to 64.
+	Gateways int `yaml:"gateways" min:"1" max:"64"`
 	// Transport is how the servers lay messages on a connection. Default buffered, ThriftPy's own; framed for server: tornado.
 	Transport string `yaml:"transport" oneof:"buffered,framed" later:"header,http"`
 	// Protocol is the encoding that the servers speak. Default binary.

@@ -24,7 +24,7 @@ const manualHead = `# Configuration
 <!-- Printed from the structs of the config by go test ./gateway -run TestManual -update; do not edit. -->
 
 One YAML document, ` + "`thriftloom.yaml`" + `. Unknown keys are mistakes, and ` + "`thriftloom check`" + ` tells all mistakes at once. An absent key means its default, a
-written 0 is 0. Paths are relative to the file. ` + "`${VAR}`, `${VAR:-x}` and `$$`" + ` are expanded inside values; a variable that is not set is a mistake.
+written 0 is 0. Paths are relative to the file that they stand in. ` + "`${VAR}`, `${VAR:-x}` and `$$`" + ` are expanded inside values; a variable that is not set is a mistake.
 Durations have a unit (` + "`5s`, `200ms`" + `), sizes may have one (` + "`64MiB`" + `). A key that is not built yet is a mistake that says so.
 `
 
@@ -128,6 +128,7 @@ var unions = map[reflect.Type]string{
 	reflect.TypeFor[Slots]():            "number, or auto",
 	reflect.TypeFor[Allow]():            "list of texts",
 	reflect.TypeFor[Replicas]():         "number or block",
+	reflect.TypeFor[Gateways]():         "number or block",
 	reflect.TypeFor[time.Duration]():    "duration",
 	reflect.TypeFor[strictyaml.Bytes](): "size",
 }

@@ -5,12 +5,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/thriftloom/thriftloom/internal/secret"
 )
 
 // The token comes from the file or from token_file beside it, without the space around it; what cannot be one is an error by name.
 func TestAdminToken(t *testing.T) {
 	dir := t.TempDir()
-	for name, text := range map[string]string{"token": " s3cret\n", "empty": "\n", "long": strings.Repeat("s", maxSecretBytes+1)} {
+	for name, text := range map[string]string{"token": " s3cret\n", "empty": "\n", "long": strings.Repeat("s", secret.MaxBytes+1)} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

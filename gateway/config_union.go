@@ -67,6 +67,17 @@ func (c *ClientTLS) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path stri
 	d.Decode(node, path, (*plain)(c))
 }
 
+// DecodeYAML takes a number or a block.
+func (g *Gateways) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
+	g.at = place{node, path}
+	if node.Kind == yaml.MappingNode {
+		type plain Gateways
+		d.Decode(node, path, (*plain)(g))
+		return
+	}
+	d.DecodeTagged(node, path, &g.N, `min:"1" max:"64"`)
+}
+
 // Allow is a list of who may call; nil is for anyone.
 type Allow []string
 

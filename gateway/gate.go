@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/thriftloom/thriftloom/gateway/handover"
@@ -18,9 +19,11 @@ type Gate struct {
 	keep bool
 	once sync.Once
 	gone chan struct{} // closed by Close
+	let  atomic.Int64  // connections that were let in
 
-	mu   sync.Mutex
-	open chan struct{} // closed while the gate is open
+	mu     sync.Mutex
+	open   chan struct{} // closed while the gate is open
+	parked chan struct{} // closed when whoever accepts has come to the shut gate; nil while nobody ever accepts
 }
 
 // newGate returns a gate that is open.
@@ -33,30 +36,66 @@ func newGate(l net.Listener) *Gate {
 // Accept waits until the gate is open and somebody comes.
 func (g *Gate) Accept() (net.Conn, error) {
 	for {
-		g.mu.Lock()
-		open := g.open
-		g.mu.Unlock()
+		open := g.arrive()
 		select {
 		case <-open:
 		case <-g.gone:
 			return nil, net.ErrClosed
 		}
 		c, err := g.Listener.Accept()
-		if !errors.Is(err, os.ErrDeadlineExceeded) { // that of Shut
-			return c, err
+		if errors.Is(err, os.ErrDeadlineExceeded) { // that of Shut
+			continue
 		}
+		if err == nil {
+			g.let.Add(1)
+		}
+		return c, err
 	}
 }
 
-// Shut stops accepting. One connection that is being accepted may still come.
-func (g *Gate) Shut() {
+// arrive returns what is closed while the gate is open, and tells Shut where it is not.
+func (g *Gate) arrive() (open chan struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	select {
 	case <-g.open:
+		g.parked = make(chan struct{})
+	default:
+		if g.parked != nil && !closed(g.parked) {
+			close(g.parked)
+		}
+	}
+	return g.open
+}
+
+func closed(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// shutTime bounds how long Shut waits for one that is accepting: it may be short of descriptors, or hold as many connections as it may.
+const shutTime = time.Second
+
+// Shut stops accepting. When it returns, whoever accepts has done what it does with the last connection, and waits at the gate.
+func (g *Gate) Shut() {
+	g.mu.Lock()
+	if closed(g.open) {
 		g.open = make(chan struct{})
 		g.deadline(time.Unix(1, 0))
-	default:
+	}
+	parked := g.parked
+	g.mu.Unlock()
+	if parked == nil {
+		return
+	}
+	select {
+	case <-parked:
+	case <-g.gone:
+	case <-time.After(shutTime):
 	}
 }
 
@@ -64,9 +103,7 @@ func (g *Gate) Shut() {
 func (g *Gate) Open() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	select {
-	case <-g.open:
-	default:
+	if !closed(g.open) {
 		g.deadline(time.Time{})
 		close(g.open)
 	}

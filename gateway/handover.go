@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/thriftloom/thriftloom/gateway/handover"
 	"github.com/thriftloom/thriftloom/scale/process"
@@ -40,6 +41,11 @@ func (g *Gateway) Offer() (o handover.Offer, err error) {
 		}
 	}
 	o.Replicas = g.replicas()
+	for _, t := range g.current.Load().services {
+		if ok, _ := g.Ready(t.Name()); ok {
+			o.Up = append(o.Up, t.Name())
+		}
+	}
 	return o, nil
 }
 
@@ -60,7 +66,7 @@ func (g *Gateway) HandOver(ctx context.Context, to Giver, took handover.Taken) e
 	g.draining.Store(true)
 	listeners := g.current.Load().listeners
 	for _, l := range listeners {
-		l.gate.Shut()
+		l.shut()
 	}
 	g.yield(true)
 	s := &giving{to: to, ctx: ctx}
@@ -98,6 +104,17 @@ func (g *Gateway) serveOn(listeners map[string]*listener) {
 	}
 	g.draining.Store(false)
 	g.Keep()
+}
+
+// shut lets nobody in any more, and returns when the server knows of all that were let in; or soon, where it is short of descriptors or
+// greets somebody over TLS, whose connections stay here.
+func (l *listener) shut() {
+	l.gate.Shut()
+	ctx, cancel := context.WithTimeout(context.Background(), shutTime)
+	defer cancel()
+	for l.keys.Load() == nil && l.server.Met() < l.gate.let.Load() && ctx.Err() == nil {
+		wait(ctx, time.Millisecond)
+	}
 }
 
 // yield lets the endpoints have their slots back as soon as no call is on them, for the process that takes over.
@@ -163,11 +180,26 @@ func (s *giving) end() error {
 
 // Taken says what this gateway has taken of what was offered.
 func (g *Gateway) Taken() (t handover.Taken) {
-	for id := range g.current.Load().listeners {
-		t.Listeners = append(t.Listeners, id)
+	for id, l := range g.current.Load().listeners {
+		if l.keys.Load() == nil { // else a caller that has not greeted would go on as if it had
+			t.Listeners = append(t.Listeners, id)
+		}
 	}
 	t.Replicas = g.adopted()
 	return t
+}
+
+// Matches reports whether every service of this gateway that is up at the one before it is up here too.
+func (g *Gateway) Matches(up []string) (ok bool, reasons []string) {
+	for _, label := range up {
+		if _, has := g.current.Load().plans[label]; !has {
+			continue
+		}
+		if ok, why := g.Ready(label); !ok {
+			reasons = append(reasons, why...)
+		}
+	}
+	return len(reasons) == 0, reasons
 }
 
 // Open lets callers in where Options.Sockets kept them waiting.

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/thriftloom/thriftloom/gateway/status"
 )
 
 // metrics are the gateway's own numbers, besides those of calls. Gauges are read from the parts when somebody asks.
@@ -15,7 +17,8 @@ type metrics struct {
 	reloadOK   prometheus.Gauge
 	reloadTime prometheus.Gauge
 
-	endpoints, slots, taken, zombies, connections, waiting, refused, replicas, ready, clients, info, stale, held, crowded, notAfter, oldKeys *prometheus.Desc
+	endpoints, slots, leased, members, datagrams, taken, zombies, connections, waiting, refused, replicas, ready, clients, info, stale, held,
+	crowded, notAfter, oldKeys *prometheus.Desc
 }
 
 func newMetrics(g *Gateway) *metrics {
@@ -37,6 +40,9 @@ func newMetrics(g *Gateway) *metrics {
 		reloadTime:  gauge("config_last_reload_timestamp_seconds", "When the config was last taken over."),
 		endpoints:   desc("upstream_endpoints", "Endpoints by state: up, down, draining.", "upstream", "state"),
 		slots:       desc("upstream_slots", "Calls that the endpoints may work at.", "upstream"),
+		leased:      desc("upstream_leased_slots", "Of the slots that this gateway shares with others, those that it may use now.", "upstream"),
+		members:     desc("gateways", "Gateways that share slots, by state: self, alive, gone, cut off.", "state"),
+		datagrams:   desc("gateway_datagrams_dropped_total", "Datagrams at gateways.listen that were thrown away, by reason.", "reason"),
 		taken:       desc("upstream_slots_taken", "Slots that are taken.", "upstream"),
 		zombies:     desc("upstream_zombie_slots", "Taken slots whose caller has its answer or has gone while the peer is still at work.", "upstream"),
 		connections: desc("upstream_connections", "Connections to the endpoints.", "upstream"),
@@ -71,8 +77,8 @@ func (m *metrics) reloaded(whole bool) {
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		m.endpoints, m.slots, m.taken, m.zombies, m.connections, m.waiting, m.refused, m.replicas, m.ready, m.clients, m.info, m.stale,
-		m.held, m.crowded, m.notAfter, m.oldKeys,
+		m.endpoints, m.slots, m.leased, m.members, m.datagrams, m.taken, m.zombies, m.connections, m.waiting, m.refused, m.replicas, m.ready,
+		m.clients, m.info, m.stale, m.held, m.crowded, m.notAfter, m.oldKeys,
 	} {
 		out <- d
 	}
@@ -86,21 +92,25 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	s := m.g.Snapshot()
 	for _, c := range s.Clusters {
 		states := map[string]int{"up": 0, "down": 0, "draining": 0}
-		var slots, taken, zombies, connections int
+		var slots, leased, taken, zombies, connections int
 		for _, e := range c.Endpoints {
 			states[e.State]++
-			slots, taken, zombies, connections = slots+e.Slots, taken+e.InFlight, zombies+e.Zombies, connections+e.Connections
+			slots, leased, taken, zombies, connections = slots+e.Slots, leased+e.LeasedSlots, taken+e.InFlight, zombies+e.Zombies, connections+e.Connections
 		}
 		for state, n := range states {
 			gauge(m.endpoints, float64(n), c.Name, state)
 		}
 		gauge(m.slots, float64(slots), c.Name)
+		if c.Leased {
+			gauge(m.leased, float64(leased), c.Name)
+		}
 		gauge(m.taken, float64(taken), c.Name)
 		gauge(m.zombies, float64(zombies), c.Name)
 		gauge(m.connections, float64(connections), c.Name)
 		gauge(m.waiting, float64(c.QueueCalls), c.Name)
 		out <- prometheus.MustNewConstMetric(m.refused, prometheus.CounterValue, float64(c.Refused), c.Name)
 	}
+	m.sharing(s.Gateways, out)
 	replicas := map[[2]string]int{}
 	for _, r := range s.Replicas {
 		replicas[[2]string{r.Service, r.State}]++
@@ -130,4 +140,21 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	gauge(m.held, float64(m.g.budget.Held()))
 	out <- prometheus.MustNewConstMetric(m.crowded, prometheus.CounterValue, float64(m.g.budget.Refused()))
 	gauge(m.info, 1, m.g.opts.Version)
+}
+
+// sharing is the numbers of those who lend each other slots.
+func (m *metrics) sharing(s *status.Gateways, out chan<- prometheus.Metric) {
+	if s == nil {
+		return
+	}
+	states := map[string]int{"self": 0, "alive": 0, "gone": 0, "cut off": 0}
+	for _, member := range s.Members {
+		states[member.State]++
+	}
+	for state, n := range states {
+		out <- prometheus.MustNewConstMetric(m.members, prometheus.GaugeValue, float64(n), state)
+	}
+	for reason, n := range s.Dropped {
+		out <- prometheus.MustNewConstMetric(m.datagrams, prometheus.CounterValue, float64(n), reason)
+	}
 }

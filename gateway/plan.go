@@ -15,6 +15,7 @@ type plan struct {
 	services  []servicePlan
 	adminTLS  *tlsPlan
 	sample    float64 // of calls that succeed, for the access log
+	sharing   *sharing
 }
 
 // plan takes the plan of a config; what is stale keeps what it was.
@@ -22,11 +23,13 @@ func (g *Gateway) plan(cfg *Config, stale stale) plan {
 	r := cfg.Resolved
 	p := plan{
 		hash: hashFiles(r.Files, r.Secrets), adminTLS: r.adminTLS, listeners: r.listeners, services: r.services, sample: cfg.Logs.Access.Sample,
-		upstreams: slices.Clone(r.upstreams),
+		upstreams: slices.Clone(r.upstreams), sharing: r.sharing,
 	}
 	p.keep(g.current.Load(), stale)
 	for i := range p.upstreams {
-		p.upstreams[i].cluster.Engine, p.upstreams[i].cluster.Budget = g.engine, g.budget
+		o := &p.upstreams[i].cluster
+		o.Engine, o.Budget = g.engine, g.budget
+		o.Leased, o.Changed = o.Leased && p.sharing != nil, g.used
 	}
 	return p
 }

@@ -43,11 +43,15 @@ func (g *Gateway) apply(cfg *Config, stale stale) error {
 	if err != nil {
 		return err
 	}
+	lender, err := g.openLender(next.sharing)
+	if err != nil {
+		closeBound(bound)
+		return err
+	}
 	upstreams, err := g.connect(next.upstreams, was.upstreams)
 	if err != nil {
-		for _, l := range bound {
-			l.Close()
-		}
+		closeBound(bound)
+		g.dropLender(lender)
 		return err
 	}
 	g.budget.Resize(int64(cfg.MaxBufferedBytes))
@@ -62,8 +66,15 @@ func (g *Gateway) apply(cfg *Config, stale stale) error {
 	}
 	st.listeners = g.serve(next.listeners, bound, targets, was, st)
 	g.current.Store(st)
+	g.lend(lender, next.sharing, upstreams)
 	g.retire(was, st)
 	return nil
+}
+
+func closeBound(bound map[string]*Gate) {
+	for _, l := range bound {
+		_ = l.Close()
+	}
 }
 
 // connect starts, changes or keeps the upstreams, and returns all by key. Where it fails nothing is changed.
@@ -105,6 +116,7 @@ func (g *Gateway) retire(was, st *state) {
 			g.halting.Go(func() {
 				g.awaitSuccessor(key)
 				u.halt()
+				g.unshare(key, u.cluster)
 			})
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/thriftloom/thriftloom/gateway"
+	"github.com/thriftloom/thriftloom/gateway/status"
 	"github.com/thriftloom/thriftloom/internal/fakepeer"
 	"github.com/thriftloom/thriftloom/transport"
 )
@@ -421,4 +423,28 @@ func TestDrainByReload(t *testing.T) {
 		t.Errorf("Run: %v, want that calls were cut short", err)
 	}
 	call.Wait()
+}
+
+// Reloads that replace upstreams, listeners and services leave nothing behind: no goroutine, no connection.
+func TestReloadsLeaveNothing(t *testing.T) {
+	users, p, _ := peer(t, named("users"))
+	config := func(i int) string {
+		return fmt.Sprintf("listen: 127.0.0.1:0\nmax_message_bytes: %dMiB\nservices:\n", 1+i%2) + one("Users", users) +
+			fmt.Sprintf("  More%d: {idl: users.thrift, service: Users, timeout: 1s, listen: 127.0.0.1:0, upstream: {endpoints: [%q]}}\n", i%3, users)
+	}
+	r := start(t, config(0))
+	shared := slices.IndexFunc(r.Snapshot().Listeners, func(l status.Listener) bool { return len(l.Services) == 2 })
+	c := dial(t, r.Snapshot().Listeners[shared].Address)
+	quiet := func() bool { // what is replaced has ended, and no connection is free any more
+		return p.Open.Load() == 0 && len(r.Addresses()) == 2
+	}
+	c.expect("Users:ping", "users")
+	eventually(t, "quiet", quiet)
+	before := runtime.NumGoroutine()
+	for i := range 30 {
+		r.reload(config(i))
+		c.expect("Users:ping", "users")
+	}
+	r.reload(config(0))
+	eventually(t, "quiet, with no goroutine more than before", func() bool { return quiet() && runtime.NumGoroutine() <= before })
 }

@@ -36,6 +36,7 @@ type Resolved struct {
 	upstreams []upstreamPlan
 	services  []servicePlan
 	adminTLS  *tlsPlan // nil: none
+	sharing   *sharing // nil where no slots are lent
 }
 
 // sharedPrefix begins the key of a shared upstream.
@@ -77,6 +78,7 @@ func (l *loader) resolve(env func(string) (string, bool)) {
 	r := &l.cfg.Resolved
 	r.Path = l.path
 	r.State = l.stateFolder(env)
+	l.gateways()
 	for _, b := range l.cfg.Upstreams {
 		l.in(b.File).sharedUpstream(b)
 	}
@@ -91,6 +93,7 @@ func (l *loader) resolve(env func(string) (string, bool)) {
 	}
 	l.checkListeners()
 	l.drainTimes()
+	l.checkSharing()
 	r.Files, r.Secrets, r.Patterns = l.files, l.secrets, l.patterns
 }
 
@@ -315,6 +318,7 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 		p.endpoints = l.endpoints(strictyaml.Find(node, "endpoints"), path+".endpoints", u.Endpoints)
 	}
 	p.tls = l.clientTLS(&u.TLS)
+	l.share(node, path, u, &p)
 	l.cfg.Resolved.upstreams = append(l.cfg.Resolved.upstreams, p)
 }
 

@@ -147,12 +147,13 @@ func (u *upstream) probe(ctx context.Context, address string) error {
 	return client.Probe(ctx, o.Engine, address, client.Config{Wire: o.Wire, Limits: o.Limits, Budget: o.Budget, Dialer: o.Dialer}, p.probe)
 }
 
-// awaitAnswer asks the endpoints in turn until one has answered, or the upstream ends.
+// awaitAnswer asks the endpoints until one has answered, or the upstream ends. Each question takes a slot: a server with one worker, or
+// one that other gateways share, has no connection to spare.
 func (u *upstream) awaitAnswer() {
 	for pause := 50 * time.Millisecond; u.life.Err() == nil; pause = min(2*pause, 2*time.Second) {
-		for _, e := range u.plan.Load().endpoints {
+		for range u.plan.Load().endpoints {
 			once, cancel := context.WithTimeout(u.life, time.Second)
-			err := u.probe(once, e.Address)
+			err := u.cluster.Probe(once, u.probe)
 			cancel()
 			if err == nil {
 				u.answered.Store(true)

@@ -69,7 +69,7 @@ func (in *input) room(limit int) []byte {
 	if cap(in.chunk)-len(in.chunk) < minRoomBytes {
 		tail := in.unused()
 		in.next = min(max(4*in.next, minChunkBytes), maxChunkBytes)
-		size := in.charge(max(in.next, min(2*len(tail), limit+1), len(tail)+minRoomBytes), len(tail)+minRoomBytes, limit)
+		size := in.charge(max(in.next, min(in.growth(len(tail)), limit+1), len(tail)+minRoomBytes), len(tail)+minRoomBytes, limit)
 		if size == 0 {
 			return nil
 		}
@@ -78,6 +78,15 @@ func (in *input) room(limit int) []byte {
 		in.chunk, in.used = chunk, 0
 	}
 	return in.chunk[len(in.chunk):cap(in.chunk)]
+}
+
+// growth is the size of the chunk for a message of which n bytes have come: twice that, or as much as the message is known to need, where
+// that is not so little more that it would be copied again and again.
+func (in *input) growth(n int) int {
+	if in.need > n+n/4 {
+		return min(2*n, in.need+minRoomBytes)
+	}
+	return 2 * n
 }
 
 // charge moves the lease to a chunk of size bytes, or of fewer where the budget is short, least at least. It returns the size, 0 where

@@ -88,7 +88,13 @@ type Reply struct {
 	Headers  []transport.KV
 	// Exception is the id of the declared exception's field in the result struct; zero for a result.
 	Exception int16
+	// Memory counts the memory that a long body lies in against what the process may hold, until it is released: by the server, when
+	// the answer is counted there. One that nobody releases is released when it is collected. nil: not counted.
+	Memory Memory
 }
+
+// Memory is memory that is counted until Release, which is called once.
+type Memory interface{ Release() }
 
 // ExceptionType returns the name of the declared exception that the reply carries, "" for a result.
 func (r *Reply) ExceptionType(m *schema.Method) string {

@@ -215,3 +215,24 @@ func large(_ context.Context, call *rpc.Call) (*rpc.Reply, error) {
 	b := binary.AppendStop(binary.AppendString(binary.AppendField(nil, wire.String, 0), strings.Repeat("y", 300_000-8)))
 	return &rpc.Reply{Protocol: call.Protocol, Body: b}, nil
 }
+
+// A request that was refused and is still coming cannot go to another server, which has not seen its beginning: its connection is closed,
+// behind the refusal, and does not keep the others from moving.
+func TestRefusedRequestDoesNotMove(t *testing.T) {
+	_, cfg := crowded(0)
+	eachWire(t, cfg, func(c *caller) {
+		next := c.successor(server.Config{})
+		defer next.end()
+		idle := c.dial(c.wire)
+		idle.old = c.old
+		c.write(c.long("echo", 1, 50_000)[:30_000])
+		c.exhausted("echo", 1)
+		synctest.Wait()
+		if err := c.HandOver(c.Context(), next.Take); err != nil {
+			c.Fatal(err)
+		}
+		c.end()
+		idle.call("echo", 2)
+		idle.reply("echo", 2)
+	})
+}

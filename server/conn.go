@@ -211,6 +211,9 @@ func (c *conn) end(x *exchange, a answer) {
 		c.answered(1)
 		return
 	}
+	if a.memory != nil {
+		a.memory.Release() // it is counted as an answer that waits, or by Send
+	}
 	x.answer, x.ended = a, true
 	if a.close {
 		c.closing, c.left = true, 0

@@ -27,6 +27,7 @@ type exchange struct {
 // answer is what is written for a call: head and body, or the end of the connection.
 type answer struct {
 	head, body []byte
+	memory     rpc.Memory // that the body lies in; may be nil
 	close      bool
 }
 
@@ -84,7 +85,7 @@ func (x *exchange) replyTo(reply *rpc.Reply, err error) answer {
 		return x.exception(x.internal(fmt.Errorf("the reply is in %s, the call in %s", reply.Protocol, x.call.Protocol)))
 	}
 	h := x.replyHead(wire.Reply)
-	return answer{head: transport.AppendHead(x.room(0), x.wire(), h, len(reply.Body), reply.Headers), body: reply.Body}
+	return answer{head: transport.AppendHead(x.room(0), x.wire(), h, len(reply.Body), reply.Headers), body: reply.Body, memory: reply.Memory}
 }
 
 // exception makes the answer out of a failure.

@@ -2,10 +2,12 @@ package transport_test
 
 import (
 	"bytes"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"testing"
 
+	"github.com/thriftloom/thriftloom/internal/allocs"
 	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
 	"github.com/thriftloom/thriftloom/wire/wiretest"
@@ -109,4 +111,67 @@ func BenchmarkSplit(b *testing.B) {
 			})
 		}
 	}
+}
+
+// Whatever the stream: byte by byte it comes apart as at once, mistakes included, and costs at most four times its bytes.
+func FuzzEveryByte(f *testing.F) {
+	addStreams(f, func(buf []byte) {
+		for mode := range uint8(3) {
+			f.Add(buf, mode)
+		}
+	})
+	f.Fuzz(func(t *testing.T, buf []byte, mode uint8) {
+		limits := wire.Limits{MessageBytes: 1 << 20}
+		fresh := func() transport.Splitter { return splitters(t, limits)[mode%3] }
+		allocs.Bound(t, 4, len(buf), func() {
+			s := fresh()
+			for rest := buf; len(rest) > 0; {
+				_, used, _, err := s.Split(rest)
+				if bad, isBad := errors.AsType[*transport.Malformed](err); isBad {
+					used = bad.Skip
+				}
+				if used == 0 {
+					break
+				}
+				rest = rest[used:]
+			}
+		})
+		if len(buf) > 4<<10 { // the pieces are put together anew for each byte
+			buf = buf[:4<<10]
+		}
+		want, got := feed(t, fresh(), buf), feed(t, fresh(), eachByte(buf)...)
+		if !slices.Equal(got, want) {
+			t.Fatalf("byte by byte:\n%q\nat once:\n%q", got, want)
+		}
+	})
+}
+
+func splitters(t testing.TB, limits wire.Limits) []transport.Splitter {
+	return []transport.Splitter{newSplitter(t, bufferedBinary, limits), newSplitter(t, framedBinary, limits), transport.NewDetector(limits, nil)}
+}
+
+// A message that is given up anywhere is used up as far as it goes: what follows is found where it is found without that.
+func FuzzShed(f *testing.F) {
+	addStreams(f, func(buf []byte) { f.Add(buf, uint16(len(buf)/2), uint8(len(buf))) })
+	f.Fuzz(func(t *testing.T, buf []byte, cut uint16, mode uint8) {
+		limits := wire.Limits{MessageBytes: 1000, Depth: 8, NameBytes: 100}
+		_, length, _, err := splitters(t, limits)[mode%2].Split(buf)
+		if err != nil || length < 2 {
+			return
+		}
+		at := 1 + int(cut)%(length-1)
+		s := splitters(t, limits)[mode%2].(transport.Shedder)
+		if _, used, _, err := s.Split(buf[:at]); used != 0 || err != nil {
+			t.Fatalf("of %d bytes %d are a message of %d: %v", at, used, length, err)
+		}
+		if _, ok := s.Peek(buf[:at]); !ok {
+			return
+		}
+		if used := shedAll(t, s, buf, at, 1+int(mode)%7); used != length {
+			t.Fatalf("a message of %d bytes, given up at %d: %d were used", length, at, used)
+		}
+		if want, got := feed(t, splitters(t, limits)[mode%2], buf[length:]), feed(t, s, buf[length:]); !slices.Equal(got, want) {
+			t.Fatalf("behind it:\n%q\nwant:\n%q", got, want)
+		}
+	})
 }

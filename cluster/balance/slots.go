@@ -30,8 +30,9 @@ const doubt = 3
 // Node is one endpoint as a picker sees it. It is its own ticket: Pick takes one of its slots, Done gives it back.
 type Node struct {
 	Endpoint rpc.Endpoint
-	Slots    int       // calls at most
+	Slots    int       // calls at most; 0: none for now
 	InFlight int       // slots taken
+	Closing  int       // connections without a call that are not quite closed: each takes the place of a call
 	Failures int       // attempts in a row that did not reach it
 	DownTill time.Time // not before then; while Failures > 0 one call at a time finds out whether it is back
 }
@@ -41,7 +42,7 @@ func (n *Node) Up(now time.Time) bool { return n.Failures == 0 || !now.Before(n.
 
 func (n *Node) limit() int {
 	if n.Failures > 0 {
-		return 1
+		return min(1, n.Slots)
 	}
 	return n.Slots
 }
@@ -64,6 +65,9 @@ func (s *Slots) Add(e rpc.Endpoint) *Node {
 	s.nodes = append(s.nodes, n)
 	return n
 }
+
+// Return puts a node in again that Remove has taken out.
+func (s *Slots) Return(n *Node) { s.nodes = append(s.nodes, n) }
 
 // Remove takes a node out. Its tickets still go back to Done.
 func (s *Slots) Remove(n *Node) {
@@ -92,7 +96,7 @@ func (s *Slots) Pick(call *rpc.Call, now time.Time) (*Node, error) {
 		if !n.Up(now) {
 			continue
 		}
-		if n.InFlight >= n.limit() {
+		if n.InFlight+n.Closing >= n.limit() {
 			continue
 		}
 		avoid := 0

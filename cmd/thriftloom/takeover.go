@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	takeoverTime = time.Minute            // for a new process to become ready, before it gives up and the other one stays
+	takeoverTime = 10 * time.Second       // above start_timeout, for a new process to become ready, before it gives up and the other one stays
 	refusedPause = 100 * time.Millisecond // after a takeover that was refused
 )
 
@@ -26,9 +26,14 @@ func (r *running) takeOver(ctx context.Context) error {
 	}
 	before := p.taker.Peer
 	r.log.Info("taking the place of another process", "process", before.PID, "version", before.Program)
-	wait, cancel := context.WithTimeout(ctx, takeoverTime)
+	wait, cancel := context.WithTimeout(ctx, r.gateway.Config().StartTime()+takeoverTime)
 	defer cancel()
-	if err := r.awaitReady(wait); err != nil {
+	if err := r.await(wait, func() (bool, []string) {
+		if ok, reasons := r.gateway.Matches(p.offer.Up); !ok {
+			return ok, reasons
+		}
+		return r.gateway.Ready("")
+	}); err != nil && (ctx.Err() != nil || !p.taker.Yielded(ctx)) {
 		return fmt.Errorf("process %d is not replaced, and serves on: %w", before.PID, err)
 	}
 	if err := p.serving(ctx, r.gateway.Taken()); err != nil {

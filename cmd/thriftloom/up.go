@@ -234,7 +234,7 @@ func (r *running) obey(ctx context.Context, signals <-chan os.Signal) {
 }
 
 // overhead is what a gateway needs of memory besides the messages that it holds: code, schemas, connections, and what is garbage already.
-const overhead = 40 << 20
+const overhead = 24 << 20
 
 // limitMemory lets garbage be collected in time for the process to stay within what it may hold and its overhead. GOMEMLIMIT goes before.
 func limitMemory(cfg *gateway.Config, env func(string) (string, bool)) {
@@ -273,12 +273,17 @@ func (r *running) announce(ctx context.Context) {
 	}
 }
 
-// awaitReady waits until the gateway is ready. The error is what it still waited for when ctx ended.
+// awaitReady waits until the gateway is ready.
 func (r *running) awaitReady(ctx context.Context) error {
+	return r.await(ctx, func() (bool, []string) { return r.gateway.Ready("") })
+}
+
+// await waits until what it is given says yes. The error is what that still waited for when ctx ended.
+func (r *running) await(ctx context.Context, ready func() (ok bool, reasons []string)) error {
 	tick := time.NewTicker(readyPoll)
 	defer tick.Stop()
 	for {
-		ok, reasons := r.gateway.Ready("")
+		ok, reasons := ready()
 		if ok {
 			return nil
 		}

@@ -157,7 +157,7 @@ func (g *Giver) Offer(ctx context.Context, o Offer) (Taken, error) {
 	for _, r := range o.Replicas {
 		items = append(items, message{kind: replicaItem, meta: r, files: []File{r.Output, r.Leash}})
 	}
-	for _, m := range append(items, message{kind: offered}) {
+	for _, m := range append(items, message{kind: offered, meta: up{o.Up}}) {
 		if err := g.link.send(ctx, m); err != nil {
 			return Taken{}, err
 		}

@@ -31,8 +31,10 @@ const Version = 1
 // The bounds of a handover.
 const (
 	stepTime = 15 * time.Second // for a peer to read or to write one message
-	// StartTime is how long the giver waits for the taker to serve, in which that loads its config and starts its replicas.
-	StartTime = 2 * time.Minute
+	// StartTime is how long the giver waits for the taker to serve, in which that starts its replicas: more than the longest start_timeout.
+	// It serves all the while.
+	StartTime = 15 * time.Minute
+	turnTime  = time.Minute     // for the taker to be let in, where another one is before it
 	longest   = 2 * time.Hour   // that the giver may take between two connections: above the highest drain.timeout
 	maxMeta   = 64 << 10        // bytes of a message's JSON
 	maxData   = 1<<30 + 64<<10  // bytes that came on a connection: the highest max_message_bytes, and what frames it
@@ -77,6 +79,7 @@ type Offer struct {
 	Door      File // where the next taker knocks
 	Listeners []Listener
 	Replicas  []Replica
+	Up        []string // services that have an endpoint which answers: the taker does not serve before it can say the same
 }
 
 // Listener is a socket that listens.

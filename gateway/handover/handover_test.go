@@ -133,6 +133,7 @@ func TestHandover(t *testing.T) {
 		sent.Output, sent.Leash = output, input
 		took, err := g.Offer(t.Context(), handover.Offer{
 			Lock: temp(t), Door: d.Socket(), Listeners: []handover.Listener{{ID: "127.0.0.1:1", Socket: l}}, Replicas: []handover.Replica{sent},
+			Up: []string{"Users"},
 		})
 		if d := cmp.Diff(handover.Taken{Listeners: []string{"127.0.0.1:1"}, Replicas: []int{77}}, took); d != "" {
 			t.Error(d)
@@ -146,7 +147,7 @@ func TestHandover(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer o.Close()
-	if len(o.Listeners) != 1 || o.Listeners[0].ID != "127.0.0.1:1" || len(o.Replicas) != 1 {
+	if len(o.Listeners) != 1 || o.Listeners[0].ID != "127.0.0.1:1" || len(o.Replicas) != 1 || len(o.Up) != 1 || o.Up[0] != "Users" {
 		t.Fatalf("the offer is %+v", o)
 	}
 	got := o.Replicas[0]

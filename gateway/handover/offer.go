@@ -1,5 +1,10 @@
 package handover
 
+// up is the end of an offer.
+type up struct {
+	Up []string `json:"up"`
+}
+
 // Close closes what is left of an offer that was received: fields that are nil were taken.
 func (o *Offer) Close() {
 	for _, f := range []File{o.Lock, o.Door} {

@@ -48,7 +48,7 @@ func (t *Taker) greet(ctx context.Context, self Peer) error {
 	if err := t.link.send(ctx, message{kind: hello, meta: self}); err != nil {
 		return err
 	}
-	m, err := t.link.receive(ctx, StartTime, welcome) // another taker may be before this one
+	m, err := t.link.receive(ctx, turnTime, welcome)
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, unix.ECONNRESET) {
 		return ErrNobody // it was on its way out
 	}
@@ -73,7 +73,11 @@ func (t *Taker) Offer(ctx context.Context) (o *Offer, err error) {
 			return o, err
 		}
 		if m.kind == offered {
-			closeFiles(m.files)
+			var services up
+			if err := m.decode(&services, 0); err != nil {
+				return o, err
+			}
+			o.Up = services.Up
 			if o.Lock == nil || o.Door == nil {
 				return o, errors.New("handover: an offer without a lock or a door")
 			}
@@ -124,10 +128,11 @@ func (t *Taker) Serving(ctx context.Context, with Taken) error {
 	return t.link.send(ctx, message{kind: serving, meta: with})
 }
 
-// Yielded follows a failed Serving and reports whether the giver is out of the way all the same: it drains, and said `end`, or has ended.
-// Only then may this process serve.
+// Yielded ends the session of a taker that cannot say that it serves, and reports whether the giver is out of the way all the same: it
+// drains, and said `end`, or has ended, in the next seconds at the latest. Only then may this process serve.
 func (t *Taker) Yielded(ctx context.Context) bool {
-	if m, err := t.link.receive(ctx, stepTime, end); err == nil {
+	defer t.link.close()
+	if m, err := t.link.receive(ctx, endWait, end); err == nil {
 		closeFiles(m.files)
 		return true
 	}

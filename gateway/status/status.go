@@ -20,6 +20,7 @@ type Snapshot struct {
 	Services      []Service  `json:"services"`
 	Clusters      []Cluster  `json:"clusters"`
 	Replicas      []Replica  `json:"replicas"`
+	Gateways      *Gateways  `json:"gateways,omitempty"` // who lends each other slots; absent where nobody does
 	Totals        Totals     `json:"totals"`
 	// Certificates are those that listeners and upstreams use.
 	Certificates []Certificate `json:"certificates"`
@@ -78,6 +79,7 @@ type Cluster struct {
 	QueueCalls int        `json:"queue_calls"` // that wait for a slot now
 	QueueMax   int        `json:"queue_max"`
 	Refused    int64      `json:"refused"` // that found the queue full
+	Leased     bool       `json:"leased"`  // its slots are shared with other gateways
 	Endpoints  []Endpoint `json:"endpoints"`
 }
 
@@ -88,6 +90,7 @@ type Endpoint struct {
 	Address       string  `json:"address,omitempty"`
 	State         string  `json:"state"` // up, down or draining
 	Slots         int     `json:"slots"`
+	LeasedSlots   int     `json:"leased_slots"` // of slots, those that this gateway may use: all where no other shares them
 	InFlight      int     `json:"in_flight"`
 	Zombies       int     `json:"zombies"`
 	Connections   int     `json:"connections"`
@@ -99,6 +102,24 @@ type Endpoint struct {
 	// For how long its connections are kept free, and kept at all, where its closes have taught less than its server kind says; else zero.
 	LearnedIdleSeconds float64 `json:"learned_idle_seconds"`
 	LearnedAgeSeconds  float64 `json:"learned_age_seconds"`
+}
+
+// Gateways is who lends each other slots.
+type Gateways struct {
+	Name    string           `json:"name"`    // of this gateway
+	Arbiter string           `json:"arbiter"` // who says which slots a gateway may use
+	Static  bool             `json:"static"`  // slots are not lent: a gateway is cut off, and each keeps to its share
+	Members []Member         `json:"members"`
+	Sent    int64            `json:"sent"`    // datagrams
+	Taken   int64            `json:"taken"`   // that came and were fresh
+	Dropped map[string]int64 `json:"dropped"` // by reason: stranger, seal (another key), form, late
+}
+
+// Member is one gateway.
+type Member struct {
+	Name    string `json:"name"`    // "" where it was not heard yet
+	Address string `json:"address"` // where it is told of this one's use; "" for this one itself
+	State   string `json:"state"`   // self, alive, gone (proven to have ended) or cut off
 }
 
 // Replica is one process, container or pod that the gateway runs.

@@ -55,6 +55,7 @@ type reloading struct {
 	*peertest.Process
 	dir, front, admin, journal string
 	count                      int // of replicas, in the config
+	library                    peertest.Library
 	answered                   atomic.Int64
 	fault                      atomic.Pointer[string] // the first answer of the load that was no reply
 	stop                       chan struct{}
@@ -65,7 +66,7 @@ type reloading struct {
 func prepareReloading(t *testing.T) *reloading {
 	t.Helper()
 	peertest.Require(t)
-	r := &reloading{T: t, dir: shortDir(t), count: 2, front: peertest.FreePort(t), admin: peertest.FreePort(t), stop: make(chan struct{})}
+	r := &reloading{T: t, dir: shortDir(t), count: 2, library: peertest.ThriftPy2, front: peertest.FreePort(t), admin: peertest.FreePort(t), stop: make(chan struct{})}
 	r.journal = filepath.Join(r.dir, "journal")
 	r.write("growing.thrift", growingIDL)
 	r.write("whole.thrift", growingIDL) // of the other service
@@ -100,10 +101,13 @@ func (r *reloading) config(top, run, section string) string {
 
 // section is that of Growing.
 func (r *reloading) section(run, more string) string {
-	l := peertest.ThriftPy2
+	l, at := r.library, "{socket}"
+	if l == peertest.ThriftPy { // it sets SO_REUSEPORT on unix sockets, which Linux 6 refuses
+		at = "{port}"
+	}
 	return fmt.Sprintf("  Growing:\n    idl: %q\n    listen: %q\n    timeout: 20s\n    queue: {max_wait: 20s}\n", filepath.Join(r.dir, "growing.thrift"), r.front) +
-		fmt.Sprintf("    upstream: {server: threaded, run: {replicas: %d, %scommand: [%q, %q, --library, %s, --idl, %q, --journal, %q, --client-timeout, \"60000\", \"{socket}\"]}}\n",
-			r.count, run, l.Python, peertest.File("growing_server.py"), l.Name, filepath.Join(r.dir, "growing.thrift"), r.journal) + more
+		fmt.Sprintf("    upstream: {server: threaded, run: {replicas: %d, %scommand: [%q, %q, --library, %s, --idl, %q, --journal, %q, --client-timeout, \"60000\", %q]}}\n",
+			r.count, run, l.Python, peertest.File("growing_server.py"), l.Name, filepath.Join(r.dir, "growing.thrift"), r.journal, at) + more
 }
 
 func (r *reloading) snapshot() (s status.Snapshot) {
@@ -262,7 +266,14 @@ func (r *reloading) end() {
 // A change of policy holds for the next call. It restarts no replica, closes no connection of a caller or to a server, loses no call and
 // forgets no count.
 func reloadPolicy(t *testing.T) {
+	for _, l := range []peertest.Library{peertest.ThriftPy, peertest.ThriftPy2} {
+		t.Run(l.Name, func(t *testing.T) { reloadPolicyOver(t, l) })
+	}
+}
+
+func reloadPolicyOver(t *testing.T, l peertest.Library) {
 	r := prepareReloading(t)
+	r.library = l
 	r.up(r.config("", "", ""))
 	r.load()
 	pids, opened := r.life()
@@ -318,12 +329,12 @@ func reloadCount(t *testing.T) {
 	r.end()
 }
 
-// What was learned of endpoints stays: one that was found dead is not tried by a caller's call again, and counts go on.
+// What was learned of endpoints stays: which are dead, for how long a server keeps connections, how long calls take; and counts go on.
 func reloadLearned(t *testing.T) {
 	r := prepareReloading(t)
 	live, dead := peertest.FreePort(t), peertest.FreePort(t)
 	l := peertest.ThriftPy2
-	peertest.Start(t, l.Python, peertest.File("growing_server.py"), "--library", l.Name, "--idl", filepath.Join(r.dir, "growing.thrift"), live)
+	peertest.Start(t, l.Python, peertest.File("growing_server.py"), "--library", l.Name, "--idl", filepath.Join(r.dir, "growing.thrift"), "--client-timeout", "700", live)
 	config := func(timeout int) string {
 		return fmt.Sprintf("admin: %q\nservices:\n  Growing: {idl: growing.thrift, listen: %q, timeout: %ds, upstream: {endpoints: [%q, %q], server: threaded}}\n",
 			r.admin, r.front, timeout, live, dead)
@@ -351,8 +362,14 @@ func reloadLearned(t *testing.T) {
 		all.Wait()
 		return endpoint(dead).State == "down" && endpoint(live).Calls > 8
 	})
+	peertest.Eventually(t, "it is known for how long the living one keeps connections", func() bool {
+		if e := endpoint(live); e.Connections == 0 { // the server has closed them
+			connect(t, r.front).call("ping", []byte{0})
+		}
+		return endpoint(live).LearnedIdleSeconds > 0
+	})
 	for round := range 3 {
-		before, calls := endpoint(dead), endpoint(live).Calls
+		before, alive := endpoint(dead), endpoint(live)
 		r.change(config(5 + round))
 		if got := r.timeout("get"); got != float64(5+round) {
 			t.Errorf("timeout of get %v", got)
@@ -360,8 +377,8 @@ func reloadLearned(t *testing.T) {
 		if now := endpoint(dead); now.State != "down" || now.Failures < before.Failures || now.LastErrorCode == "" {
 			t.Errorf("the dead endpoint is %+v, and was %+v", now, before)
 		}
-		if now := endpoint(live); now.State != "up" || now.Calls < calls || now.P50Seconds == 0 {
-			t.Errorf("the living endpoint is %+v, and had %d calls", now, calls)
+		if now := endpoint(live); now.State != "up" || now.Calls < alive.Calls || now.P50Seconds == 0 || now.LearnedIdleSeconds != alive.LearnedIdleSeconds {
+			t.Errorf("the living endpoint is %+v, and was %+v", now, alive)
 		}
 	}
 	r.end()

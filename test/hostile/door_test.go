@@ -2,6 +2,7 @@ package hostile
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -64,6 +65,7 @@ type door struct {
 	gateway *peertest.Gateway
 	at      string
 	idl     string       // the file
+	tls     *tls.Config  // of its callers; nil: they speak plainly
 	bytes   atomic.Int64 // that the peer has read
 	mu      sync.Mutex
 	bodies  [][]byte // of the calls that the peer got
@@ -199,6 +201,9 @@ func (d *door) caller(t *testing.T, f form) *caller {
 	c, err := net.Dial("tcp", d.at)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if d.tls != nil {
+		c = tls.Client(c, d.tls)
 	}
 	t.Cleanup(func() { c.Close() })
 	_ = c.SetDeadline(time.Now().Add(patience))

@@ -22,7 +22,8 @@ import (
 const (
 	replicaCount = 3
 	slots        = 4
-	quietSamples = 10 // one a second; connections are given up in the first of them
+	quietTime    = 10 * time.Second // in the first of which connections are given up
+	quietSamples = 200              // to answer them makes garbage, so that what the collector leaves is seen
 )
 
 // world is the program with its servers: replicas of ThriftPy2 that it runs, and two of ThriftPy 0.3.9 that it does not.
@@ -167,7 +168,7 @@ func (w *world) complain(format string, args ...any) {
 func (w *world) quiet() Sample {
 	var all []Sample
 	for range quietSamples {
-		time.Sleep(time.Second)
+		time.Sleep(quietTime / quietSamples)
 		m := w.metrics()
 		if m == nil {
 			w.complain("/metrics does not answer")

@@ -1,9 +1,11 @@
 """Calls kinds.thrift at a steady rate over connections that it never closes, until SIGTERM, and checks what it gets.
 
-    caller.py [--library thriftpy|thriftpy2] [--transport buffered|framed] [--rate N] [--connections N] PATH|PORT|HOST:PORT
+    caller.py [--library thriftpy|thriftpy2] [--transport buffered|framed] [--rate N] [--connections N] [--other ADDRESS] PATH|PORT|HOST:PORT
 
 Each connection is a thread with a client of its own, which sends no header and knows nothing of gateways. A line of JSON every half a
-second, and a last one: {"calls": N, "opened": connections that were opened so far, "failed": [texts, at most 20]}.
+second, and a last one: {"calls": N, "opened": connections that were opened so far, "again": N, "failed": [texts, at most 20]}.
+
+With --other, a call whose connection breaks is made again, once, over a new connection to the other address; "again" counts those.
 """
 
 import argparse
@@ -21,16 +23,16 @@ TIMEOUT_MS = 60000
 
 
 class Callers:
-    def __init__(self, library, address, transport):
-        self.library, self.address, self.transport = library, address, transport
+    def __init__(self, library, address, other, transport):
+        self.library, self.address, self.other, self.transport = library, address, other, transport
         self.kinds = library.load("kinds.thrift")
         self.lock = threading.Lock()
-        self.calls, self.opened, self.failed = 0, 0, []
+        self.calls, self.opened, self.again, self.failed = 0, 0, 0, []
         self.going = True
 
-    def connect(self):
+    def connect(self, address):
         client = self.library.rpc.make_client(
-            self.kinds.Kinds, trans_factory=self.library.transport_factory(self.transport), timeout=TIMEOUT_MS, **place(self.address))
+            self.kinds.Kinds, trans_factory=self.library.transport_factory(self.transport), timeout=TIMEOUT_MS, **place(address))
         with self.lock:
             self.opened += 1
         return client
@@ -53,8 +55,16 @@ class Callers:
             failure = None
             try:
                 if client is None:
-                    client = self.connect()
-                got, want = self.call(client, n)
+                    client = self.connect(self.address)
+                try:
+                    got, want = self.call(client, n)
+                except self.library.transport.TTransportException:
+                    if self.other is None:
+                        raise
+                    with self.lock:
+                        self.again += 1
+                    client = self.connect(self.other)
+                    got, want = self.call(client, n)
                 if got != want:
                     failure = "WRONG ANSWER: %.100r, want %.100r" % (got, want)
             except Exception as error:
@@ -70,7 +80,7 @@ class Callers:
 
     def report(self):
         with self.lock:
-            print(json.dumps({"calls": self.calls, "opened": self.opened, "failed": self.failed[:20]}), flush=True)
+            print(json.dumps({"calls": self.calls, "opened": self.opened, "again": self.again, "failed": self.failed[:20]}), flush=True)
 
     def stop(self, *_):
         self.going = False
@@ -81,8 +91,9 @@ def main():
     add_common_flags(parser)
     parser.add_argument("--rate", type=float, default=100, help="calls a second, all connections together")
     parser.add_argument("--connections", type=int, default=5)
+    parser.add_argument("--other", metavar="ADDRESS", help="where to go when a connection breaks")
     flags = parser.parse_args()
-    callers = Callers(Library(flags.library), flags.address, flags.transport)
+    callers = Callers(Library(flags.library), flags.address, flags.other, flags.transport)
     signal.signal(signal.SIGTERM, callers.stop)
     threads = [
         threading.Thread(target=callers.run, args=(flags.rate / flags.connections, i / flags.rate)) for i in range(flags.connections)]

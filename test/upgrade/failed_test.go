@@ -30,6 +30,10 @@ func TestFailedTakeover(t *testing.T) {
 			h.write(good(h) + "  Other: {idl: nowhere.thrift}\n")
 			h.fails(h.start(), "no such file")
 		}},
+		{"workers that do not start", func(h *host) {
+			h.write(h.kinds(`{run: {command: [sh, -c, "echo no module named kinds; exit 1 # {socket}"], start_timeout: 1s}}`))
+			h.fails(h.start(), "no endpoint is up")
+		}},
 		{"port taken by another program", func(h *host) {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {

@@ -6,6 +6,7 @@ package upgrade
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -172,6 +173,19 @@ func (h *host) snapshot() (s status.Snapshot) {
 	return s
 }
 
+// ready asks whether the program is ready, and returns why not.
+func (h *host) ready() error {
+	r, err := client.Get("http://" + h.admin + "/readyz")
+	if err != nil {
+		return err
+	}
+	defer r.Body.Close()
+	if r.StatusCode != http.StatusOK {
+		return errors.New(r.Status)
+	}
+	return nil
+}
+
 // pids are the replicas that are ready.
 func (h *host) pids() (pids []int) {
 	for _, r := range h.snapshot().Replicas {
@@ -208,14 +222,15 @@ type callers struct {
 
 // tally is what callers say of themselves.
 type tally struct {
-	Calls, Opened int
-	Failed        []string
+	Calls, Opened, Again int
+	Failed               []string
 }
 
-func (h *host) call(l peertest.Library, transport string, rate, connections int) *callers {
+func (h *host) call(l peertest.Library, transport string, rate, connections int, flags ...string) *callers {
 	h.Helper()
-	p := peertest.Start(h.T, l.Python, filepath.Join(peertest.Root(), "test/upgrade/caller.py"), "--library", l.Name, "--transport", transport,
-		"--rate", fmt.Sprint(rate), "--connections", fmt.Sprint(connections), h.front)
+	args := []string{filepath.Join(peertest.Root(), "test/upgrade/caller.py"), "--library", l.Name, "--transport", transport,
+		"--rate", fmt.Sprint(rate), "--connections", fmt.Sprint(connections)}
+	p := peertest.Start(h.T, l.Python, append(append(args, flags...), h.front)...)
 	c := &callers{Process: p, t: h.T, connections: connections}
 	peertest.Eventually(h, "all callers are connected", func() bool { t := c.tally(); return t.Opened >= connections && t.Calls > 2*connections })
 	return c

@@ -3,11 +3,13 @@
 package upgrade
 
 import (
+	"crypto/tls"
 	"net"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/thriftloom/thriftloom/internal/testcert"
 	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
 	"github.com/thriftloom/thriftloom/wire/binary"
@@ -18,6 +20,7 @@ type raw struct {
 	*testing.T
 	conn  net.Conn
 	split transport.Splitter
+	kind  transport.Kind
 	buf   []byte
 	seq   int32
 }
@@ -34,24 +37,67 @@ func rawDial(t *testing.T, address string) *raw {
 	}
 	t.Cleanup(func() { _ = c.Close() })
 	_ = c.SetDeadline(time.Now().Add(time.Minute))
-	s, err := transport.NewSplitter(transport.Wire{Kind: transport.Buffered, Protocol: wire.Binary}, wire.Limits{})
+	return &raw{T: t, conn: c, split: splitter(t, transport.Buffered), kind: transport.Buffered}
+}
+
+// rawDialTLS is rawDial to a listener that speaks TLS.
+func rawDialTLS(t *testing.T, address string, ca *testcert.CA) *raw {
+	t.Helper()
+	r := rawDial(t, address)
+	secure := tls.Client(r.conn, &tls.Config{RootCAs: ca.Pool(), ServerName: "127.0.0.1"})
+	if err := secure.HandshakeContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.conn = secure
+	return r
+}
+
+func splitter(t *testing.T, kind transport.Kind) transport.Splitter {
+	t.Helper()
+	s, err := transport.NewSplitter(transport.Wire{Kind: kind, Protocol: wire.Binary}, wire.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &raw{T: t, conn: c, split: s}
+	return s
 }
+
+// frames makes the caller speak framed, before its first message.
+func (r *raw) frames() { r.kind, r.split = transport.Framed, splitter(r.T, transport.Framed) }
 
 // message is a call whose one argument is a string, or an i32.
 func (r *raw) message(method string, arg any) []byte {
-	r.seq++
-	b := binary.AppendHead(nil, wire.Head{Name: method, Type: wire.Call, Seq: r.seq})
+	var b []byte
 	switch arg := arg.(type) {
 	case string:
 		b = binary.AppendString(binary.AppendField(b, wire.String, 1), arg)
 	case int:
 		b = binary.AppendI32(binary.AppendField(b, wire.I32, 1), int32(arg))
 	}
-	return binary.AppendStop(b)
+	return r.head(method, wire.Call, binary.AppendStop(b))
+}
+
+// remember is a oneway: a word that is kept after so many milliseconds.
+func (r *raw) remember(word string, millis int32) []byte {
+	b := binary.AppendString(binary.AppendField(nil, wire.String, 1), word)
+	return r.head("remember", wire.Oneway, binary.AppendStop(binary.AppendI32(binary.AppendField(b, wire.I32, 2), millis)))
+}
+
+// head puts the message's head before its arguments.
+func (r *raw) head(method string, typ wire.MessageType, args []byte) []byte {
+	r.seq++
+	head := wire.Head{Name: method, Type: typ, Seq: r.seq}
+	return append(transport.AppendHead(nil, transport.Wire{Kind: r.kind, Protocol: wire.Binary}, head, len(args), nil), args...)
+}
+
+// remembered asks whether one of the workers has kept the word: each call may reach another one.
+func (r *raw) remembered(word string) bool {
+	r.Helper()
+	r.write(r.message("remembered", word))
+	m, err := r.read()
+	if err != nil {
+		r.Fatal(err)
+	}
+	return strings.Contains(string(m.Body), word)
 }
 
 func (r *raw) write(b []byte) {

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/thriftloom/thriftloom/internal/allocs"
 	"github.com/thriftloom/thriftloom/wire"
 	"github.com/thriftloom/thriftloom/wire/binary"
 	"github.com/thriftloom/thriftloom/wire/wiretest"
@@ -23,6 +24,12 @@ func FuzzScan(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte, seed uint64) {
 		limits := wire.Limits{MessageBytes: len(body) + 1, Depth: 8}
 		used, skipErr := binary.Skip(body, wire.Struct, limits)
+		allocs.Bound(t, 4, len(body), func() {
+			_, _ = binary.Skip(body, wire.Struct, limits)
+			var s binary.Scanner
+			s.Reset(limits, 1)
+			_, _, _ = s.Scan(body)
+		})
 
 		var s binary.Scanner
 		s.Reset(limits, 1)

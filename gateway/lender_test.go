@@ -1,0 +1,125 @@
+//go:build unix
+
+package gateway_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/thriftloom/thriftloom/gateway/status"
+	"github.com/thriftloom/thriftloom/internal/fakepeer"
+	"github.com/thriftloom/thriftloom/transport"
+)
+
+// udp returns n addresses where nobody hears.
+func udp(t *testing.T, n int) (all []string) {
+	for range n {
+		c, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		all = append(all, c.LocalAddr().String())
+	}
+	return all
+}
+
+// lending is a config with a server of two workers that gateways share; own is the gateway's own address.
+func lending(server, own, name string, all []string) string {
+	return fmt.Sprintf(`
+listen: 127.0.0.1:0
+gateways: {listen: %q, peers: [%s], name: %s, key: a key of the test}
+services:
+  Users: {idl: users.thrift, timeout: 10s, upstream: {endpoints: [%q], server: gunicorn-sync, slots: 2}}
+`, own, `"`+strings.Join(all, `", "`)+`"`, name, server)
+}
+
+func (r *running) cluster() status.Cluster { return r.Snapshot().Clusters[0] }
+
+// Two gateways with the same workers behind them lend each other slots, and show it. A gateway that ends leaves all to the other.
+func TestGatewaysLendSlots(t *testing.T) {
+	server, _, _ := peer(t, named("users"))
+	all := udp(t, 2)
+	a, b := start(t, lending(server, all[0], "gw-a", all)), start(t, lending(server, all[1], "gw-b", all))
+	for range 20 {
+		dial(t, a.Addresses()[0]).expect("getUser", "users")
+		dial(t, b.Addresses()[0]).expect("getUser", "users")
+	}
+	eventually(t, "both slots are given out", func() bool {
+		return a.cluster().Endpoints[0].LeasedSlots+b.cluster().Endpoints[0].LeasedSlots == 2
+	})
+	s := b.Snapshot().Gateways
+	if s == nil || s.Name != "gw-b" || s.Arbiter != "gw-a" || s.Static || len(s.Members) != 2 || s.Members[1].State != "alive" || s.Taken == 0 {
+		t.Errorf("snapshot %+v", s)
+	}
+	if e := b.cluster().Endpoints[0]; !b.cluster().Leased || e.Slots != 2 {
+		t.Errorf("%+v", b.cluster())
+	}
+	if n, err := testutil.GatherAndCount(b.Registry(), "thriftloom_upstream_leased_slots", "thriftloom_gateways"); err != nil || n != 5 {
+		t.Errorf("%d metrics, %v", n, err)
+	}
+	a.end()
+	eventually(t, "the other has both", func() bool { return b.cluster().Endpoints[0].LeasedSlots == 2 })
+	if s := b.Snapshot().Gateways; s.Arbiter != "gw-b" || s.Members[1].State != "gone" {
+		t.Errorf("snapshot %+v", s)
+	}
+}
+
+// Who the gateways are, where one listens, and how the servers speak may change by reload while calls run: none fails.
+func TestLendingReloads(t *testing.T) {
+	server, _, _ := peer(t, func(transport.Message) fakepeer.Answer { return fakepeer.Answer{After: time.Millisecond} })
+	all := udp(t, 3)
+	a, b := start(t, lending(server, all[0], "gw-a", all[:2])), start(t, lending(server, all[1], "gw-b", all[:2]))
+	var calls atomic.Int64
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var callers sync.WaitGroup
+	for _, address := range []string{a.Addresses()[0], a.Addresses()[0], b.Addresses()[0]} {
+		c := dial(t, address)
+		callers.Go(func() {
+			for ctx.Err() == nil && !t.Failed() {
+				if got := c.call("getUser"); got != "void" {
+					t.Errorf("%s; %+v %+v and %+v %+v", got, a.Snapshot().Gateways, a.cluster(), b.Snapshot().Gateways, b.cluster())
+				}
+				calls.Add(1)
+			}
+		})
+	}
+	served := func() {
+		t.Helper()
+		before := calls.Load()
+		eventually(t, "calls go on", func() bool { return calls.Load() > before+20 || t.Failed() })
+	}
+	served()
+	a.reload(lending(server, all[0], "gw-z", all)) // another name, and one gateway more that does not run yet
+	b.reload(lending(server, all[1], "gw-b", all))
+	served()
+	eventually(t, "the other gives the orders", func() bool { return a.Snapshot().Gateways.Arbiter == "gw-b" })
+	a.reload(lending(server, all[2], "gw-z", all)) // it listens elsewhere
+	served()
+	eventually(t, "they see each other", func() bool {
+		s := a.Snapshot().Gateways
+		return s.Arbiter == "gw-b" && !s.Static && a.cluster().Endpoints[0].LeasedSlots+b.cluster().Endpoints[0].LeasedSlots == 2
+	})
+	served()
+	a.reload(strings.Replace(lending(server, all[2], "gw-z", all), "timeout: 10s", "timeout: 10s, queue: {max_calls: 9}", 1))
+	served()
+	b.reload(strings.Replace(lending(server, all[1], "gw-b", all), "slots: 2", "slots: 2, multiplexed: true", 1)) // another cluster
+	served()
+	eventually(t, "the one before has ended", func() bool { return b.cluster().Endpoints[0].LeasedSlots > 0 })
+	b.reload(fmt.Sprintf("listen: 127.0.0.1:0\nservices: {Users: {idl: users.thrift, timeout: 10s, upstream: {endpoints: [%q]}}}\n", server))
+	if s := b.Snapshot(); s.Gateways != nil || s.Clusters[0].Leased {
+		t.Errorf("it shares no more: %+v", s)
+	}
+	served()
+	stop()
+	callers.Wait()
+}
