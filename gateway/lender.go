@@ -107,6 +107,9 @@ func (g *Gateway) unshare(key string, c *cluster.Cluster) {
 	for g.life.Err() == nil && open(c.Usage()) > 0 {
 		wait(g.life, 20*time.Millisecond)
 	}
+	if g.life.Err() != nil {
+		return // what is still open counts until the lender has said goodbye
+	}
 	g.lending.Lock() // not changing: whoever ends the gateway holds that, and waits for this
 	defer g.lending.Unlock()
 	s := g.shares[key]
