@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/thriftloom/thriftloom/gateway/handover"
@@ -18,6 +19,7 @@ type Gate struct {
 	keep bool
 	once sync.Once
 	gone chan struct{} // closed by Close
+	let  atomic.Int64  // connections that were let in
 
 	mu     sync.Mutex
 	open   chan struct{} // closed while the gate is open
@@ -41,9 +43,13 @@ func (g *Gate) Accept() (net.Conn, error) {
 			return nil, net.ErrClosed
 		}
 		c, err := g.Listener.Accept()
-		if !errors.Is(err, os.ErrDeadlineExceeded) { // that of Shut
-			return c, err
+		if errors.Is(err, os.ErrDeadlineExceeded) { // that of Shut
+			continue
 		}
+		if err == nil {
+			g.let.Add(1)
+		}
+		return c, err
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/thriftloom/thriftloom/gateway/handover"
 	"github.com/thriftloom/thriftloom/scale/process"
@@ -65,7 +66,7 @@ func (g *Gateway) HandOver(ctx context.Context, to Giver, took handover.Taken) e
 	g.draining.Store(true)
 	listeners := g.current.Load().listeners
 	for _, l := range listeners {
-		l.gate.Shut()
+		l.shut()
 	}
 	g.yield(true)
 	s := &giving{to: to, ctx: ctx}
@@ -87,6 +88,7 @@ func (g *Gateway) HandOver(ctx context.Context, to Giver, took handover.Taken) e
 		}
 		return err
 	}
+	g.stopSharing() // not before: the calls that were answered meanwhile had these slots
 	err := g.drainListeners(limit)
 	if ctx.Err() == nil {
 		g.replaced <- err
@@ -103,6 +105,17 @@ func (g *Gateway) serveOn(listeners map[string]*listener) {
 	}
 	g.draining.Store(false)
 	g.Keep()
+}
+
+// shut lets nobody in any more, and returns when the server knows of all that were let in; or soon, where it is short of descriptors or
+// greets somebody over TLS, whose connections stay here.
+func (l *listener) shut() {
+	l.gate.Shut()
+	ctx, cancel := context.WithTimeout(context.Background(), shutTime)
+	defer cancel()
+	for l.keys.Load() == nil && l.server.Met() < l.gate.let.Load() && ctx.Err() == nil {
+		wait(ctx, time.Millisecond)
+	}
 }
 
 // yield lets the endpoints have their slots back as soon as no call is on them, for the process that takes over.
@@ -168,17 +181,22 @@ func (s *giving) end() error {
 
 // Taken says what this gateway has taken of what was offered.
 func (g *Gateway) Taken() (t handover.Taken) {
-	for id := range g.current.Load().listeners {
-		t.Listeners = append(t.Listeners, id)
+	for id, l := range g.current.Load().listeners {
+		if l.keys.Load() == nil { // else a caller that has not greeted would go on as if it had
+			t.Listeners = append(t.Listeners, id)
+		}
 	}
 	t.Replicas = g.adopted()
 	return t
 }
 
-// Matches reports whether every service of this gateway that is up at the one before it is up here too.
+// Matches reports whether every service of this gateway that is up at the one before it is up here too. Where slots are lent that cannot be
+// told: that one has them still.
 func (g *Gateway) Matches(up []string) (ok bool, reasons []string) {
+	st := g.current.Load()
 	for _, label := range up {
-		if _, has := g.current.Load().plans[label]; !has {
+		p, has := st.plans[label]
+		if !has || st.upstreams[p.upstream].plan.Load().cluster.Leased {
 			continue
 		}
 		if ok, why := g.Ready(label); !ok {

@@ -6,16 +6,23 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
-// Every test that the guide to reloads names is there.
-func TestReloadGuide(t *testing.T) {
-	guide, err := os.ReadFile("../docs/guides/reload.md")
+// Every test that the guides to reloads and to several gateways name is there.
+func TestGuidesNameTests(t *testing.T) {
+	for guide, least := range map[string]int{"reload.md": 20, "gateways.md": 10} {
+		t.Run(guide, func(t *testing.T) { namesTests(t, filepath.Join("../docs/guides", guide), least) })
+	}
+}
+
+func namesTests(t *testing.T, path string, least int) {
+	guide, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	named := regexp.MustCompile("`([a-z0-9/]+) (Test[A-Za-z]+)(?:/([A-Za-z_]+))?`").FindAllStringSubmatch(string(guide), -1)
-	if len(named) < 20 {
+	if len(named) < least {
 		t.Fatalf("the guide names %d tests", len(named))
 	}
 	for _, n := range named {
@@ -37,5 +44,29 @@ func TestReloadGuide(t *testing.T) {
 				t.Errorf("%s: no %q in %s", n[0], want, n[1])
 			}
 		}
+	}
+}
+
+// The config in the guide to several gateways is one.
+func TestGatewaysGuide(t *testing.T) {
+	guide, err := os.ReadFile("../docs/guides/gateways.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(guide), "```yaml\n")
+	config, _, _ := strings.Cut(rest, "```")
+	t.Chdir(t.TempDir())
+	for name, text := range map[string]string{"users.thrift": "service Users { void ping() }", "gateways.key": "a key of the guide\n", "thriftloom.yaml": config} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := Load("thriftloom.yaml", nil)
+	if len(l.Mistakes)+len(l.Warnings) > 0 {
+		t.Fatal(l.Mistakes, l.Warnings)
+	}
+	s := l.Config.Resolved.sharing
+	if s == nil || s.Name != "gw-1" || len(s.Peers) != 3 || string(s.Key) != "a key of the guide" || s.Hold != 5*time.Second {
+		t.Errorf("it comes to %+v", s)
 	}
 }

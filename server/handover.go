@@ -62,6 +62,9 @@ func (s *Server) HandOver(ctx context.Context, give func(Handed) error) error {
 	}
 }
 
+// Met returns how many connections of the listener the server has dealt with: HandOver sees them, or they were turned away.
+func (s *Server) Met() int64 { return s.met.Load() }
+
 // Take goes on with a connection of another server. It does not count against MaxConnections: its caller was let in before. It fails, and
 // closes the connection, unless Serve runs, and where the wire is not spoken here.
 func (s *Server) Take(h Handed) error {
@@ -124,11 +127,6 @@ func (c *conn) leave() (h Handed, ok bool) {
 	if !c.leaving {
 		c.leaving = true
 		c.net.Pause()
-	}
-	if c.shedding { // its rest means nothing to who has not seen its beginning; the caller has its answer
-		c.closing, c.left = true, 0
-		c.settle()
-		return h, false
 	}
 	if c.receiving || len(c.order) > 0 || c.server.cfg.Ordered && c.inflight > 0 {
 		return h, false

@@ -23,6 +23,7 @@ type Server struct {
 	running sync.WaitGroup // calls whose handler runs
 
 	accepted, rejected, calls, inflight atomic.Int64
+	met                                 atomic.Int64 // what the listener has brought and start has returned for
 
 	quiet chan struct{} // holds one: a connection that is to be handed over may have come to rest
 
@@ -120,6 +121,7 @@ func (s *Server) accept(ctx context.Context, l net.Listener) error {
 		if err == nil {
 			wait = shortest
 			s.start(nc)
+			s.met.Add(1)
 			continue
 		}
 		if ctx.Err() != nil || s.isDraining() {

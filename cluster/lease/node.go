@@ -94,6 +94,7 @@ type peer struct {
 	term     uint64
 	hold     time.Duration
 	report   map[uint64]GroupReport // nil: none yet
+	joined   time.Time              // since when there is one
 	order    uint64
 	ordered  map[[2]uint64]int // the order under way, or the last one, by group and endpoint
 	pending  bool
@@ -269,7 +270,7 @@ func (n *Node) Receive(i int, m *Message, now time.Time) bool {
 		p.gone, p.report, p.contact, p.pending, p.refusedL = true, nil, time.Time{}, false, now
 		return true
 	}
-	n.asArbiter(p, m, echoed)
+	n.asArbiter(p, m, echoed, now)
 	n.asMember(p, m, echoed)
 	return true
 }

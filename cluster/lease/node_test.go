@@ -57,7 +57,7 @@ func TestNeverMoreConnectionsThanSlots(t *testing.T) {
 			w.disturb()
 		}
 		w.heal()
-		w.run(2 * time.Second)
+		w.run(1200 * time.Millisecond)
 		w.idle, w.since = 0, time.Time{}
 		w.gws[w.random.IntN(3)].greedy = true
 		w.run(500 * time.Millisecond)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +17,10 @@ import (
 	"github.com/thriftloom/thriftloom/cluster"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // the simulator makes much that does not live long
+	goleak.VerifyTestMain(m)
+}
 
 // need is an upstream that has as many connections as it may, and as many calls as it is told.
 type need struct {

@@ -41,7 +41,6 @@ type gateway struct {
 	i       int
 	run     int // counts its lives
 	node    *Node
-	names   string
 	limit   []int
 	busy    []int
 	closing []int
@@ -200,7 +199,7 @@ func (g *gateway) start() {
 			g.load(g)
 		}
 		g.dispatch()
-		g.step()
+		g.changed(false)
 		g.after(5*time.Millisecond+w.upTo(10*time.Millisecond), load)
 	}
 	g.after(0, load)
@@ -324,7 +323,7 @@ func (g *gateway) shut(k int) {
 	g.after(g.w.upTo(time.Millisecond), func() {
 		g.closing[k]--
 		g.dispatch()
-		g.step()
+		g.changed(false)
 	})
 }
 
@@ -332,7 +331,14 @@ func (g *gateway) shut(k int) {
 func (g *gateway) call(n int) {
 	g.waiting += n
 	g.dispatch()
-	g.step()
+	g.changed(g.waiting > 0)
+}
+
+// changed is what a Runner is told.
+func (g *gateway) changed(waiting bool) {
+	if g.node != nil && (waiting || g.node.Watches()) {
+		g.step()
+	}
 }
 
 func (g *gateway) dispatch() {
@@ -369,5 +375,5 @@ func (g *gateway) done(k int) {
 		g.shut(k)
 	}
 	g.dispatch()
-	g.step()
+	g.changed(false)
 }

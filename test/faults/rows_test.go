@@ -38,7 +38,7 @@ var planned = map[string][]string{
 		"threaded", "simple", "multiplexed", "aio", "tornado", "gunicorn_thrift sync", "gunicorn_thrift gevent", "gunicorn sync", "gunicorn async",
 		"thriftpy2.contrib.gunicorn", "http", "every case of a caller", "limits of the servers themselves", "never more connections than slots",
 		"64 at once on aio", "64 at once on tornado", "64 at once on gunicorn_thrift gevent", "64 at once on gunicorn async",
-		"gunicorn reloads", "gunicorn max_requests", "early closes are learned", "restarts teach nothing",
+		"gunicorn reloads", "gunicorn max_requests", "an early idle limit is learned", "a maximum age is learned", "restarts teach nothing",
 	},
 	"Topology": {"gateway join", "gateway leave", "split gossip"},
 	"Reload": {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/thriftloom/thriftloom/internal/peertest"
+	"github.com/thriftloom/thriftloom/internal/testcert"
 	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
 )
@@ -23,12 +24,15 @@ import (
 // What each kind of connection sees of a replacement, with the replicas kept so that the calls under way are the same workers'.
 func TestConnections(t *testing.T) {
 	dir := filepath.Dir(strings.TrimPrefix(peertest.Socket(t), "unix:"))
-	local, gone := "unix:"+filepath.Join(dir, "c"), peertest.FreePort(t)
+	local, gone, secret := "unix:"+filepath.Join(dir, "c"), peertest.FreePort(t), peertest.FreePort(t)
+	ca := testcert.NewCA(t, "authority")
+	cert, key := ca.Sign(t, []string{"127.0.0.1"}).Write(t, dir, "server")
+	secure := fmt.Sprintf("{address: %q, tls: {cert_file: %q, key_file: %q}}", secret, cert, key)
 	config := func(h *host, listen ...string) string {
-		return fmt.Sprintf("defaults: {timeout: 30s}\nlisten: [%s]\nservices:\n  Kinds: {idl: %s, upstream: %s}\n",
+		return fmt.Sprintf("drain: {timeout: 40s}\ndefaults: {timeout: 30s}\nlisten: [%s]\nservices:\n  Kinds: {idl: %s, upstream: %s}\n",
 			strings.Join(listen, ", "), peertest.File("kinds.thrift"), workers(2, "0", ", adopt: true"))
 	}
-	h := newHost(t, func(h *host) string { return config(h, h.front, local, gone) })
+	h := newHost(t, func(h *host) string { return config(h, h.front, local, gone, secure) })
 	defer h.end()
 	pids := h.awaitReplicas(2)
 
@@ -36,25 +40,25 @@ func TestConnections(t *testing.T) {
 	for _, c := range []*raw{spoken, unix, removed} {
 		c.call("echoString", 0, "before")
 	}
-	busyRemoved.write(busyRemoved.message("sleep", 1500))
-	half := rawDial(t, h.front)
-	message := half.message("echoString", strings.Repeat("half", 1000))
-	half.write(message[:1234])
-	busy := rawDial(t, h.front)
-	third := []byte(nil)
-	busy.write(busy.message("sleep", 1500))
-	busy.write(busy.message("echoString", "pipelined"))
-	third = busy.message("echoString", "cut")
-	busy.write(third[:9])
-	oneway := rawDial(t, h.front)
-	oneway.write(oneway.remember("kept", 1500))
-	framed := rawDial(t, h.front)
+	framed, hidden, busyHidden := rawDial(t, h.front), rawDialTLS(t, secret, ca), rawDialTLS(t, secret, ca)
 	framed.frames()
 	framed.call("echoString", 0, "before")
-	peertest.Eventually(t, "the calls are taken", func() bool { return h.snapshot().Totals.InFlight >= 3 })
+	hidden.call("ping", 0, nil)
+	half, busy, oneway := rawDial(t, h.front), rawDial(t, h.front), rawDial(t, h.front)
+	message := half.message("echoString", strings.Repeat("half", 1000))
+	half.write(message[:1234])
+	const millis = 5000 // longer than what follows takes until the next program serves
+	busyRemoved.write(busyRemoved.message("sleep", millis))
+	busyHidden.write(busyHidden.message("sleep", millis))
+	oneway.write(oneway.remember("kept", millis))
+	busy.write(busy.message("sleep", millis))
+	busy.write(busy.message("echoString", "pipelined"))
+	third := busy.message("echoString", "cut")
+	busy.write(third[:9])
+	peertest.Eventually(t, "the calls are taken", func() bool { return h.snapshot().Totals.InFlight >= 4 })
 	refused := h.knock()
 
-	h.write(config(h, h.front, local))
+	h.write(config(h, h.front, local, secure))
 	h.replace(pids...)
 	if n, err := refused(); err != nil {
 		t.Errorf("one of %d new connections: %v", n, err)
@@ -77,6 +81,9 @@ func TestConnections(t *testing.T) {
 		},
 		"a listener that the next config does not have":                   func() { removed.closed() },
 		"a listener that the next config does not have, a call under way": func() { busyRemoved.answer(1, 0); busyRemoved.closed() },
+		"a connection over TLS":                                           func() { hidden.closed() },
+		"a connection over TLS, a call under way":                         func() { busyHidden.answer(1, 0); busyHidden.closed() },
+		"a new connection over TLS":                                       func() { rawDialTLS(t, secret, ca).call("ping", 0, nil) },
 	} {
 		t.Run(name, func(t *testing.T) { check() })
 	}
@@ -168,6 +175,48 @@ func TestSerialWorkersOfAnotherOwner(t *testing.T) {
 			c.unharmed()
 		})
 	}
+}
+
+// Slots that gateways lend each other come to the next process when the last call that the first one had taken is answered; calls wait for
+// them. Where the next one dies midway the first one lends and borrows on.
+func TestLentSlotsGoAlong(t *testing.T) {
+	peertest.Require(t)
+	l, at := peertest.ThriftPy2, peertest.FreePort(t)
+	peertest.Await(t, at, transport.Buffered, peertest.Start(t, l.Python, peertest.File("server.py"), "--library", l.Name, at))
+	own, other := udpPort(t), udpPort(t)
+	h := newHost(t, func(h *host) string {
+		return fmt.Sprintf("drain: {timeout: 30s}\ngateways: {listen: %q, peers: [%q, %q], key: a key of the test}\n", own, own, other) +
+			h.kinds(fmt.Sprintf("{endpoints: [%q], server: threaded, slots: 4}", at))
+	})
+	defer h.end()
+	c := h.call(l, "buffered", 100, 5)
+	h.dies()
+	c.more(50)
+	long := rawDial(t, h.front)
+	long.write(long.message("sleep", 3000))
+	before := h.up
+	h.up = h.start()
+	h.await(h.up)
+	c.more(200)
+	long.answer(1, 0)
+	if code := before.Wait(t, time.Minute); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if s := h.snapshot().Gateways; s == nil || s.Arbiter == "" {
+		t.Errorf("the gateways are %+v", s)
+	}
+	c.unharmed()
+}
+
+// udpPort is an address of the loopback interface at which nobody listened a moment ago.
+func udpPort(t *testing.T) string {
+	t.Helper()
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	return c.LocalAddr().String()
 }
 
 // Between hosts nothing can be handed over: the gateway drains. What was read is answered, each connection is closed between two calls, and

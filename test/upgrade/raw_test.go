@@ -3,11 +3,13 @@
 package upgrade
 
 import (
+	"crypto/tls"
 	"net"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/thriftloom/thriftloom/internal/testcert"
 	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
 	"github.com/thriftloom/thriftloom/wire/binary"
@@ -36,6 +38,18 @@ func rawDial(t *testing.T, address string) *raw {
 	t.Cleanup(func() { _ = c.Close() })
 	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	return &raw{T: t, conn: c, split: splitter(t, transport.Buffered), kind: transport.Buffered}
+}
+
+// rawDialTLS is rawDial to a listener that speaks TLS.
+func rawDialTLS(t *testing.T, address string, ca *testcert.CA) *raw {
+	t.Helper()
+	r := rawDial(t, address)
+	secure := tls.Client(r.conn, &tls.Config{RootCAs: ca.Pool(), ServerName: "127.0.0.1"})
+	if err := secure.HandshakeContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.conn = secure
+	return r
 }
 
 func splitter(t *testing.T, kind transport.Kind) transport.Splitter {
