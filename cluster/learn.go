@@ -96,7 +96,7 @@ func (l *lessons) conclude(now time.Time) {
 	slackIdle, slackAge := slackOfIdle(idle.most), slackOfAge(age.most)
 	switch {
 	case idle.within(slackIdle) && b.outlived.idle <= idle.most+slackIdle:
-		is.IdleExpiry = lower(was.IdleExpiry, idle.least*4/5) // tornado's 1 s, for one, becomes 0.8 s
+		is.IdleExpiry = lower(was.IdleExpiry, idle.least*4/5) // 1 s becomes 0.8 s
 	case age.within(slackAge) && b.outlived.age <= age.most+slackAge:
 		is.MaxAge = lower(was.MaxAge, age.least/3) // the rest is for the call that the connection takes last
 	default:

@@ -52,8 +52,9 @@ type Gateway struct {
 	changing sync.Mutex     // one change at a time: start, reload, scale, end; who only reads takes current
 	halting  sync.WaitGroup // upstreams and listeners that are on their way out
 
-	lender atomic.Pointer[lender] // nil where no slots are lent
-	shares map[string]*share      // by key of the upstream; changing guards it
+	lender  atomic.Pointer[lender] // nil where no slots are lent
+	shares  map[string]*share      // by key of the upstream; changing guards it
+	follows bool                   // the process before has the slots still; changing guards it
 
 	current  atomic.Pointer[state]
 	ready    atomic.Bool              // Ready said so once: from then on one service does not change it

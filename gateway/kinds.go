@@ -17,6 +17,8 @@ type ServerKind struct {
 // after accept, busy or not (make_aio_server): a connection of 1 s leaves 2 s for the call that it takes last. HTTP servers differ: 2 s is the
 // least that is common (gunicorn); ThriftPy's own closes behind each reply.
 //
+// Tornado's is half of that, since what stands above it costs a call: since Python 3.11 it leaves a connection open that it reads no more.
+//
 // A worker that serves one connection at a time is taken by a free one too: such a connection is kept for just so long that callers which
 // call again at once, and calls that wait, find it; and for a second at most, so that others come to a worker that is never idle.
 //
@@ -29,7 +31,7 @@ var ServerKinds = []ServerKind{
 	{Name: "gunicorn-gevent", Slots: 64, IdleExpiry: 1500 * time.Millisecond, MaxAge: gunicornAge},
 	{Name: "gunicorn-async", Slots: 64, IdleExpiry: 1500 * time.Millisecond, MaxAge: gunicornAge},
 	{Name: "aio", Slots: 64, IdleExpiry: time.Second, MaxAge: time.Second},
-	{Name: "tornado", Slots: 64, IdleExpiry: 800 * time.Millisecond, Framed: true},
+	{Name: "tornado", Slots: 64, IdleExpiry: 500 * time.Millisecond, Framed: true},
 	{Name: "http", Slots: 16, IdleExpiry: 1500 * time.Millisecond},
 	{Name: "", Slots: 1, IdleExpiry: 1500 * time.Millisecond},
 }

@@ -177,6 +177,48 @@ func TestSerialWorkersOfAnotherOwner(t *testing.T) {
 	}
 }
 
+// Slots that gateways lend each other come to the next process when the last call that the first one had taken is answered; calls wait for
+// them. Where the next one dies midway the first one lends and borrows on.
+func TestLentSlotsGoAlong(t *testing.T) {
+	peertest.Require(t)
+	l, at := peertest.ThriftPy2, peertest.FreePort(t)
+	peertest.Await(t, at, transport.Buffered, peertest.Start(t, l.Python, peertest.File("server.py"), "--library", l.Name, at))
+	own, other := udpPort(t), udpPort(t)
+	h := newHost(t, func(h *host) string {
+		return fmt.Sprintf("drain: {timeout: 30s}\ngateways: {listen: %q, peers: [%q, %q], key: a key of the test}\n", own, own, other) +
+			h.kinds(fmt.Sprintf("{endpoints: [%q], server: threaded, slots: 4}", at))
+	})
+	defer h.end()
+	c := h.call(l, "buffered", 100, 5)
+	h.dies()
+	c.more(50)
+	long := rawDial(t, h.front)
+	long.write(long.message("sleep", 3000))
+	before := h.up
+	h.up = h.start()
+	h.await(h.up)
+	c.more(200)
+	long.answer(1, 0)
+	if code := before.Wait(t, time.Minute); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if s := h.snapshot().Gateways; s == nil || s.Arbiter == "" {
+		t.Errorf("the gateways are %+v", s)
+	}
+	c.unharmed()
+}
+
+// udpPort is an address of the loopback interface at which nobody listened a moment ago.
+func udpPort(t *testing.T) string {
+	t.Helper()
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	return c.LocalAddr().String()
+}
+
 // Between hosts nothing can be handed over: the gateway drains. What was read is answered, each connection is closed between two calls, and
 // what is written to a closed connection was never begun. So a client that knows a second gateway and makes the call again loses none.
 func TestDrainBetweenHosts(t *testing.T) {
