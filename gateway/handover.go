@@ -88,11 +88,26 @@ func (g *Gateway) HandOver(ctx context.Context, to Giver, took handover.Taken) e
 		}
 		return err
 	}
+	g.stopSharing() // not before: the calls that were answered meanwhile had these slots
 	err := g.drainListeners(limit)
+	g.awaitWorkers(limit)
 	if ctx.Err() == nil {
 		g.replaced <- err
 	}
 	return nil
+}
+
+// awaitWorkers waits until no worker is at work for this gateway, or ctx ends: the handler of a oneway that nobody waits for may run still,
+// and would be cut with its replica.
+func (g *Gateway) awaitWorkers(ctx context.Context) {
+	for _, u := range g.current.Load().upstreams {
+		for ctx.Err() == nil {
+			if taken, _ := u.cluster.InFlight(); taken == 0 {
+				break
+			}
+			wait(ctx, 5*time.Millisecond)
+		}
+	}
 }
 
 // serveOn undoes what HandOver has begun.
@@ -189,10 +204,13 @@ func (g *Gateway) Taken() (t handover.Taken) {
 	return t
 }
 
-// Matches reports whether every service of this gateway that is up at the one before it is up here too.
+// Matches reports whether every service of this gateway that is up at the one before it is up here too. Where slots are lent that cannot be
+// told: that one has them still.
 func (g *Gateway) Matches(up []string) (ok bool, reasons []string) {
+	st := g.current.Load()
 	for _, label := range up {
-		if _, has := g.current.Load().plans[label]; !has {
+		p, has := st.plans[label]
+		if !has || st.upstreams[p.upstream].plan.Load().cluster.Leased {
 			continue
 		}
 		if ok, why := g.Ready(label); !ok {

@@ -26,6 +26,7 @@ type lender struct {
 
 // openLender returns the lender for the config: the one that is there, a new one, or nil. g.changing is held.
 func (g *Gateway) openLender(s *sharing) (*lender, error) {
+	g.follows = false
 	if s == nil {
 		return nil, nil
 	}
@@ -33,10 +34,11 @@ func (g *Gateway) openLender(s *sharing) (*lender, error) {
 		return old, nil
 	}
 	runner, err := lease.Listen(s.Config, g.log)
-	if errors.Is(err, syscall.EADDRINUSE) && g.opts.Sockets != nil {
-		// The process whose place this one takes has it until its last call has ended, and has the slots until then.
-		g.log.Warn("gateways: another process has the address still: until it leaves no slot is lent here", "address", s.Listen)
+	if errors.Is(err, syscall.EADDRINUSE) && g.opts.Sockets.TakenOver() {
+		// The process whose place this one takes has it, and the slots, until it hands its callers over.
+		g.log.Info("gateways: the process before has the address until it hands over", "address", s.Listen)
 		runner, err = lease.Later(s.Config, g.log), nil
+		g.follows = true
 	}
 	if err != nil {
 		return nil, fmt.Errorf("gateways.listen: %w", err)
@@ -55,6 +57,8 @@ func (g *Gateway) dropLender(l *lender) {
 
 // lend shares the upstreams through the lender l, nil for none, in the place of the one before. g.changing is held.
 func (g *Gateway) lend(l *lender, s *sharing, upstreams map[string]*upstream) {
+	g.lending.Lock()
+	defer g.lending.Unlock()
 	old := g.lender.Swap(l)
 	was := g.shares
 	g.shares = map[string]*share{}
@@ -104,10 +108,10 @@ func (g *Gateway) unshare(key string, c *cluster.Cluster) {
 		wait(g.life, 20*time.Millisecond)
 	}
 	if g.life.Err() != nil {
-		return
+		return // what is still open counts until the lender has said goodbye
 	}
-	g.changing.Lock()
-	defer g.changing.Unlock()
+	g.lending.Lock() // not changing: whoever ends the gateway holds that, and waits for this
+	defer g.lending.Unlock()
 	s := g.shares[key]
 	if s == nil || !s.remove(c) {
 		return
@@ -122,6 +126,14 @@ func (g *Gateway) unshare(key string, c *cluster.Cluster) {
 func (g *Gateway) stopLending() {
 	if l := g.lender.Load(); l != nil {
 		<-l.ended
+	}
+}
+
+// stopSharing begins to give the slots of this gateway back to all who share them, for the process that takes its place: at once, but for
+// those of calls that it still works at.
+func (g *Gateway) stopSharing() {
+	if l := g.lender.Load(); l != nil {
+		l.stop()
 	}
 }
 

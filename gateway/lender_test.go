@@ -73,6 +73,30 @@ func TestGatewaysLendSlots(t *testing.T) {
 	}
 }
 
+// With a stated number a gateway takes its share of each endpoint's slots, rounded down, and one at least; where it is the only one that uses
+// an upstream, all.
+func TestStatedNumberOfGateways(t *testing.T) {
+	r := start(t, `
+listen: 127.0.0.1:0
+gateways: 3
+defaults: {timeout: 5s}
+upstreams:
+  alone: {endpoints: ["127.0.0.1:1"], server: gunicorn-sync, slots: 8, gateways: 1}
+  two: {endpoints: ["127.0.0.1:1", {address: "127.0.0.1:2", slots: 2}], server: gunicorn-sync, slots: 9, gateways: 2}
+services:
+  Users: {idl: users.thrift, upstream: {endpoints: ["127.0.0.1:1", {address: "127.0.0.1:2", slots: 2}], server: gunicorn-sync, slots: 7}}
+`)
+	got := map[string][]int{}
+	for _, c := range r.Snapshot().Clusters {
+		for _, e := range c.Endpoints {
+			got[c.Name] = append(got[c.Name], e.Slots)
+		}
+	}
+	if want := "map[Users:[2 1] alone:[8] two:[4 1]]"; fmt.Sprint(got) != want {
+		t.Errorf("slots %v, want %s", got, want)
+	}
+}
+
 // Who the gateways are, where one listens, and how the servers speak may change by reload while calls run: none fails.
 func TestLendingReloads(t *testing.T) {
 	server, _, _ := peer(t, func(transport.Message) fakepeer.Answer { return fakepeer.Answer{After: time.Millisecond} })

@@ -40,6 +40,9 @@ func (s *Sockets) TakeOver(l handover.Listener) error {
 	return nil
 }
 
+// TakenOver reports whether there are sockets of a gateway before this one: while this one starts in its place, until CloseRest.
+func (s *Sockets) TakenOver() bool { return s != nil && s.byID != nil }
+
 // Add adds a socket of the service manager. name may be the key of the config that it is meant for; its address tells too.
 func (s *Sockets) Add(name string, l net.Listener) {
 	g := newGate(l)

@@ -106,6 +106,9 @@ func (g *Gateway) startUpstream(p upstreamPlan, before *upstream) (*upstream, er
 	u.life, u.stop = context.WithCancel(g.life)
 	if p.run == nil {
 		u.cluster.Update(p.endpoints)
+		if p.cluster.Leased && g.follows {
+			u.answered.Store(true) // without a slot it cannot be asked; the process before vouches for it
+		}
 		go func() {
 			defer close(u.stopped)
 			u.awaitAnswer()

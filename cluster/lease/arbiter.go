@@ -145,35 +145,26 @@ func (n *Node) divide(g *group, parties []*party, blocked, static, level bool, n
 	if len(ids) == 0 {
 		return
 	}
-	use := func() (claims []*claim) {
-		for _, x := range parties {
-			n.use(g, x, ids)
-			claims = append(claims, &x.claim)
-		}
-		return claims
-	}
-	claims := use()
+	claims := n.claims(g, parties, ids)
 	g.ration(parties, now, n.times.Turn)
-	var targets [][]int
-	if static {
-		targets = n.portions(slots, len(parties))
-	} else {
+	targets := n.portions(slots, len(parties))
+	if !static {
 		targets = allot(slots, claims, level)
 	}
 	for _, c := range claims {
 		n.wanted = n.wanted || c.waiting > 0
 	}
-	self := map[uint64]int{}
+	own, given := parties[0], map[uint64]int{}
 	for k, id := range ids {
-		if targets[0][k] < parties[0].limit[k] {
-			self[id] = targets[0][k]
+		if targets[0][k] < own.limit[k] {
+			given[id] = targets[0][k]
 		}
 	}
-	if len(self) > 0 { // what this node gives up is there for others at once
-		n.limit(g, self)
-		use()
-		clear(self)
+	if len(given) > 0 { // what this node gives up is there for others at once
+		n.limit(g, given)
+		n.claims(g, parties, ids)
 	}
+	taken := map[uint64]int{}
 	for k, id := range ids {
 		free := slots[k]
 		for _, x := range parties {
@@ -183,28 +174,44 @@ func (n *Node) divide(g *group, parties []*party, blocked, static, level bool, n
 			free = 0
 		}
 		for m, x := range parties {
-			if !x.has[k] {
-				continue
-			}
-			limit := targets[m][k]
-			if limit > x.limit[k] {
-				limit = max(x.limit[k], min(limit, x.bound[k]+max(0, free)))
-				if x.peer == nil || !x.peer.pending {
-					free -= max(0, limit-x.bound[k])
-				}
-			}
+			limit := x.grant(k, targets[m][k], &free)
 			switch {
 			case limit == x.limit[k]:
-			case x.peer == nil:
-				self[id] = limit
+			case x == own:
+				taken[id] = limit
 			default:
 				x.next[[2]uint64{g.id, id}] = limit
 			}
 		}
 	}
-	if len(self) > 0 {
-		n.limit(g, self)
+	if len(taken) > 0 {
+		n.limit(g, taken)
 	}
+}
+
+// grant returns the limit at endpoint k that the party can be given of what it is to have, and takes what it needs for that out of free:
+// what the upper bounds of all leave.
+func (x *party) grant(k, target int, free *int) int {
+	switch {
+	case !x.has[k]:
+		return x.limit[k]
+	case target <= x.limit[k]:
+		return target
+	}
+	limit := max(x.limit[k], min(target, x.bound[k]+max(0, *free)))
+	if x.peer == nil || !x.peer.pending { // else no order goes out now
+		*free -= max(0, limit-x.bound[k])
+	}
+	return limit
+}
+
+// claims fills in what the parties make of the upstream.
+func (n *Node) claims(g *group, parties []*party, ids []uint64) (all []*claim) {
+	for _, x := range parties {
+		n.use(g, x, ids)
+		all = append(all, &x.claim)
+	}
+	return all
 }
 
 // portions are the static shares of the parties.

@@ -155,10 +155,28 @@ func Parse(b []byte) (*Message, error) {
 		}
 		m.Limits = append(m.Limits, g)
 	}
-	if r.short || len(r.b) > 0 || m.From == 0 {
+	if r.short || len(r.b) > 0 || m.From == 0 || !m.sane() {
 		return nil, ErrForm
 	}
 	return m, nil
+}
+
+// maxCount is more than an endpoint can have of slots or a queue of calls.
+const maxCount = 1 << 20
+
+// sane reports whether the numbers can be true: what is decided from them takes time that grows with them.
+func (m *Message) sane() bool {
+	for _, g := range m.Report {
+		if g.Waiting > maxCount {
+			return false
+		}
+		for _, e := range g.Endpoints {
+			if max(e.Slots, e.Limit, e.Open, e.Busy) > maxCount {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // reader takes a message apart; once it is short, everything is zero.

@@ -87,9 +87,18 @@ func (r *Runner) listen() error {
 	}
 	socket, err := net.ListenUDP("udp", address)
 	if err == nil {
+		r.mu.Lock()
 		r.socket = socket
+		r.mu.Unlock()
 	}
 	return err
+}
+
+// Listening reports whether the socket is open.
+func (r *Runner) Listening() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.socket != nil
 }
 
 // Close closes the socket of a Runner that was never run.

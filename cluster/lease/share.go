@@ -1,6 +1,9 @@
 package lease
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // claim is one member's use of one upstream, as the arbiter knows it: by endpoint, in the order of the upstream's.
 type claim struct {
@@ -58,10 +61,11 @@ func allot(slots []int, claims []*claim, level bool) [][]int {
 		order[m] = m
 	}
 	slices.SortStableFunc(order, func(x, y int) int { return claims[x].rank - claims[y].rank })
-	for moved := true; moved; { // one each in turn
+	for moved := true; moved; { // one each in turn, or some where there are many
 		moved = false
 		for _, m := range order {
-			if claims[m].given(a.limits[m]) < a.fair[m] && (a.takeFree(m) || a.takeFrom(m, a.surplus)) {
+			need := a.fair[m] - claims[m].given(a.limits[m])
+			if n := max(1, need/8); need > 0 && (a.takeFree(m, n) || a.takeFrom(m, n, a.surplus)) {
 				moved = true
 			}
 		}
@@ -81,14 +85,14 @@ type allotment struct {
 
 // fit lowers limits at endpoint k to what it has: it may have fewer slots than before.
 func (a *allotment) fit(k int) {
-	for a.free(k) < 0 {
+	for over := -a.free(k); over > 0; over = -a.free(k) {
 		most := 0
 		for m := range a.limits {
 			if a.limits[m][k] > a.limits[most][k] {
 				most = m
 			}
 		}
-		a.limits[most][k]--
+		a.limits[most][k] -= min(a.limits[most][k], max(1, over/len(a.limits)))
 	}
 }
 
@@ -98,6 +102,16 @@ func (a *allotment) free(k int) int {
 		n -= a.limits[m][k]
 	}
 	return n
+}
+
+// freest is the endpoint where most slots are that nobody has.
+func (a *allotment) freest() (best int) {
+	for k := range a.slots {
+		if a.free(k) > a.free(best) {
+			best = k
+		}
+	}
+	return best
 }
 
 // divide finds how many of total slots each member is to have at least.
@@ -125,8 +139,8 @@ func (a *allotment) divide(total int) {
 // surplus is how many slots more than its part member m has.
 func (a *allotment) surplus(m int) int { return a.claims[m].given(a.limits[m]) - a.fair[m] }
 
-// takeFree gives member m a slot that nobody has, where most are.
-func (a *allotment) takeFree(m int) bool {
+// takeFree gives member m up to n slots that nobody has, where most are.
+func (a *allotment) takeFree(m, n int) bool {
 	best, most := -1, 0
 	for k := range a.slots {
 		if free := a.free(k); free > most && a.claims[m].usable(k) {
@@ -134,38 +148,39 @@ func (a *allotment) takeFree(m int) bool {
 		}
 	}
 	if best >= 0 {
-		a.limits[m][best]++
+		a.limits[m][best] += min(n, most)
 	}
 	return best >= 0
 }
 
-// takeFrom gives member m a slot of the member that can spare most, an idle one where there is one.
-func (a *allotment) takeFrom(m int, spare func(m int) int) bool {
-	donor, at, best := -1, -1, [2]int{}
+// takeFrom gives member m up to n slots of the member that can spare most, idle ones where there are any.
+func (a *allotment) takeFrom(m, n int, spare func(m int) int) bool {
+	donor, at, most, best := -1, -1, 0, [2]int{}
 	for d := range a.claims {
 		if d == m {
 			continue
 		}
-		n := spare(d)
+		spared := spare(d)
 		for k := range a.slots {
-			useless := !a.claims[d].usable(k)
-			if a.limits[d][k] == 0 || !a.claims[m].usable(k) || n <= 0 && !useless {
+			left, has, idle := spared, a.limits[d][k], max(0, a.limits[d][k]-a.claims[d].busy[k])
+			if !a.claims[d].usable(k) {
+				left, idle = has, has
+			}
+			if has == 0 || left <= 0 || !a.claims[m].usable(k) {
 				continue
 			}
-			idle := 0
-			if useless || a.limits[d][k] > a.claims[d].busy[k] {
-				idle = 1
-			}
-			if score := [2]int{idle, n}; donor < 0 || slices.Compare(score[:], best[:]) > 0 {
+			if score := [2]int{min(idle, 1), left}; donor < 0 || slices.Compare(score[:], best[:]) > 0 {
 				donor, at, best = d, k, score
+				most = min(left, cmp.Or(idle, has))
 			}
 		}
 	}
 	if donor < 0 {
 		return false
 	}
-	a.limits[donor][at]--
-	a.limits[m][at]++
+	n = min(n, most)
+	a.limits[donor][at] -= n
+	a.limits[m][at] += n
 	return true
 }
 
@@ -176,7 +191,8 @@ func (a *allotment) level(order []int) {
 		moved = false
 		slices.SortStableFunc(order, func(x, y int) int { return idle(x) - idle(y) })
 		for _, m := range order {
-			if a.takeFree(m) || idle(m) <= 0 && a.takeFrom(m, func(d int) int { return min(idle(d), a.surplus(d)) - 1 }) {
+			if a.takeFree(m, max(1, a.free(a.freest())/(2*len(a.claims)))) ||
+				idle(m) <= 0 && a.takeFrom(m, 1, func(d int) int { return min(idle(d), a.surplus(d)) - 1 }) {
 				moved = true
 				break
 			}

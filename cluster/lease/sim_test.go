@@ -41,7 +41,6 @@ type gateway struct {
 	i       int
 	run     int // counts its lives
 	node    *Node
-	names   string
 	limit   []int
 	busy    []int
 	closing []int

@@ -27,17 +27,20 @@ const (
 type adminFlags struct {
 	address   string
 	tokenFile string
+	tls       tlsFlags
 }
 
 func (f *adminFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.address, "admin", "", "admin `ADDRESS` of the gateway (default $THRIFTLOOM_ADMIN, else "+defaultAdmin+")")
+	cmd.Flags().StringVar(&f.address, "admin", "", "admin `ADDRESS` of the gateway, https://HOST:PORT for TLS (default $THRIFTLOOM_ADMIN, else "+defaultAdmin+")")
 	cmd.Flags().StringVar(&f.tokenFile, "token-file", "", "`file` with the admin token (default: the token in $THRIFTLOOM_TOKEN)")
 	_ = cmd.MarkFlagFilename("token-file")
+	f.tls.add(cmd, "the gateway")
 }
 
 // adminClient asks one gateway.
 type adminClient struct {
 	address string // as it was given
+	scheme  string
 	host    string
 	token   string
 	http    *http.Client
@@ -51,10 +54,9 @@ func (a *app) adminClient(f *adminFlags) (*adminClient, error) {
 	if c.address == "" {
 		c.address = defaultAdmin
 	}
-	if strings.HasPrefix(c.address, "https://") {
-		return nil, usageError("admin %s: TLS is not built yet", c.address)
-	}
-	network, addr, err := netio.ParseAddress(strings.TrimSuffix(strings.TrimPrefix(c.address, "http://"), "/"))
+	plain, secure := strings.CutPrefix(c.address, "https://")
+	plain = strings.TrimSuffix(strings.TrimPrefix(plain, "http://"), "/")
+	network, addr, err := netio.ParseAddress(plain)
 	if err != nil {
 		return nil, usageError("admin %w", err)
 	}
@@ -71,8 +73,16 @@ func (a *app) adminClient(f *adminFlags) (*adminClient, error) {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, addr)
 	}
-	c.http = &http.Client{Timeout: adminTimeout, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
-	return c, nil
+	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true}
+	c.http, c.scheme = &http.Client{Timeout: adminTimeout, Transport: transport}, "http"
+	if secure || f.tls.wanted() {
+		c.scheme = "https"
+		if err := f.tls.check(); err != nil {
+			return nil, err
+		}
+		transport.TLSClientConfig, err = f.tls.config(plain)
+	}
+	return c, err
 }
 
 func (a *app) adminToken(file string) (string, error) {
@@ -98,7 +108,7 @@ func readToken(file string) (string, error) {
 
 // ask sends one request. The status is that of the answer, whatever it is; an error means that there is none.
 func (c *adminClient) ask(ctx context.Context, method, path string) (status int, body []byte, err error) {
-	r, err := http.NewRequestWithContext(ctx, method, "http://"+c.host+path, nil)
+	r, err := http.NewRequestWithContext(ctx, method, c.scheme+"://"+c.host+path, nil)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/thriftloom/thriftloom/client"
 	"github.com/thriftloom/thriftloom/codec"
 	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/schema"
@@ -32,6 +33,7 @@ type callFlags struct {
 	headers     []string
 	data        string
 	empty       bool
+	tls         tlsFlags
 }
 
 // callPlan is one call, ready to be sent.
@@ -40,6 +42,7 @@ type callPlan struct {
 	method   *schema.Method
 	wireName string           // the method's name in the message
 	kinds    []transport.Kind // to try, in this order; a single one is not probed
+	dial     client.Dialer    // nil: plain connections
 	timeout  time.Duration    // of all that is done
 	body     []byte
 }
@@ -50,12 +53,13 @@ func (a *app) newCall() *cobra.Command {
 		Use: "call ADDRESS SERVICE.METHOD [ARGUMENTS]", Short: "Call a method of any Thrift server", Args: cobra.MaximumNArgs(3),
 		Long: `call sends one call and prints the result as JSON. ARGUMENTS is a JSON object by argument names; @file reads it from a file,
 - from standard input. SERVICE may be left out where the IDL has one service. ADDRESS is host:port or unix:/path; with -c the config
-names address and IDL.
+names address, IDL and TLS.
 
 Exit codes: 0 result, 2 wrong usage, 3 declared exception, 4 not reached or timed out, 5 TApplicationException, 1 anything else.`,
 		Example: `  thriftloom call -i users.thrift 127.0.0.1:6100 Users.getUser '{"id": 7}'
   thriftloom call -i users.thrift 127.0.0.1:6100 Users.getUser -d @request.json
   thriftloom call -i users.thrift Users.getUser --empty
+  thriftloom call -i users.thrift users.internal:6100 Users.getUser --cacert ca.pem --cert me.pem --key me.key
   thriftloom call -c thriftloom.yaml Users.getUser '{"id": 7}'`,
 	}
 	f.add(cmd)
@@ -78,14 +82,12 @@ func (f *callFlags) add(cmd *cobra.Command) {
 	flags.StringArrayVarP(&f.headers, "header", "H", nil, "transport header `key=value` (repeatable)")
 	flags.StringVarP(&f.data, "data", "d", "", "the arguments: `JSON`, @file, or - for standard input")
 	flags.BoolVar(&f.empty, "empty", false, "print arguments to fill in, and call nothing")
-	flags.Bool("tls", false, "speak TLS (not built yet)")
-	for _, name := range []string{"cacert", "cert", "key"} {
-		flags.String(name, "", "TLS `file` (not built yet)")
-	}
+	flags.BoolVar(&f.tls.on, "tls", false, "speak TLS; the flags below say so too")
+	f.tls.add(cmd, "the server")
 }
 
 func (a *app) call(cmd *cobra.Command, f *callFlags, args []string) error {
-	if err := f.check(cmd); err != nil {
+	if err := f.check(); err != nil {
 		return err
 	}
 	p, input, err := a.planCall(f, args)
@@ -110,11 +112,9 @@ func (a *app) call(cmd *cobra.Command, f *callFlags, args []string) error {
 }
 
 // check refuses what cannot be meant, and what is not built yet.
-func (f *callFlags) check(cmd *cobra.Command) error {
-	for _, name := range []string{"tls", "cacert", "cert", "key"} {
-		if cmd.Flags().Changed(name) {
-			return usageError("--%s: TLS is not built yet", name)
-		}
+func (f *callFlags) check() error {
+	if err := f.tls.check(); err != nil {
+		return err
 	}
 	for _, h := range f.headers {
 		if key, _, ok := strings.Cut(h, "="); !ok || key == "" {
@@ -154,9 +154,9 @@ func (a *app) planCall(f *callFlags, args []string) (p *callPlan, input string, 
 		input = args[1]
 	}
 	if f.config != "" {
-		err = a.planFromConfig(p, f.config, args[0])
-	} else {
-		err = planFromIDL(p, &f.idl, args[0])
+		err = a.planFromConfig(p, f.config, &f.tls, args[0])
+	} else if err = planFromIDL(p, &f.idl, args[0]); err == nil && !f.empty {
+		p.dial, err = f.tls.dialer(p.address)
 	}
 	if err != nil {
 		return nil, "", err

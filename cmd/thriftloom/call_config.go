@@ -15,8 +15,8 @@ import (
 	"github.com/thriftloom/thriftloom/transport"
 )
 
-// planFromConfig takes address and IDL of a call from a config. The gateway is called, which speaks every transport: none is probed.
-func (a *app) planFromConfig(p *callPlan, path, name string) error {
+// planFromConfig takes address, IDL and TLS of a call from a config. The gateway is called, which speaks every transport: none is probed.
+func (a *app) planFromConfig(p *callPlan, path string, secure *tlsFlags, name string) error {
 	loaded := gateway.Load(path, a.env)
 	if err := a.refuseMistakes(loaded); err != nil {
 		return err
@@ -43,13 +43,16 @@ func (a *app) planFromConfig(p *callPlan, path, name string) error {
 	if p.method, err = findMethod(doc, svc.Service+"."+method); err != nil {
 		return err
 	}
-	address, shared := configAddress(cfg, svc, at)
+	listener, file, shared := configListener(cfg, svc, at)
 	p.wireName = p.method.Name
 	if shared {
 		p.wireName = label + ":" + p.method.Name
 	}
 	p.kinds = []transport.Kind{transport.Buffered}
-	p.address, err = dialable(address)
+	if p.address, err = dialable(beside(file, listener.Address)); err != nil {
+		return err
+	}
+	p.dial, err = secure.listenerDialer(file, listener, p.address)
 	return err
 }
 
@@ -81,21 +84,23 @@ func configIDL(file string, svc *gateway.Service) idlFlags {
 	return f
 }
 
-// configAddress returns the first address that serves the service with that number, and whether others are served there too.
-func configAddress(cfg *gateway.Config, svc *gateway.Service, at int) (address string, shared bool) {
+// configListener returns the first listener that serves the service with that number, the file that it stands in, and whether others are
+// served there too.
+func configListener(cfg *gateway.Config, svc *gateway.Service, at int) (l *gateway.Listener, file string, shared bool) {
 	block := cfg.Services[at]
-	for _, l := range cfg.Listen {
+	for i := range cfg.Listen {
+		l := &cfg.Listen[i]
 		if len(l.Services) == 0 {
-			return besideFile(cfg, l.Address), len(cfg.Services) > 1
+			return l, cfg.Resolved.Path, len(cfg.Services) > 1
 		}
 		if slices.Contains(l.Services, block.Name) {
-			return besideFile(cfg, l.Address), len(l.Services) > 1
+			return l, cfg.Resolved.Path, len(l.Services) > 1
 		}
 	}
 	if len(svc.Listen) > 0 {
-		return beside(block.File, svc.Listen[0].Address), false
+		return &svc.Listen[0], block.File, false
 	}
-	return "", false
+	return &gateway.Listener{}, block.File, false
 }
 
 // besideFile is beside for what stands in the main file of a config.

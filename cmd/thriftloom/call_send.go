@@ -64,7 +64,7 @@ func (oneCall) Gone(*client.Conn)          {}
 
 // config says how to speak to the server.
 func (p *callPlan) config(kind transport.Kind, owner client.Owner) client.Config {
-	return client.Config{Wire: transport.Wire{Kind: kind, Protocol: wire.Binary}, Owner: owner}
+	return client.Config{Wire: transport.Wire{Kind: kind, Protocol: wire.Binary}, Owner: owner, Dialer: p.dial}
 }
 
 // probe returns the transport that the server answers: each is tried with a method that no service has, on a connection of its own, for
@@ -91,7 +91,7 @@ func (p *callPlan) probe(ctx context.Context, engine netio.Engine) (transport.Ki
 		if late && last.Code == rpc.Cancelled {
 			last.Code, last.Text = rpc.DeadlineExceeded, "no reply in time"
 		}
-		if last.Outcome == rpc.Refused || last.Outcome == rpc.ConnectTimeout {
+		if last.Outcome == rpc.Refused || last.Outcome == rpc.ConnectTimeout || last.Outcome == rpc.TLSFailed {
 			return 0, last
 		}
 		tried = append(tried, fmt.Sprintf("%s: %s", kind, last.Text))

@@ -28,12 +28,7 @@ func (r *running) takeOver(ctx context.Context) error {
 	r.log.Info("taking the place of another process", "process", before.PID, "version", before.Program)
 	wait, cancel := context.WithTimeout(ctx, r.gateway.Config().StartTime()+takeoverTime)
 	defer cancel()
-	if err := r.await(wait, func() (bool, []string) {
-		if ok, reasons := r.gateway.Matches(p.offer.Up); !ok {
-			return ok, reasons
-		}
-		return r.gateway.Ready("")
-	}); err != nil && (ctx.Err() != nil || !p.taker.Yielded(ctx)) {
+	if err := r.await(wait, func() (bool, []string) { return r.gateway.Matches(p.offer.Up) }); err != nil && (ctx.Err() != nil || !p.taker.Yielded(ctx)) {
 		return fmt.Errorf("process %d is not replaced, and serves on: %w", before.PID, err)
 	}
 	if err := p.serving(ctx, r.gateway.Taken()); err != nil {

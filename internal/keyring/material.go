@@ -227,6 +227,19 @@ func parseCAs(path string, text []byte) (*x509.CertPool, Fact, error) {
 	return pool, fact, nil
 }
 
+// Leaf returns the first certificate of a file.
+func Leaf(path string) (*x509.Certificate, error) {
+	text, err := readFile(path)
+	if err != nil {
+		return nil, &FileError{path, err}
+	}
+	all, err := parseCerts(text)
+	if err != nil {
+		return nil, &FileError{path, err}
+	}
+	return all[0], nil
+}
+
 // maxNames bounds the names of one certificate that are shown.
 const maxNames = 16
 

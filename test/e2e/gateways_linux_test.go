@@ -348,6 +348,18 @@ func TestGatewaysShareSyncWorkers(t *testing.T) {
 				})
 				f.compare(t, []int{4, 4, 4})
 			})
+			t.Run("gateway replaced", func(t *testing.T) { // another process takes its place
+				callers := []int{6, 2, 6}
+				f.during(50, callers, func() {
+					before := f.ups[0]
+					f.start(0)
+					if code := before.Wait(t, time.Minute); code != 0 {
+						t.Errorf("exit code %d", code)
+					}
+					f.settle(callers)
+				})
+				peertest.Eventually(t, "all slots are given out", func() bool { return f.leased(0)+f.leased(1)+f.leased(2) == f.slots })
+			})
 			f.within(0)
 		})
 	}

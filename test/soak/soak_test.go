@@ -36,6 +36,7 @@ func TestSoak(t *testing.T) {
 		*seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("seed %d", *seed)
+	t.Setenv("GOGC", "10") // of the program: what is held is not to drown in garbage that comes and goes
 	w := start(t)
 	random := rand.New(rand.NewPCG(*seed, 0))
 	began := time.Now()

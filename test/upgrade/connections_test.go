@@ -5,7 +5,9 @@ package upgrade
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,6 +46,8 @@ func TestConnections(t *testing.T) {
 	framed.frames()
 	framed.call("echoString", 0, "before")
 	hidden.call("ping", 0, nil)
+	kept := h.keepHTTP()
+	kept()
 	half, busy, oneway := rawDial(t, h.front), rawDial(t, h.front), rawDial(t, h.front)
 	message := half.message("echoString", strings.Repeat("half", 1000))
 	half.write(message[:1234])
@@ -55,15 +59,18 @@ func TestConnections(t *testing.T) {
 	busy.write(busy.message("echoString", "pipelined"))
 	third := busy.message("echoString", "cut")
 	busy.write(third[:9])
-	peertest.Eventually(t, "the calls are taken", func() bool { return h.snapshot().Totals.InFlight >= 4 })
+	peertest.Eventually(t, "the calls are taken", func() bool { return h.taken() >= 4 })
 	refused := h.knock()
 
 	h.write(config(h, h.front, local, secure))
 	h.replace(pids...)
-	if n, err := refused(); err != nil {
-		t.Errorf("one of %d new connections: %v", n, err)
-	}
 	for name, check := range map[string]func(){
+		"new connections": func() {
+			if n, err := refused(); err != nil {
+				t.Errorf("one of %d: %v", n, err)
+			}
+		},
+		"a kept HTTP connection at admin":    func() { kept() },
 		"a connection that has never spoken": func() { silent.call("echoString", 0, "after") },
 		"a connection that speaks unframed":  func() { spoken.call("echoString", 0, "after") },
 		"a connection that speaks framed":    func() { framed.call("echoString", 0, "after") },
@@ -86,6 +93,23 @@ func TestConnections(t *testing.T) {
 		"a new connection over TLS":                                       func() { rawDialTLS(t, secret, ca).call("ping", 0, nil) },
 	} {
 		t.Run(name, func(t *testing.T) { check() })
+	}
+}
+
+// keepHTTP returns a function that asks the admin site something over a connection that it keeps, as browsers and scrapers do.
+func (h *host) keepHTTP() (ask func()) {
+	keeping := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 1}}
+	h.Cleanup(keeping.CloseIdleConnections)
+	return func() {
+		r, err := keeping.Get("http://" + h.admin + "/livez")
+		if err != nil {
+			h.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		_ = r.Body.Close()
+		if r.StatusCode != http.StatusOK {
+			h.Errorf("GET /livez: %s", r.Status)
+		}
 	}
 }
 
@@ -175,6 +199,48 @@ func TestSerialWorkersOfAnotherOwner(t *testing.T) {
 			c.unharmed()
 		})
 	}
+}
+
+// Slots that gateways lend each other come to the next process when the last call that the first one had taken is answered; calls wait for
+// them. Where the next one dies midway the first one lends and borrows on.
+func TestLentSlotsGoAlong(t *testing.T) {
+	peertest.Require(t)
+	l, at := peertest.ThriftPy2, peertest.FreePort(t)
+	peertest.Await(t, at, transport.Buffered, peertest.Start(t, l.Python, peertest.File("server.py"), "--library", l.Name, at))
+	own, other := udpPort(t), udpPort(t)
+	h := newHost(t, func(h *host) string {
+		return fmt.Sprintf("drain: {timeout: 30s}\ngateways: {listen: %q, peers: [%q, %q], key: a key of the test}\n", own, own, other) +
+			h.kinds(fmt.Sprintf("{endpoints: [%q], server: threaded, slots: 4}", at))
+	})
+	defer h.end()
+	c := h.call(l, "buffered", 100, 5)
+	h.dies()
+	c.more(50)
+	long := rawDial(t, h.front)
+	long.write(long.message("sleep", 3000))
+	before := h.up
+	h.up = h.start()
+	h.await(h.up)
+	c.more(200)
+	long.answer(1, 0)
+	if code := before.Wait(t, time.Minute); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if s := h.snapshot().Gateways; s == nil || s.Arbiter == "" {
+		t.Errorf("the gateways are %+v", s)
+	}
+	c.unharmed()
+}
+
+// udpPort is an address of the loopback interface at which nobody listened a moment ago.
+func udpPort(t *testing.T) string {
+	t.Helper()
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	return c.LocalAddr().String()
 }
 
 // Between hosts nothing can be handed over: the gateway drains. What was read is answered, each connection is closed between two calls, and

@@ -75,11 +75,7 @@ func TestFailedTakeover(t *testing.T) {
 			peertest.Eventually(h, "it takes over", func() bool { return strings.Contains(p.Output(), "taking the place") })
 			h.kill(p)
 		}},
-		{"killed while it takes connections", func(h *host) {
-			p := peertest.Start(h.T, "/bin/sh", "-c", fmt.Sprintf("DYING_TAKER=%q exec %q", h.door(), os.Args[0]))
-			p.Wait(h, time.Minute)
-			peertest.Eventually(h, "the first one notices", func() bool { return strings.Contains(h.up.Output(), "the other process has ended") })
-		}},
+		{"killed while it takes connections", func(h *host) { h.dies() }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newHost(t, good)
@@ -94,6 +90,14 @@ func TestFailedTakeover(t *testing.T) {
 			c.unharmed()
 		})
 	}
+}
+
+// dies lets a process take over that dies midway.
+func (h *host) dies() {
+	h.Helper()
+	p := peertest.Start(h.T, "/bin/sh", "-c", fmt.Sprintf("DYING_TAKER=%q exec %q", h.door(), os.Args[0]))
+	p.Wait(h, time.Minute)
+	peertest.Eventually(h, "the first one notices", func() bool { return strings.Contains(h.up.Output(), "the other process has ended") })
 }
 
 // door is where another process asks for the place of the one that serves.
