@@ -151,6 +151,7 @@ func (g *Gateway) Run(ctx context.Context, kill <-chan struct{}) error {
 	}()
 	wait(drain, limit.Delay)
 	err := g.drainListeners(drain)
+	g.awaitWorkers(drain)
 	g.changing.Lock()
 	defer g.changing.Unlock()
 	g.closeAll()
