@@ -2,6 +2,7 @@ package thriftloom
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"strings"
@@ -38,6 +39,8 @@ type ClientConfig struct {
 	Attempts int
 	// MaxMessageBytes bounds one message, in bytes. Default 16,384,000.
 	MaxMessageBytes int
+	// TLS speaks TLS to the servers. Its ServerName is by default the host of each address. nil: none.
+	TLS *tls.Config
 
 	dialer client.Dialer
 }
@@ -74,6 +77,9 @@ func (c ClientConfig) Dial(svc *Service) (*Client, error) {
 		return nil, fmt.Errorf("thriftloom: no address is given for %s", svc.Name)
 	}
 	c = c.withDefaults()
+	if c.TLS != nil {
+		c.dialer = client.TLSDialer(c.dialer, c.tlsFor)
+	}
 	w := transport.Wire{Kind: transport.Buffered, Protocol: wire.Binary}
 	if c.Framed {
 		w.Kind = transport.Framed
@@ -109,6 +115,15 @@ func (c ClientConfig) withDefaults() ClientConfig {
 		c.Attempts = retry.Default().Attempts
 	}
 	return c
+}
+
+// tlsFor returns the TLS for the server at address.
+func (c ClientConfig) tlsFor(address string) *tls.Config {
+	config := c.TLS.Clone()
+	if host, _, err := net.SplitHostPort(address); config.ServerName == "" && err == nil && !strings.HasPrefix(address, "unix:") {
+		config.ServerName = host
+	}
+	return config
 }
 
 func (c ClientConfig) policies(svc *Service, to rpc.Handler) rpc.PerMethod[service.Policy] {

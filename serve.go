@@ -2,6 +2,7 @@ package thriftloom
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -28,6 +29,8 @@ type Server struct {
 	MaxBufferedBytes int
 	// DrainTimeout bounds how long calls in flight are waited for when the context of Serve ends. Default 10s.
 	DrainTimeout time.Duration
+	// TLS ends TLS at the listener; a handler finds in call.Caller what a certificate says that it asked for. nil: none.
+	TLS *tls.Config
 }
 
 // NewServer returns a server whose calls the methods of impl answer, matched by name:
@@ -73,6 +76,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		Budget: s.budget(),
 	})
 	engineDone, served := make(chan error, 1), make(chan error, 1)
+	if s.TLS != nil {
+		l = netio.NewTLSListener(l, netio.TLSOptions{Config: func() *tls.Config { return s.TLS }})
+	}
 	go func() { engineDone <- engine.Run(life) }()
 	go func() { served <- srv.Serve(life, l) }()
 	var err error

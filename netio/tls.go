@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,8 +19,11 @@ type TLSOptions struct {
 	Config func() *tls.Config
 	// Timeout bounds one handshake. Default 10s.
 	Timeout time.Duration
-	// MaxHandshakes bounds the handshakes at one time; a connection past it is closed at once. Default 1024.
+	// MaxHandshakes bounds the handshakes at one time; a connection past it is closed at once. Default 2048.
 	MaxHandshakes int
+	// MaxHandshakesPerHost bounds those with one address, so that one host that stays silent keeps the others in; connections of this
+	// machine are not counted. Default a quarter of MaxHandshakes.
+	MaxHandshakesPerHost int
 	// OnFailure, if set, is told of each handshake that failed. It must be quick and is called concurrently.
 	OnFailure func(from net.Addr, failure HandshakeFailure, err error)
 }
@@ -34,9 +38,12 @@ func NewTLSListener(l net.Listener, opts TLSOptions) net.Listener {
 		opts.Timeout = 10 * time.Second
 	}
 	if opts.MaxHandshakes == 0 {
-		opts.MaxHandshakes = 1024
+		opts.MaxHandshakes = 2048
 	}
-	t := &tlsListener{Listener: l, opts: opts, ready: make(chan accepted), free: make(chan struct{}, opts.MaxHandshakes)}
+	if opts.MaxHandshakesPerHost == 0 {
+		opts.MaxHandshakesPerHost = max(1, opts.MaxHandshakes/4)
+	}
+	t := &tlsListener{Listener: l, opts: opts, hosts: map[string]int{}, ready: make(chan accepted), free: make(chan struct{}, opts.MaxHandshakes)}
 	t.life, t.end = context.WithCancel(context.Background())
 	t.running.Go(t.run)
 	return t
@@ -51,6 +58,9 @@ type tlsListener struct {
 	life    context.Context
 	end     context.CancelFunc
 	running sync.WaitGroup
+
+	mu    sync.Mutex
+	hosts map[string]int // handshakes by address
 }
 
 // accepted is what Accept returns.
@@ -90,17 +100,57 @@ func (t *tlsListener) run() {
 			t.offer(accepted{conn: c})
 			continue
 		}
-		select {
-		case t.free <- struct{}{}:
-			t.running.Go(func() {
-				defer func() { <-t.free }()
-				t.greet(c, config)
-			})
-		default:
-			t.failed(c, TooManyHandshakes, errors.New("too many handshakes at one time"))
+		leave, ok := t.enter(c.RemoteAddr())
+		if !ok {
+			t.failed(c, TooManyHandshakes, errTooMany)
 			_ = c.Close()
+			continue
 		}
+		t.running.Go(func() {
+			defer leave()
+			t.greet(c, config)
+		})
 	}
+}
+
+var errTooMany = errors.New("too many handshakes at one time")
+
+// enter reports whether one more handshake may begin; leave is called when it has ended.
+func (t *tlsListener) enter(from net.Addr) (leave func(), ok bool) {
+	host := remoteHost(from)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if host != "" && t.hosts[host] >= t.opts.MaxHandshakesPerHost {
+		return nil, false
+	}
+	select {
+	case t.free <- struct{}{}:
+	default:
+		return nil, false
+	}
+	if host != "" {
+		t.hosts[host]++
+	}
+	return func() {
+		<-t.free
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.hosts[host]--; t.hosts[host] <= 0 {
+			delete(t.hosts, host)
+		}
+	}, true
+}
+
+// remoteHost returns the address of another machine, "" for this one.
+func remoteHost(from net.Addr) string {
+	host, _, err := net.SplitHostPort(from.String())
+	if err != nil {
+		return ""
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Unmap().IsLoopback() {
+		return ""
+	}
+	return host
 }
 
 // greet makes the handshake.

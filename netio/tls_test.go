@@ -80,9 +80,12 @@ func greet(t *testing.T, opts netio.TLSOptions, test func(*greeter)) {
 	})
 }
 
-func (g *greeter) dial() net.Conn {
+func (g *greeter) dial() net.Conn { return g.dialFrom("127.0.0.1") }
+
+// dialFrom is dial by another host.
+func (g *greeter) dialFrom(host string) net.Conn {
 	g.Helper()
-	c, err := g.network.Dial(g.Context(), "10.0.0.1:6100")
+	c, err := g.network.DialFrom(g.Context(), host, "10.0.0.1:6100")
 	if err != nil {
 		g.Fatal(err)
 	}
@@ -166,6 +169,42 @@ func TestHandshakesAreBounded(t *testing.T) {
 			g.Fatal(err)
 		}
 		_ = c.Close()
+	})
+}
+
+// One host that stays silent keeps the others in: it has a quarter of the handshakes.
+func TestHandshakesOfOneHostAreBounded(t *testing.T) {
+	server, client := configs(t)
+	greet(t, netio.TLSOptions{Config: func() *tls.Config { return server }, MaxHandshakes: 4}, func(g *greeter) {
+		silent := g.dialFrom("10.0.0.66")
+		defer silent.Close()
+		synctest.Wait()
+		if _, err := g.dialFrom("10.0.0.66").Read(make([]byte, 1)); err == nil {
+			g.Error("a second handshake of the host was not refused")
+		}
+		g.expect(netio.TooManyHandshakes)
+		go func() {
+			c, err := netio.Handshake(context.Background(), g.dialFrom("10.0.0.7"), client)
+			if err != nil {
+				g.Error(err)
+				return
+			}
+			_ = c.Close()
+		}()
+		c, err := g.Accept()
+		if err != nil {
+			g.Fatal(err)
+		}
+		_ = c.Close()
+		_ = silent.Close()
+		g.expect(netio.ClosedInHandshake)
+		again := g.dialFrom("10.0.0.66")
+		synctest.Wait()
+		if len(g.failed) > 0 {
+			g.Error("the place of a handshake that has ended is not free")
+		}
+		_ = again.Close()
+		g.expect(netio.ClosedInHandshake)
 	})
 }
 
