@@ -18,7 +18,7 @@ peers: ## install the real peers that the tests need, where they are missing
 	@test/peers/setup.sh
 
 test: peers ## all tests with the race detector, real ThriftPy peers included
-	go test ./codec ./wire/... ./transport # without the race detector: what they may allocate
+	go test ./codec ./wire/... ./transport ./cluster/lease # without the race detector: what they may allocate, and every seed
 	THRIFTLOOM_REQUIRE_PEERS=1 go test -race -timeout 20m ./...
 
 faults: peers ## every named fault case, as a table; fails unless each has passed

@@ -75,6 +75,7 @@ type Conn struct {
 
 	mu      sync.Mutex
 	state   state
+	cause   error  // why it closed
 	seq     int32  // of the call or fence that is awaited
 	name    string // of the method that is awaited
 	start   int64  // bytes written before the call's first
@@ -192,7 +193,10 @@ func (c *Conn) begin(call *rpc.Call) error {
 	c.mu.Lock()
 	c.calls++
 	if c.state != idle {
-		e := &rpc.Error{Code: rpc.Unavailable, Reach: rpc.NotSent, Op: "client", Text: "connection closed", Outcome: c.unsent()}
+		e := &rpc.Error{Code: rpc.Unavailable, Reach: rpc.NotSent, Op: "client", Text: "connection closed", Outcome: c.unsent(), Err: c.cause}
+		if c.calls <= 1 && refusedLate(c.cause) {
+			e.Outcome, e.Text = rpc.TLSFailed, handshakeTexts[netio.RefusedByPeer]
+		}
 		c.mu.Unlock()
 		c.freed(false)
 		return e

@@ -102,7 +102,7 @@ func (r *receiver) Closed(err error) {
 	c := (*Conn)(r)
 	c.mu.Lock()
 	was := c.state
-	c.state = closed
+	c.state, c.cause = closed, err
 	if c.late != nil {
 		c.late.Stop()
 	}

@@ -53,8 +53,9 @@ type Gateway struct {
 	halting  sync.WaitGroup // upstreams and listeners that are on their way out
 
 	lender  atomic.Pointer[lender] // nil where no slots are lent
-	shares  map[string]*share      // by key of the upstream; changing guards it
 	follows bool                   // the process before has the slots still; changing guards it
+	lending sync.Mutex             // guards shares
+	shares  map[string]*share      // by key of the upstream
 
 	current  atomic.Pointer[state]
 	ready    atomic.Bool              // Ready said so once: from then on one service does not change it
@@ -150,6 +151,7 @@ func (g *Gateway) Run(ctx context.Context, kill <-chan struct{}) error {
 	}()
 	wait(drain, limit.Delay)
 	err := g.drainListeners(drain)
+	g.awaitWorkers(drain)
 	g.changing.Lock()
 	defer g.changing.Unlock()
 	g.closeAll()

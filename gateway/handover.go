@@ -90,10 +90,24 @@ func (g *Gateway) HandOver(ctx context.Context, to Giver, took handover.Taken) e
 	}
 	g.stopSharing() // not before: the calls that were answered meanwhile had these slots
 	err := g.drainListeners(limit)
+	g.awaitWorkers(limit)
 	if ctx.Err() == nil {
 		g.replaced <- err
 	}
 	return nil
+}
+
+// awaitWorkers waits until no worker is at work for this gateway, or ctx ends: the handler of a oneway that nobody waits for may run still,
+// and would be cut with its replica.
+func (g *Gateway) awaitWorkers(ctx context.Context) {
+	for _, u := range g.current.Load().upstreams {
+		for ctx.Err() == nil {
+			if taken, _ := u.cluster.InFlight(); taken == 0 {
+				break
+			}
+			wait(ctx, 5*time.Millisecond)
+		}
+	}
 }
 
 // serveOn undoes what HandOver has begun.

@@ -57,6 +57,8 @@ func (g *Gateway) dropLender(l *lender) {
 
 // lend shares the upstreams through the lender l, nil for none, in the place of the one before. g.changing is held.
 func (g *Gateway) lend(l *lender, s *sharing, upstreams map[string]*upstream) {
+	g.lending.Lock()
+	defer g.lending.Unlock()
 	old := g.lender.Swap(l)
 	was := g.shares
 	g.shares = map[string]*share{}
@@ -106,10 +108,10 @@ func (g *Gateway) unshare(key string, c *cluster.Cluster) {
 		wait(g.life, 20*time.Millisecond)
 	}
 	if g.life.Err() != nil {
-		return
+		return // what is still open counts until the lender has said goodbye
 	}
-	g.changing.Lock()
-	defer g.changing.Unlock()
+	g.lending.Lock() // not changing: whoever ends the gateway holds that, and waits for this
+	defer g.lending.Unlock()
 	s := g.shares[key]
 	if s == nil || !s.remove(c) {
 		return

@@ -81,7 +81,7 @@ func (g *Gateway) bind(plans []listenerPlan, open map[string]*listener) (map[str
 	}
 	if len(errs) > 0 {
 		for _, l := range bound {
-			l.Close()
+			_ = l.Close()
 		}
 		return nil, errors.Join(errs...)
 	}

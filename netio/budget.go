@@ -1,6 +1,10 @@
 package netio
 
-import "sync/atomic"
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
 
 // Budget bounds the bytes that many connections hold together: what came and is not done with, by the size of the chunks it lies in, and
 // what waits to be written.
@@ -10,7 +14,15 @@ import "sync/atomic"
 // has no bound. Safe for concurrent use.
 type Budget struct {
 	max, held, refused atomic.Int64
+
+	// Of long chunks, which are few and large, what is garbage is bounded too: see room.
+	collecting sync.Mutex
+	live       atomic.Int64 // held when garbage was last collected
+	made       atomic.Int64 // bytes of chunks since then
 }
+
+// garbage bounds the bytes of long chunks that nobody uses any more and that are not collected yet, beyond what else the budget allows.
+const garbage = 16 << 20
 
 // NewBudget returns a budget of max bytes.
 func NewBudget(max int64) *Budget {
@@ -37,6 +49,29 @@ func (b *Budget) take(n int, spare int64) bool {
 	}
 	return true
 }
+
+// room is called before a chunk of n bytes is made. Where the chunks that may not be collected yet would take too much, it collects them
+// first, and so holds back whoever asks for more: the runtime alone lets memory grow where it is short of time.
+func (b *Budget) room(n int) {
+	if b == nil || n <= maxChunkBytes {
+		return
+	}
+	b.made.Add(int64(n))
+	if !b.littered() {
+		return
+	}
+	b.collecting.Lock()
+	defer b.collecting.Unlock()
+	if !b.littered() { // somebody else has collected meanwhile
+		return
+	}
+	made := b.made.Load()
+	runtime.GC()
+	b.live.Store(b.held.Load())
+	b.made.Add(-made)
+}
+
+func (b *Budget) littered() bool { return b.live.Load()+b.made.Load() > b.max.Load()+garbage }
 
 // Force counts n bytes that are held whether they fit or not.
 func (b *Budget) Force(n int) {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
+	"runtime/debug"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -171,6 +173,34 @@ func TestStallOfASocket(t *testing.T) {
 	_ = c.Send(nil, make([]byte, 60<<20))
 	if err := <-w.closed; !errors.Is(err, ErrStalled) {
 		t.Errorf("closed: %v", err)
+	}
+	if b.Held() != 0 {
+		t.Errorf("%d bytes are held", b.Held())
+	}
+}
+
+// Chunks that nobody uses any more are collected before there are too many of them, even where the runtime itself would never do it.
+func TestGarbageIsBounded(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	before, most := m.HeapAlloc, uint64(0)
+	b := NewBudget(16 << 20)
+	in := input{budget: b}
+	for range 40 { // long messages, 240 MiB of chunks
+		for came := 0; came < 3<<20; {
+			n := len(in.room(4 << 20))
+			in.came(n)
+			in.use(0, 1<<30)
+			came += n
+			runtime.ReadMemStats(&m)
+			most = max(most, m.HeapAlloc-before)
+		}
+		in.use(len(in.unused()), 0)
+	}
+	if limit := uint64(16<<20 + garbage + 8<<20); most > limit {
+		t.Errorf("%d bytes at the most, want %d", most, limit)
 	}
 	if b.Held() != 0 {
 		t.Errorf("%d bytes are held", b.Held())

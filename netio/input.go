@@ -73,6 +73,7 @@ func (in *input) room(limit int) []byte {
 		if size == 0 {
 			return nil
 		}
+		in.budget.room(size)
 		chunk := make([]byte, len(tail), size)
 		copy(chunk, tail)
 		in.chunk, in.used = chunk, 0

@@ -16,9 +16,10 @@ func sometimes(g *gateway) {
 	}
 }
 
-// seeds runs f with n seeds, a tenth of that with -short, on two goroutines.
+// seeds runs f with n seeds, on two goroutines; a tenth of them with -short, and under the race detector, which finds nothing in a world
+// without goroutines and takes ten times as long.
 func seeds(t *testing.T, n uint64, f func(seed uint64) error) {
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		n /= 10
 	}
 	var all sync.WaitGroup

@@ -209,7 +209,7 @@ func (l *link) ended() bool {
 	if err != nil {
 		return errors.Is(err, unix.ESRCH)
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	for until := time.Now().Add(endWait); ; {
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(max(time.Until(until), 0).Milliseconds()))
 		if err != unix.EINTR {

@@ -56,7 +56,7 @@ func (e Environment) Notify(assignments ...string) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	_ = c.SetWriteDeadline(time.Now().Add(sendTime))
 	_, err = c.Write([]byte(strings.Join(assignments, "\n")))
 	return err

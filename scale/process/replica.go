@@ -120,7 +120,8 @@ func (r *replica) begin() (p *started, runs bool, err error) {
 	p = r.now
 	r.set.mu.Unlock()
 	if p != nil {
-		return p, true, p.watch()
+		p.watch()
+		return p, true, nil
 	}
 	p, err = r.start()
 	return p, false, err

@@ -66,9 +66,8 @@ func (p *started) close() {
 }
 
 // watch begins to notice the end of a process that another one has started.
-func (p *started) watch() error {
+func (p *started) watch() {
 	if s, ok := p.process.(*stranger); ok {
 		s.watch()
 	}
-	return nil
 }

@@ -150,7 +150,7 @@ func TestBufferedBytes(t *testing.T) {
 
 // Callers that ask for long answers and read none are let go of after stall_timeout at the latest, and what waited for them is free.
 func TestSlowReaders(t *testing.T) {
-	d := openDoor(t, "max_buffered_bytes: 16MiB\nmax_message_bytes: 2MiB", "stall_timeout: 2s")
+	d := openDoor(t, "max_buffered_bytes: 16MiB\nmax_message_bytes: 2MiB\ndefaults: {queue: {max_wait: 1m}}", "stall_timeout: 2s")
 	held := func() int { return d.metric(t, "thriftloom_buffered_bytes")[""] }
 	key := binary.AppendStop(binary.AppendString(binary.AppendField(nil, wire.String, 1), strings.Repeat("x", 1_900_000)))
 	for range 40 {

@@ -23,7 +23,7 @@ func TestStrangers(t *testing.T) {
 		{"HTTP POST", "POST /users HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-thrift\r\nContent-Length: 17\r\n\r\n\x80\x01\x00\x01\x00\x00\x00\x03get\x00\x00\x00\x01\x00", wire.Unsupported},
 		{"HTTP request smuggling shapes", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /admin HTTP/1.1\r\n\r\n", wire.Unsupported},
 		{"HTTP 2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", wire.Unsupported},
-		{"TLS to plain port", "\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03", wire.Unsupported},
+		{"TLS to plain port", "\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03", wire.TLSHello},
 		{"SASL", "\x01\x00\x00\x00\x05PLAIN", wire.Unsupported},
 		{"compact", "\x82\x21\x00\x03get\x00", wire.Unsupported},
 		{"framed compact", "\x00\x00\x00\x08\x82\x21\x00\x03get\x00", wire.Unsupported},

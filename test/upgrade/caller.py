@@ -3,7 +3,8 @@
     caller.py [--library thriftpy|thriftpy2] [--transport buffered|framed] [--rate N] [--connections N] [--other ADDRESS] PATH|PORT|HOST:PORT
 
 Each connection is a thread with a client of its own, which sends no header and knows nothing of gateways. A line of JSON every half a
-second, and a last one: {"calls": N, "opened": connections that were opened so far, "again": N, "failed": [texts, at most 20]}.
+second, and a last one: {"calls": N, "opened": connections that were opened so far, "again": N, "oneways": N, "failed": [texts, at most 20]}. A
+oneway is a word that the server remembers after a while.
 
 With --other, a call whose connection breaks is made again, once, over a new connection to the other address; "again" counts those.
 """
@@ -27,7 +28,7 @@ class Callers:
         self.library, self.address, self.other, self.transport = library, address, other, transport
         self.kinds = library.load("kinds.thrift")
         self.lock = threading.Lock()
-        self.calls, self.opened, self.again, self.failed = 0, 0, 0, []
+        self.calls, self.opened, self.again, self.oneways, self.failed = 0, 0, 0, 0, []
         self.going = True
 
     def connect(self, address):
@@ -45,7 +46,9 @@ class Callers:
         if n % 16 == 2:
             return len(client.big(20000)), 20000
         if n % 16 == 3:
-            client.remember(text, 0)  # oneway
+            client.remember(text, n % 100)
+            with self.lock:
+                self.oneways += 1
             return None, None
         return client.echoString(text), text
 
@@ -80,7 +83,7 @@ class Callers:
 
     def report(self):
         with self.lock:
-            print(json.dumps({"calls": self.calls, "opened": self.opened, "again": self.again, "failed": self.failed[:20]}), flush=True)
+            print(json.dumps({"calls": self.calls, "opened": self.opened, "again": self.again, "oneways": self.oneways, "failed": self.failed[:20]}), flush=True)
 
     def stop(self, *_):
         self.going = False

@@ -5,7 +5,9 @@ package upgrade
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,6 +46,8 @@ func TestConnections(t *testing.T) {
 	framed.frames()
 	framed.call("echoString", 0, "before")
 	hidden.call("ping", 0, nil)
+	kept := h.keepHTTP()
+	kept()
 	half, busy, oneway := rawDial(t, h.front), rawDial(t, h.front), rawDial(t, h.front)
 	message := half.message("echoString", strings.Repeat("half", 1000))
 	half.write(message[:1234])
@@ -55,15 +59,18 @@ func TestConnections(t *testing.T) {
 	busy.write(busy.message("echoString", "pipelined"))
 	third := busy.message("echoString", "cut")
 	busy.write(third[:9])
-	peertest.Eventually(t, "the calls are taken", func() bool { return h.snapshot().Totals.InFlight >= 4 })
+	peertest.Eventually(t, "the calls are taken", func() bool { return h.taken() >= 4 })
 	refused := h.knock()
 
 	h.write(config(h, h.front, local, secure))
 	h.replace(pids...)
-	if n, err := refused(); err != nil {
-		t.Errorf("one of %d new connections: %v", n, err)
-	}
 	for name, check := range map[string]func(){
+		"new connections": func() {
+			if n, err := refused(); err != nil {
+				t.Errorf("one of %d: %v", n, err)
+			}
+		},
+		"a kept HTTP connection at admin":    func() { kept() },
 		"a connection that has never spoken": func() { silent.call("echoString", 0, "after") },
 		"a connection that speaks unframed":  func() { spoken.call("echoString", 0, "after") },
 		"a connection that speaks framed":    func() { framed.call("echoString", 0, "after") },
@@ -86,6 +93,23 @@ func TestConnections(t *testing.T) {
 		"a new connection over TLS":                                       func() { rawDialTLS(t, secret, ca).call("ping", 0, nil) },
 	} {
 		t.Run(name, func(t *testing.T) { check() })
+	}
+}
+
+// keepHTTP returns a function that asks the admin site something over a connection that it keeps, as browsers and scrapers do.
+func (h *host) keepHTTP() (ask func()) {
+	keeping := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 1}}
+	h.Cleanup(keeping.CloseIdleConnections)
+	return func() {
+		r, err := keeping.Get("http://" + h.admin + "/livez")
+		if err != nil {
+			h.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		_ = r.Body.Close()
+		if r.StatusCode != http.StatusOK {
+			h.Errorf("GET /livez: %s", r.Status)
+		}
 	}
 }
 

@@ -173,6 +173,16 @@ func (h *host) snapshot() (s status.Snapshot) {
 	return s
 }
 
+// taken is how many slots are: by calls, and by oneways whose handlers run.
+func (h *host) taken() (n int) {
+	for _, c := range h.snapshot().Clusters {
+		for _, e := range c.Endpoints {
+			n += e.InFlight
+		}
+	}
+	return n
+}
+
 // ready asks whether the program is ready, and returns why not.
 func (h *host) ready() error {
 	r, err := client.Get("http://" + h.admin + "/readyz")
@@ -222,8 +232,8 @@ type callers struct {
 
 // tally is what callers say of themselves.
 type tally struct {
-	Calls, Opened, Again int
-	Failed               []string
+	Calls, Opened, Again, Oneways int
+	Failed                        []string
 }
 
 func (h *host) call(l peertest.Library, transport string, rate, connections int, flags ...string) *callers {
@@ -251,8 +261,8 @@ func (c *callers) more(n int) {
 	peertest.Eventually(c.t, fmt.Sprintf("%d calls more", n), func() bool { return c.tally().Calls >= from+n })
 }
 
-// unharmed stops the callers and checks that no call has failed and no connection was lost; it returns the number of calls.
-func (c *callers) unharmed() int {
+// unharmed stops the callers and checks that no call has failed and no connection was lost; it returns what they did.
+func (c *callers) unharmed() tally {
 	c.t.Helper()
 	c.Signal(c.t, syscall.SIGTERM)
 	c.Wait(c.t, time.Minute)
@@ -263,14 +273,17 @@ func (c *callers) unharmed() int {
 	if t.Opened != c.connections || t.Calls == 0 {
 		c.t.Errorf("%d calls over %d connections, of which %d were opened", t.Calls, c.connections, t.Opened)
 	}
-	return t.Calls
+	return t
 }
 
 // workers is the `upstream:` block of ThriftPy2 servers. label is in their environment: another one is a reason to restart them.
-func workers(replicas int, label, more string) string {
-	l := peertest.ThriftPy2
-	return fmt.Sprintf(`{run: {command: [%q, %q, --library, %s, "{socket}"], replicas: %d, env: {LABEL: %q}%s}, server: threaded}`,
-		l.Python, peertest.File("server.py"), l.Name, replicas, label, more)
+func workers(replicas int, label, more string, flags ...string) string {
+	l, command := peertest.ThriftPy2, ""
+	for _, f := range flags {
+		command += fmt.Sprintf("%q, ", f)
+	}
+	return fmt.Sprintf(`{run: {command: [%q, %q, --library, %s, %s"{socket}"], replicas: %d, env: {LABEL: %q}%s}, server: threaded}`,
+		l.Python, peertest.File("server.py"), l.Name, command, replicas, label, more)
 }
 
 // kinds is a config with one service.

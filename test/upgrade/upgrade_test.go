@@ -4,6 +4,8 @@ package upgrade
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -16,7 +18,9 @@ import (
 // The gateway is replaced and its workers are restarted, again and again, under 500 calls a second of real ThriftPy clients: no call
 // fails, and no client loses its connection.
 func TestReplacedUnderLoad(t *testing.T) {
-	h := newHost(t, func(h *host) string { return h.kinds(workers(2, "0", "")) })
+	record := filepath.Join(t.TempDir(), "words")
+	run := func(label int) string { return workers(2, fmt.Sprint(label), "", "--record", record) }
+	h := newHost(t, func(h *host) string { return h.kinds(run(0)) })
 	defer h.end()
 	all := []*callers{
 		h.call(peertest.ThriftPy2, "buffered", 250, 10),
@@ -38,18 +42,25 @@ func TestReplacedUnderLoad(t *testing.T) {
 			if done++; done > *restarts {
 				break
 			}
-			h.write(h.kinds(workers(2, fmt.Sprint(done), "")))
+			h.write(h.kinds(run(done)))
 			h.reload()
 			pids = h.awaitReplicas(2, pids...)
 			all[0].more(100)
 		}
 	}
-	took, calls := time.Since(start), -before
+	took, calls, oneways := time.Since(start), -before, 0
 	for _, c := range all {
-		calls += c.unharmed()
+		did := c.unharmed()
+		calls, oneways = calls+did.Calls, oneways+did.Oneways
 	}
-	t.Logf("%d replacements and %d restarts in %v: %d calls, %.0f a second, none failed", *replacements, *restarts, took.Round(time.Second),
-		calls, float64(calls)/took.Seconds())
+	peertest.Eventually(t, fmt.Sprintf("all of %d oneways were carried out, and once each", oneways), func() bool {
+		text, err := os.ReadFile(record)
+		words := strings.Fields(strings.ReplaceAll(string(text), " ", "_"))
+		slices.Sort(words)
+		return err == nil && len(words) == oneways && len(slices.Compact(words)) == oneways
+	})
+	t.Logf("%d replacements and %d restarts in %v: %d calls, %.0f a second, %d of them oneways, none failed", *replacements, *restarts, took.Round(time.Second),
+		calls, float64(calls)/took.Seconds(), oneways)
 }
 
 // With adopt: true the replicas are not restarted: the next gateway goes on with the same processes and with what they write, starts anew
