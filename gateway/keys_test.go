@@ -72,6 +72,7 @@ func TestKeysAreFollowed(t *testing.T) {
 			defer close(done)
 			g.watchKeys(ctx)
 		}()
+		time.Sleep(keysEvery / 2) // never writes while they are read
 		for _, name := range []string{"two.test", "three.test"} {
 			time.Sleep(3 * keysEvery)
 			ca.Sign(t, []string{name}).Write(t, dir, "gateway")
