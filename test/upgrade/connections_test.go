@@ -262,6 +262,8 @@ func TestDrainBetweenHosts(t *testing.T) {
 	under.write(under.message("sleep", 6000))
 	peertest.Eventually(t, "the call is taken", func() bool { return first.snapshot().Totals.InFlight == 1 })
 	callers := first.call(peertest.ThriftPy2, "buffered", 50, 5, "--other", second.front)
+	oneway := rawDial(t, first.front)
+	oneway.write(oneway.remember("kept", 6000))
 	first.up.Signal(t, syscall.SIGTERM)
 	for _, step := range []struct {
 		name  string
@@ -290,6 +292,11 @@ func TestDrainBetweenHosts(t *testing.T) {
 			peertest.Eventually(t, "the second gateway serves", func() bool { return other.remembered("again") })
 			if text, _ := os.ReadFile(record); strings.Contains(string(text), "never") {
 				t.Error("it was")
+			}
+		}},
+		{"a oneway under way is carried out", func(t *testing.T) {
+			if text, _ := os.ReadFile(record); !strings.Contains(string(text), "kept") {
+				t.Error("its worker was ended before")
 			}
 		}},
 		{"a client that tries a second gateway loses no call", func(t *testing.T) {
