@@ -6,7 +6,7 @@ LINT := $(BIN)/golangci-lint-2.15.0
 FUZZTIME ?= 60s
 SOAK ?= 30m
 
-.PHONY: help build test race fuzz bench lint golden check cross peers demo faults soak
+.PHONY: help build test race fuzz bench lint golden check cross peers demo faults soak upgrade
 
 help: ## list the jobs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -26,6 +26,9 @@ faults: peers ## every named fault case, as a table; fails unless each has passe
 
 soak: peers ## real servers and callers for SOAK, with a fault every 10 s; SEED=n plays the faults of a run again
 	@THRIFTLOOM_REQUIRE_PEERS=1 go test ./test/soak -count=1 -timeout 0 -v -run Soak -soak $(SOAK) $(if $(SEED),-seed $(SEED))
+
+upgrade: peers ## ten replacements of the gateway and twenty rolling restarts of its workers, under 500 calls/s of real clients
+	@THRIFTLOOM_REQUIRE_PEERS=1 go test ./test/upgrade -count=1 -v -run TestReplacedUnderLoad -replacements 10 -restarts 20 -timeout 20m
 
 race: ## all tests with the race detector, real peers where they are installed
 	go test -race ./...
