@@ -13,30 +13,44 @@ import (
 // errUnread is the cause of a close where the peer had closed before it had read the request.
 var errUnread = errors.New("the peer closed before it had read the request")
 
-// resetWithin is how long a reset may be behind the end that it follows: a server that ends its connection between two calls, as
-// gunicorn's do when they are replaced, meets the next request half a round trip later. Who waits for a handler that has failed waits so
-// much longer to hear of it.
-const resetWithin = 10 * time.Millisecond
+// A server that ends its connection between two calls, as gunicorn's do when they are replaced, meets the next request half a round trip
+// later; and who shuts a socket down before it closes it, as ThriftPy does, may be interrupted between the two.
+const (
+	// lookAgain is when to look again. Who waits for a handler that has failed waits so much longer to hear of it, where that was on a TCP
+	// connection that had served before.
+	lookAgain = 20 * time.Millisecond
+	// unixLooks is how often to look where bytes are known to lie unread.
+	unixLooks = 25
+)
 
 // Ended closes: a peer that sends no more bytes answers no more calls. Where a call waits for its answer, whether the peer has read the
-// request is asked first, and once more a little later.
+// request is asked first.
 func (r *receiver) Ended() {
 	c := (*Conn)(r)
 	c.mu.Lock()
-	waits := c.state == calling && !c.replied && !c.partial
+	waits, reused := c.state == calling && !c.replied && !c.partial, c.calls > 1
 	c.mu.Unlock()
 	switch {
-	case !waits || !netio.TellsReset(c.net):
+	case !waits:
 		c.net.Close(io.EOF)
-	case netio.ResetAfterEnd(c.net):
-		c.net.Close(errUnread)
+	case c.net.RemoteAddr().Network() == "unix":
+		c.closeEnded(unixLooks)
+	case reused: // nobody ends a connection behind its first call before that has come
+		c.closeEnded(1)
 	default:
-		time.AfterFunc(resetWithin, func() {
-			if netio.ResetAfterEnd(c.net) {
-				c.net.Close(errUnread)
-			}
-			c.net.Close(io.EOF) // has no effect on one that is closed
-		})
+		c.closeEnded(0)
+	}
+}
+
+// closeEnded closes a connection whose peer has ended it, after so many looks at most.
+func (c *Conn) closeEnded(looks int) {
+	switch fate := netio.AfterEnd(c.net); {
+	case fate == netio.Unread:
+		c.net.Close(errUnread)
+	case fate == netio.Unsettled && looks > 0:
+		time.AfterFunc(lookAgain, func() { c.closeEnded(looks - 1) })
+	default:
+		c.net.Close(io.EOF)
 	}
 }
 

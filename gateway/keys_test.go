@@ -2,14 +2,19 @@ package gateway
 
 import (
 	"bytes"
+	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/thriftloom/thriftloom/internal/keyring"
+	"github.com/thriftloom/thriftloom/internal/testcert"
 	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/wire"
 )
@@ -47,6 +52,46 @@ func TestCertificateExpiry(t *testing.T) {
 	if log.Len() > 0 || len(told) > 0 {
 		t.Errorf("a renewed certificate is told of: %s", log)
 	}
+}
+
+// New files come into force within ten seconds, without a reload, and each time that is told.
+func TestKeysAreFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca, dir := testcert.NewCA(t, "acme"), t.TempDir()
+		cert, key := ca.Sign(t, []string{"one.test"}).Write(t, dir, "gateway")
+		source, err := keyring.Open(keyring.Files{Pairs: []keyring.Pair{{Cert: cert, Key: key}}}, tls.VersionTLS12)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, log := logged()
+		defer g.end()
+		g.current.Store(&state{config: newConfig(), keys: keys{source}})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			g.watchKeys(ctx)
+		}()
+		time.Sleep(keysEvery / 2) // never writes while they are read
+		for _, name := range []string{"two.test", "three.test"} {
+			time.Sleep(3 * keysEvery)
+			ca.Sign(t, []string{name}).Write(t, dir, "gateway")
+			time.Sleep(keysEvery)
+			synctest.Wait()
+			if got := source.Material().Facts[0].Names[0]; got != name {
+				t.Errorf("%s is in force, want %s", got, name)
+			}
+		}
+		if err := os.WriteFile(key, []byte("broken"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * keysEvery)
+		cancel()
+		<-done
+		if taken, kept := strings.Count(log.String(), "certificate taken over"), strings.Count(log.String(), "the last good one stays"); taken != 2 || kept != 1 {
+			t.Errorf("taken over %d times, kept %d times:\n%s", taken, kept, log)
+		}
+	})
 }
 
 // Callers that get their TLS wrong are counted each and logged once in ten seconds a kind, with how many were not told; port checks are

@@ -39,6 +39,10 @@ type Resolved struct {
 	sharing   *sharing // nil where no slots are lent
 }
 
+// tlsDialTimeout bounds a connection to a server with its handshake. ThriftPy makes one handshake at a time: of as many connections as there
+// are slots, opened together, the last waits for all others.
+const tlsDialTimeout = 3 * time.Second
+
 // sharedPrefix begins the key of a shared upstream.
 const sharedPrefix = "upstreams."
 
@@ -317,7 +321,9 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 	if slices.Contains(sources, "endpoints") {
 		p.endpoints = l.endpoints(strictyaml.Find(node, "endpoints"), path+".endpoints", u.Endpoints)
 	}
-	p.tls = l.clientTLS(&u.TLS)
+	if p.tls = l.clientTLS(&u.TLS); p.tls != nil {
+		p.cluster.DialTimeout = tlsDialTimeout
+	}
 	l.share(node, path, u, &p)
 	l.cfg.Resolved.upstreams = append(l.cfg.Resolved.upstreams, p)
 }

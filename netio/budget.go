@@ -22,7 +22,7 @@ type Budget struct {
 }
 
 // garbage bounds the bytes of long chunks that nobody uses any more and that are not collected yet, beyond what else the budget allows.
-const garbage = 16 << 20
+const garbage = 8 << 20
 
 // NewBudget returns a budget of max bytes.
 func NewBudget(max int64) *Budget {

@@ -7,22 +7,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TellsReset reports whether ResetAfterEnd can ever be true of a connection.
-func TellsReset(c Conn) bool {
-	own, ok := c.(*conn)
-	return ok && own.raw != nil && own.RemoteAddr().Network() == "tcp"
-}
-
-// ResetAfterEnd reports whether the peer of a TCP connection, after it had sent its last byte, has reset what came: it had closed before it
-// had read all that was written to it. To be asked after Receiver.Ended. False where nothing says so: the peer may still do it.
+// AfterEnd says what became of the bytes that were written last. To be asked after Receiver.Ended.
 //
-// Linux keeps the two apart: a reset behind the end leaves EPIPE, one without an end ECONNRESET. The latter proves nothing, for who closes
-// a socket that does not linger resets it though all was read.
-func ResetAfterEnd(c Conn) bool {
-	if !TellsReset(c) {
-		return false
+// Of TCP, Linux keeps two resets apart: one behind the end leaves EPIPE, one without an end ECONNRESET. The latter proves nothing, for who
+// closes a socket that does not linger resets it though all was read. Of a unix socket it tells how many bytes wait unread, and ECONNRESET
+// is what a close leaves behind that found some.
+func AfterEnd(c Conn) Fate {
+	own, ok := c.(*conn)
+	if !ok || own.raw == nil {
+		return Settled
 	}
-	left := 0
-	err := c.(*conn).raw.Control(func(fd uintptr) { left, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR) })
-	return err == nil && errors.Is(syscall.Errno(left), syscall.EPIPE)
+	local := own.RemoteAddr().Network() == "unix"
+	left, waiting := 0, 0
+	err := own.raw.Control(func(fd uintptr) {
+		left, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
+		if local {
+			waiting, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
+		}
+	})
+	reset := syscall.Errno(left)
+	switch {
+	case err != nil:
+		return Settled
+	case local && errors.Is(reset, syscall.ECONNRESET), !local && errors.Is(reset, syscall.EPIPE):
+		return Unread
+	case local && waiting == 0:
+		return Settled
+	}
+	return Unsettled
 }

@@ -2,8 +2,5 @@
 
 package netio
 
-// TellsReset is false: only Linux tells.
-func TellsReset(Conn) bool { return false }
-
-// ResetAfterEnd is false: only Linux tells.
-func ResetAfterEnd(Conn) bool { return false }
+// AfterEnd is Settled: only Linux tells.
+func AfterEnd(Conn) Fate { return Settled }

@@ -291,6 +291,81 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
+// Two gateways that do not hear each other, while a third one hears both: nobody gives orders to the one that does not hear the arbiter, so
+// it keeps to its static share as if it were alone, and so do the others.
+func TestPartlyCutOff(t *testing.T) {
+	w := calm(t, 7, 6)
+	w.gws[2].greedy = true
+	w.run(time.Second)
+	if w.gws[2].limit[0] != 6 {
+		t.Fatal(w)
+	}
+	w.cut[[2]int{0, 2}], w.cut[[2]int{2, 0}] = true, true
+	for _, g := range w.gws {
+		g.greedy = true
+	}
+	w.run(2*w.times.Silence + w.hold + 2*w.times.Heartbeat)
+	if g := w.gws[2]; g.limit[0] != 2 || g.open(0) != 2 || !g.node.alone {
+		t.Errorf("after the silence: %v", w)
+	}
+	w.run(6*w.times.Silence + w.hold)
+	for _, g := range w.gws {
+		if g.limit[0] != 2 {
+			t.Errorf("after the quarantine: %v", w)
+		}
+	}
+	w.heal()
+	w.run(time.Second)
+	w.idle, w.since = 0, time.Time{}
+	w.run(time.Second)
+	w.verdict(t, settled)
+	if w.gws[2].node.alone || w.gws[0].node.static {
+		t.Errorf("healed: %v", w)
+	}
+}
+
+// What a gateway has said is of no use to anybody who says it again: not while it lives, not when it has ended, and not when it has begun anew.
+func TestReplayedMessages(t *testing.T) {
+	w := calm(t, 8, 4)
+	var said []func() bool
+	w.overheard = func(to *gateway, from int, raw []byte) {
+		if from == 1 && to.i == 0 {
+			said = append(said, func() bool {
+				m, err := Parse(raw)
+				return err == nil && to.node.Receive(to.from(from), m, w.now)
+			})
+		}
+	}
+	w.gws[1].greedy = true
+	w.run(time.Second)
+	w.overheard = nil
+	replay := func(when string) {
+		t.Helper()
+		for i, again := range said {
+			if again() {
+				t.Errorf("%s, message %d of %d is taken", when, i, len(said))
+			}
+		}
+		w.run(200 * time.Millisecond)
+		if w.over != "" {
+			t.Errorf("%s: %s", when, w.over)
+		}
+	}
+	replay("while it lives")
+	w.gws[1].kill()
+	w.run(time.Second)
+	replay("when it is gone")
+	if members, _, _ := w.gws[0].node.Members(); members[1].State != "gone" {
+		t.Errorf("members %v", members)
+	}
+	w.gws[1].start()
+	w.run(time.Second)
+	replay("when it has begun anew")
+	if members, _, _ := w.gws[0].node.Members(); members[1].State != "alive" {
+		t.Errorf("members %v", members)
+	}
+}
+
 // Who the others are may change while calls run.
 func TestPeersChange(t *testing.T) {
 	w := calm(t, 6, 4)

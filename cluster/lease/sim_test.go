@@ -22,17 +22,18 @@ type world struct {
 	hold   time.Duration
 
 	loss, twice float64
-	delay       time.Duration   // of a message, at most
-	cut         map[[2]int]bool // from, to
-	most        []int           // connections, by endpoint
-	over        string          // the first time that there were too many
-	allow       int             // connections that are not too many, where it is above the slots
-	idle        time.Duration   // how long calls have waited while a slot was idle, at most
-	since       time.Time       // when that began; zero: it is not so
-	wasted      time.Duration   // idle slots that waiting calls could have had, times how long
-	spare       int             // such slots now
-	served      []int           // calls, by gateway
-	events      map[string]int  // of all nodes, by text
+	delay       time.Duration                           // of a message, at most
+	cut         map[[2]int]bool                         // from, to
+	most        []int                                   // connections, by endpoint
+	over        string                                  // the first time that there were too many
+	allow       int                                     // connections that are not too many, where it is above the slots
+	idle        time.Duration                           // how long calls have waited while a slot was idle, at most
+	since       time.Time                               // when that began; zero: it is not so
+	wasted      time.Duration                           // idle slots that waiting calls could have had, times how long
+	spare       int                                     // such slots now
+	served      []int                                   // calls, by gateway
+	events      map[string]int                          // of all nodes, by text
+	overheard   func(to *gateway, from int, raw []byte) // what is sent; nil: nobody listens
 }
 
 // gateway is one gateway: a node and the cluster under it, as a model.
@@ -255,6 +256,9 @@ func (g *gateway) send(out []Outgoing) {
 			copies = 2
 		}
 		raw := o.Message.Append(nil)
+		if w.overheard != nil {
+			w.overheard(to, g.i, raw)
+		}
 		for range copies {
 			if w.cut[[2]int{g.i, to.i}] || w.chance(w.loss) {
 				continue

@@ -37,12 +37,13 @@ type pressure struct {
 }
 
 // under starts six callers of a gunicorn at address. Its methods may not be called twice; but those of an asyncio server have to be
-// declared so: it takes a call off the socket before it looks at it, and closes without a word.
+// declared so: it takes a call off the socket before it looks at it, and closes without a word. One process has all of its connections end
+// at the same moment, so that a call may meet several ends in a row.
 func under(t *testing.T, k served, address string) *pressure {
 	t.Helper()
 	listen, methods := peertest.FreePort(t), ""
 	if k.server == "gunicorn-async" {
-		methods = ", methods: {pid: {idempotent: true}}"
+		methods = ", retry: {attempts: 8}, methods: {pid: {idempotent: true}}"
 	}
 	l := &pressure{T: t, g: peertest.StartGateway(t, config(listen, fmt.Sprintf(
 		"upstream: {endpoints: [%q], slots: %d, server: %s}%s", address, k.slots, k.server, methods)))}

@@ -222,6 +222,7 @@ func keyed(key string) []byte {
 // good makes a call that has to be answered, and checks the answer.
 func (c *caller) good(t *testing.T) {
 	t.Helper()
+	_ = c.SetDeadline(time.Now().Add(patience))
 	c.seq++
 	key := fmt.Sprintf("key %d", c.seq)
 	if _, err := c.Write(c.message(wire.Head{Name: "get", Seq: c.seq, Type: wire.Call}, keyed(key))); err != nil {

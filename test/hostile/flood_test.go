@@ -63,7 +63,7 @@ func TestConnectionFlood(t *testing.T) {
 func TestOneNoisyCaller(t *testing.T) {
 	d := openDoor(t, "defaults: {queue: {max_calls: 64}}", "")
 	noisy, quiet := d.caller(t, forms[0]), d.caller(t, forms[2])
-	const calls = 20_000
+	const calls = 5_000
 	var all sync.WaitGroup
 	all.Go(func() {
 		for i := range calls {
@@ -165,7 +165,7 @@ func TestSlowReaders(t *testing.T) {
 		}()
 	}
 	good := d.caller(t, forms[2])
-	for range 50 {
+	for range 20 {
 		good.good(t)
 		if n := held(); n > 16<<20 {
 			t.Errorf("%d bytes are held", n)
