@@ -69,6 +69,7 @@ func (r *running) takeConnections(ctx context.Context) {
 	for _, s := range r.sites {
 		s.listener.Own(true)
 	}
+	r.tell("READY=1") // again: the manager may have learned only now that this is the main process
 }
 
 // mindPlace hands this process's place over to the one that asks for it, and lets go of the state folder when the gateway drains, so that
