@@ -109,7 +109,6 @@ func (v vector) asRequest(t *testing.T) (cuts, splits int) {
 		splits++
 	}
 	_ = c.Close()
-	_ = l.Close()
 	drained, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := s.Drain(drained); err != nil {
