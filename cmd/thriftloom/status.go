@@ -58,23 +58,42 @@ func statusText(s *status.Snapshot) string {
 	table(&b, "SERVICE\tUPSTREAM\tMETHODS\tCALLS\tERRORS\tIN FLIGHT", len(s.Services), func(i int) []any { return serviceRow(&s.Services[i]) })
 	type row struct {
 		cluster  string
+		leased   bool
 		endpoint status.Endpoint
 	}
 	var rows []row
 	for _, c := range s.Clusters {
 		for _, e := range c.Endpoints {
-			rows = append(rows, row{c.Name, e})
+			rows = append(rows, row{c.Name, c.Leased, e})
 		}
 	}
 	table(&b, "UPSTREAM\tENDPOINT\tSTATE\tIN FLIGHT\tSLOTS\tZOMBIES\tCONNECTIONS\tCALLS\tFAILURES\tLAST ERROR", len(rows), func(i int) []any {
 		e := rows[i].endpoint
+		slots := fmt.Sprint(e.Slots)
+		if rows[i].leased {
+			slots = fmt.Sprintf("%d of %d", e.LeasedSlots, e.Slots)
+		}
 		return []any{
-			rows[i].cluster, e.Name, e.State, e.InFlight, e.Slots, e.Zombies, e.Connections, e.Calls, e.Failures, cmp.Or(e.LastErrorCode, "-"),
+			rows[i].cluster, e.Name, e.State, e.InFlight, slots, e.Zombies, e.Connections, e.Calls, e.Failures, cmp.Or(e.LastErrorCode, "-"),
 		}
 	})
 	table(&b, "REPLICA\tSERVICE\tSTATE\tPID\tRESTARTS\tSINCE\tLAST EXIT", len(s.Replicas), func(i int) []any {
 		r := s.Replicas[i]
 		return []any{r.Name, r.Service, r.State, r.PID, r.Restarts, r.Since.Format(time.RFC3339), cmp.Or(r.LastExit, "-")}
+	})
+	if g := s.Gateways; g != nil {
+		table(&b, "GATEWAY\tADDRESS\tSTATE\tARBITER", len(g.Members), func(i int) []any {
+			m := g.Members[i]
+			arbiter := ""
+			if m.Name == g.Arbiter {
+				arbiter = "yes"
+			}
+			return []any{cmp.Or(m.Name, "-"), cmp.Or(m.Address, "-"), m.State, arbiter}
+		})
+	}
+	table(&b, "CERTIFICATES\tNAMES\tNOT AFTER\tPROBLEM", len(s.Certificates), func(i int) []any {
+		c := s.Certificates[i]
+		return []any{c.File, strings.Join(c.Names, ","), c.NotAfter.Format(time.RFC3339), cmp.Or(c.Problem, "-")}
 	})
 	return b.String()
 }
@@ -82,6 +101,9 @@ func statusText(s *status.Snapshot) string {
 func remarks(s *status.Snapshot) (text string) {
 	if s.Draining {
 		text += ", draining"
+	}
+	if g := s.Gateways; g != nil && g.Static {
+		text += ", a gateway is cut off: each keeps to its share of the slots"
 	}
 	if len(s.Config.Stale) > 0 {
 		text += ", stale: " + strings.Join(s.Config.Stale, ", ")
