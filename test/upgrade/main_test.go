@@ -28,8 +28,8 @@ import (
 )
 
 var (
-	replacements = flag.Int("replacements", 3, "how often the gateway is replaced under load")
-	restarts     = flag.Int("restarts", 4, "how often its workers are restarted under load")
+	replacements = flag.Int("replacements", 10, "how often the gateway is replaced under load")
+	restarts     = flag.Int("restarts", 20, "how often its workers are restarted under load")
 )
 
 // TestMain makes this program a process that takes over and dies, where the environment says so.
