@@ -390,7 +390,7 @@ func (l *loader) unixPath(address string) string {
 func (l *loader) listener(ln Listener, key string, services []string) listenerPlan {
 	node := ln.at.node
 	address := l.unixPath(ln.Address)
-	if l.told(key) {
+	if node == nil || l.told(key) { // nil: its lines could not be read, which is told
 		return listenerPlan{key: key, address: address, services: services}
 	}
 	if address == "" {
@@ -442,7 +442,7 @@ func (l *loader) sharedListeners() {
 func (l *loader) checkListeners() {
 	r := &l.cfg.Resolved
 	for i, ln := range l.cfg.Listen {
-		if ln.Default == "" {
+		if ln.Default == "" && ln.at.node != nil {
 			l.warnAmbiguous(ln.at.node, r.listeners[i].key, r.listeners[i].services)
 		}
 	}

@@ -42,6 +42,7 @@ func findPlace(ctx context.Context, cfg *gateway.Config, log *slog.Logger, takeo
 	p := &place{self: handover.Peer{Program: readVersion().Version, PID: os.Getpid(), Config: cfg.Resolved.Files[0]}, sockets: &gateway.Sockets{}}
 	state := cfg.Resolved.State
 	asks := p.self
+	asks.Looks = !takeover
 	if cfg.State != "" || state != filepath.Join(filepath.Dir(asks.Config), ".thriftloom") {
 		asks.Config = "" // whoever names a folder means the gateway that has it, wherever its config is kept
 	}

@@ -97,6 +97,10 @@ func (r *running) mindPlace(ctx context.Context) {
 
 // handOver hands everything over to the process that knocked, and reports whether that one serves now.
 func (r *running) handOver(ctx context.Context, to *handover.Giver) (replaced bool) {
+	if to.Peer.Looks {
+		to.Close()
+		return false
+	}
 	log := r.log.With("process", to.Peer.PID, "version", to.Peer.Program)
 	offer, err := r.gateway.Offer()
 	if err != nil {

@@ -64,6 +64,7 @@ type Peer struct {
 	Version int    `json:"version"`
 	Program string `json:"program"`          // the program's version, for people
 	PID     int    `json:"pid"`              // as the process sees itself
+	Looks   bool   `json:"looks,omitempty"`  // it wants to know who serves, and takes nothing
 	Config  string `json:"config,omitempty"` // path of the config, where only a gateway with the same one is meant; giver: its own
 }
 

@@ -144,7 +144,11 @@ func takeAndDie(door string) {
 func TestNoTakeover(t *testing.T) {
 	h := newHost(t, func(h *host) string { return h.kinds(workers(1, "0", "")) })
 	defer h.end()
-	h.fails(h.start("--no-takeover"), fmt.Sprintf("process %d", h.up.PID))
+	first := h.up
+	h.fails(h.start("--no-takeover"), fmt.Sprintf("process %d", first.PID))
+	if strings.Contains(first.Output(), "another process") {
+		t.Error("the gateway that was looked at logs a takeover")
+	}
 }
 
 // Two configs in one folder have the same state folder by default. They are not one gateway: the second program does not take the first
