@@ -35,7 +35,7 @@ race: ## all tests with the race detector, real peers where they are installed
 
 fuzz: ## run every fuzz target for FUZZTIME each
 	@for p in $$(go list ./...); do \
-	  for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz); do echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
+	  for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz); do echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$p || exit 1; done; done
 
 bench: ## run the Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
