@@ -1,10 +1,6 @@
 package netio
 
-import (
-	"runtime"
-	"sync"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // Budget bounds the bytes that many connections hold together: what came and is not done with, by the size of the chunks it lies in, and
 // what waits to be written.
@@ -15,14 +11,8 @@ import (
 type Budget struct {
 	max, held, refused atomic.Int64
 
-	// Of long chunks, which are few and large, what is garbage is bounded too: see room.
-	collecting sync.Mutex
-	live       atomic.Int64 // held when garbage was last collected
-	made       atomic.Int64 // bytes of chunks since then
+	long longChunks
 }
-
-// garbage bounds the bytes of long chunks that nobody uses any more and that are not collected yet, beyond what else the budget allows.
-const garbage = 8 << 20
 
 // NewBudget returns a budget of max bytes.
 func NewBudget(max int64) *Budget {
@@ -39,39 +29,28 @@ func (b *Budget) Take(n int) bool { return b.take(n, 0) }
 
 // take is Take that leaves spare bytes to others.
 func (b *Budget) take(n int, spare int64) bool {
-	switch {
-	case b == nil:
-	case b.held.Load()+int64(n) > b.max.Load()-spare:
-		b.refused.Add(1)
-		return false
-	default:
-		b.held.Add(int64(n))
+	if b == nil {
+		return true
 	}
-	return true
+	for {
+		held := b.held.Load()
+		if held+int64(n) > b.max.Load()-spare {
+			b.refused.Add(1)
+			return false
+		}
+		if b.held.CompareAndSwap(held, held+int64(n)) { // else two who take at once would both fit
+			return true
+		}
+	}
 }
 
-// room is called before a chunk of n bytes is made. Where the chunks that may not be collected yet would take too much, it collects them
-// first, and so holds back whoever asks for more: the runtime alone lets memory grow where it is short of time.
-func (b *Budget) room(n int) {
-	if b == nil || n <= maxChunkBytes {
-		return
+// chunk makes a chunk of size bytes, n of which are used.
+func (b *Budget) chunk(n, size int) []byte {
+	if b == nil || size <= maxChunkBytes {
+		return make([]byte, n, size)
 	}
-	b.made.Add(int64(n))
-	if !b.littered() {
-		return
-	}
-	b.collecting.Lock()
-	defer b.collecting.Unlock()
-	if !b.littered() { // somebody else has collected meanwhile
-		return
-	}
-	made := b.made.Load()
-	runtime.GC()
-	b.live.Store(b.held.Load())
-	b.made.Add(-made)
+	return b.long.make(n, size, b.max.Load())
 }
-
-func (b *Budget) littered() bool { return b.live.Load()+b.made.Load() > b.max.Load()+garbage }
 
 // Force counts n bytes that are held whether they fit or not.
 func (b *Budget) Force(n int) {

@@ -47,6 +47,7 @@ type conn struct {
 	done     chan struct{} // closed when the reading goroutine is through with a detached connection
 	output
 	written atomic.Int64
+	counted atomic.Int64 // bytes of what waits that the budget counts: of pieces, each as a whole
 
 	mu      sync.Mutex
 	changed *sync.Cond // state, paused, again, writing
@@ -185,7 +186,7 @@ func (c *conn) run() {
 		c.changed.Wait()
 	}
 	cause := c.cause
-	c.opts.Budget.Give(int(c.sent - c.written.Load())) // what is not written any more
+	c.uncount(int(c.counted.Load())) // what is not written any more
 	c.mu.Unlock()
 	c.input.drop()
 	c.receiver.Closed(cause)

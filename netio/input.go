@@ -63,8 +63,8 @@ func (in *input) came(n int) {
 	in.fresh = true
 }
 
-// room returns where the next bytes are read to; nil where the budget has none. In mid-message a full chunk is followed by one of twice
-// what really came, so that a length which a peer only claims allocates nothing; limit is past which the connection is closed anyway.
+// room returns where the next bytes are read to; nil where the budget has none. In mid-message a full chunk is followed by one of at most
+// twice what really came, so that a length which a peer only claims allocates nothing; limit is past which the connection is closed anyway.
 func (in *input) room(limit int) []byte {
 	if cap(in.chunk)-len(in.chunk) < minRoomBytes {
 		tail := in.unused()
@@ -73,21 +73,20 @@ func (in *input) room(limit int) []byte {
 		if size == 0 {
 			return nil
 		}
-		in.budget.room(size)
-		chunk := make([]byte, len(tail), size)
+		chunk := in.budget.chunk(len(tail), size)
 		copy(chunk, tail)
 		in.chunk, in.used = chunk, 0
 	}
 	return in.chunk[len(in.chunk):cap(in.chunk)]
 }
 
-// growth is the size of the chunk for a message of which n bytes have come: twice that, or as much as the message is known to need, where
-// that is not so little more that it would be copied again and again.
+// growth is the size of the chunk for a message of which n bytes have come: twice that, or as much as the message is known to need. Where
+// that is so little more that it would be copied again and again it is half more: what a message leaves unused of its chunk is memory too.
 func (in *input) growth(n int) int {
-	if in.need > n+n/4 {
+	if in.need > n+n/8 {
 		return min(2*n, in.need+minRoomBytes)
 	}
-	return 2 * n
+	return n + n/2
 }
 
 // charge moves the lease to a chunk of size bytes, or of fewer where the budget is short, least at least. It returns the size, 0 where

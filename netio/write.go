@@ -26,6 +26,7 @@ type output struct {
 	// The writer's own.
 	batch [][]byte // being written; its front has advanced over what is written
 	spare [][]byte // an emptied queue
+	cut   int      // how much of the batch's first piece is written; it is counted as long as the rest keeps it
 	block []byte
 	wait  bool                  // writeStep waits for the kernel
 	err   error                 // of writeStep
@@ -50,6 +51,7 @@ func (c *conn) Send(head, body []byte) error {
 		return ErrNoRoom
 	}
 	c.sent += n
+	c.counted.Add(n)
 	for _, piece := range [2][]byte{head, body} {
 		if len(piece) > 0 {
 			c.queue = append(c.queue, c.toWait(piece))
@@ -91,6 +93,10 @@ func (c *conn) writeOn() {
 	if c.raw != nil { // else nothing was tried yet
 		for i, piece := range c.batch {
 			c.batch[i] = c.toWait(piece)
+		}
+		if len(c.batch) > 0 && len(c.batch[0]) < smallPiece && c.opts.Budget != nil { // a copy of the rest
+			c.uncount(c.cut)
+			c.cut = 0
 		}
 		for i, piece := range c.queue {
 			c.queue[i] = c.toWait(piece)
@@ -201,18 +207,30 @@ func (c *conn) writeBlocks() error {
 	return nil
 }
 
-// advance takes n written bytes off the front of the batch, and what they have cost back.
+// advance takes n written bytes off the front of the batch, and back what the pieces have cost that are written as a whole.
 func (c *conn) advance(n int) {
-	c.opts.Budget.Give(n)
+	done := 0
 	for n > 0 {
 		first := c.batch[0]
 		if n < len(first) {
 			c.batch[0] = first[n:]
-			return
+			c.cut += n
+			break
 		}
 		n -= len(first)
+		done += c.cut + len(first)
+		c.cut = 0
 		c.batch[0] = nil
 		c.batch = c.batch[1:]
+	}
+	c.uncount(done)
+}
+
+// uncount gives back n bytes of what waits.
+func (c *conn) uncount(n int) {
+	if n > 0 {
+		c.counted.Add(-int64(n))
+		c.opts.Budget.Give(n)
 	}
 }
 
