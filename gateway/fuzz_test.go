@@ -48,7 +48,10 @@ func FuzzLoadBytes(f *testing.F) {
 			return // files of this machine, some of which do not end
 		}
 		l := LoadBytes(path, data, env)
-		lines := strings.Count(string(data), "\n") + 2
+		lines := 2
+		for _, end := range []string{"\n", "\r", "\u0085", "\u2028", "\u2029"} { // what ends a line in YAML
+			lines += strings.Count(string(data), end)
+		}
 		seen := map[string]bool{}
 		for _, m := range l.Mistakes {
 			if m.Text == "" || strings.ContainsRune(m.Text, '\n') || m.File == path && (m.Line < 1 || m.Line > lines || m.Col < 1) {
