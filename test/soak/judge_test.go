@@ -58,9 +58,15 @@ func TestDrift(t *testing.T) {
 		{"memory", []Sample{{62, 57, 28.4e6}}, "memory grew from 27.0 to 28.4 MB"},
 		{"nothing measured", nil, "not known"},
 	} {
-		got := strings.Join(Drift{Least(quiet), Least(tt.last)}.Violations(), "; ")
+		got := strings.Join(Drift{Least(quiet), Least(tt.last)}.Violations(false), "; ")
 		if tt.want == "" && got != "" || !strings.Contains(got, tt.want) {
 			t.Errorf("%s: violations %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	for resident, want := range map[float64]bool{30.9e6: false, 31.1e6: true} {
+		short := Drift{Least(quiet), Sample{62, 57, resident}}
+		if got := len(short.Violations(true)) > 0; got != want {
+			t.Errorf("a short run that ends with %.1f MB is told of: %v, want %v", resident/1e6, got, want)
 		}
 	}
 }

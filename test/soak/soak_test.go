@@ -23,6 +23,7 @@ const (
 	between     = 10 * time.Second // from the start of one fault to that of the next
 	betweenWarm = 4 * time.Second  // in the first round, in which every fault comes once, so that every buffer has its size
 	settle      = 4 * time.Second
+	longRun     = 10 * time.Minute // from which on five percent of memory can be told
 )
 
 // The program, with real servers and callers, lives through a fault every few seconds: it leaks nothing, no call that may be made twice

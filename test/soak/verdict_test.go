@@ -27,7 +27,7 @@ func (w *world) judge(took time.Duration, drift Drift, all traffic) {
 		w.Errorf("unexplained: %s %s.%s after %v: %s%s", f.End.Format("15:04:05.000"), f.Service, f.Method,
 			f.End.Sub(f.Start).Round(time.Millisecond), f.Text, w.meanwhile(f))
 	}
-	for _, v := range append(drift.Violations(), w.wrong...) {
+	for _, v := range append(drift.Violations(*duration < longRun), w.wrong...) {
 		w.Error(v)
 	}
 	if all.calls == 0 {
