@@ -31,6 +31,11 @@ func TestNoKindGetsMoreConnectionsThanSlots(t *testing.T) {
 	watching.Go(func() {
 		for {
 			for i, n := range f.established(t) {
+				for range 2 { // the table is read piece by piece: a connection that ends meanwhile, and its successor, may both be in it
+					if n > everyKind[i].slots {
+						n = min(n, f.established(t)[i])
+					}
+				}
 				most[i] = max(most[i], n)
 			}
 			select {

@@ -169,7 +169,12 @@ func TestCallLongerThanTheDrain(t *testing.T) {
 	before := h.up
 	h.up = h.start()
 	h.await(h.up)
-	long.closed()
+	if m, err := long.read(); err == nil { // it may be told why before the end
+		if m.Head.Type != wire.Exception {
+			t.Errorf("a call that is cut is answered with %+v", m.Head)
+		}
+		long.closed()
+	}
 	if code := before.Wait(t, time.Minute); code != 1 {
 		t.Errorf("the program that was replaced has exited with %d, want 1", code)
 	}
