@@ -261,6 +261,8 @@ func portTaken(t *testing.T) {
 			if err != nil {
 				return
 			}
+			_ = c.SetReadDeadline(time.Now().Add(time.Second))
+			_, _ = c.Read(make([]byte, 512)) // what is not read would make the close a reset, which may overtake the answer
 			_, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"))
 			_ = c.Close()
 		}
