@@ -12,7 +12,7 @@ import (
 // The token comes from the file or from token_file beside it, without the space around it; what cannot be one is an error by name.
 func TestAdminToken(t *testing.T) {
 	dir := t.TempDir()
-	for name, text := range map[string]string{"token": " s3cret\n", "empty": "\n", "long": strings.Repeat("s", secret.MaxBytes+1)} {
+	for name, text := range map[string]string{"token": " s3cret\n", "empty": "\n", "space": " \t\n", "long": strings.Repeat("s", secret.MaxBytes+1)} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -27,6 +27,7 @@ func TestAdminToken(t *testing.T) {
 		{name: "absolute", admin: Admin{TokenFile: filepath.Join(dir, "token")}, want: "s3cret"},
 		{name: "missing", admin: Admin{TokenFile: "none"}, err: "no such file"},
 		{name: "empty", admin: Admin{TokenFile: "empty"}, err: "the file is empty"},
+		{name: "space", admin: Admin{TokenFile: "space"}, err: "the file is empty"}, // and not a listener that wants no token
 		{name: "long", admin: Admin{TokenFile: "long"}, err: "the file is longer than 65536 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -17,7 +17,7 @@ const MaxBytes = 64 << 10
 // Read returns what the file holds, without the one newline that editors put at the end.
 //
 // It reads the file anew each time, so a secret that is replaced is seen at the next call. It reads no more than MaxBytes. An error names
-// the file and says what is wrong with it, never what stands in it; a file that is empty, or no regular file, is one.
+// the file and says what is wrong with it, never what stands in it; a file with nothing but space in it, or no regular file, is one.
 func Read(path string) (string, error) {
 	if info, err := os.Stat(path); err != nil {
 		return "", err
@@ -37,7 +37,7 @@ func Read(path string) (string, error) {
 	switch {
 	case len(data) > MaxBytes:
 		return "", wrong(path, fmt.Errorf("the file is longer than %d bytes", MaxBytes))
-	case text == "":
+	case strings.TrimSpace(text) == "":
 		return "", wrong(path, errors.New("the file is empty"))
 	}
 	return text, nil

@@ -19,6 +19,7 @@ func TestRead(t *testing.T) {
 		{name: "too long", text: strings.Repeat("s3cret", MaxBytes), err: "the file is longer than 65536 bytes"},
 		{name: "nothing", text: "", err: "the file is empty"},
 		{name: "nothing but a newline", text: "\n", err: "the file is empty"},
+		{name: "nothing but space", text: " \t\n", err: "the file is empty"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "token")
