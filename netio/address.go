@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -76,4 +77,25 @@ func Dial(ctx context.Context, e Engine, address string, opts Options, attach fu
 		return nil, err
 	}
 	return e.Start(nc, opts, attach), nil
+}
+
+// HostOf names a peer's host: by its IPv4 address, or by the /64 network of its IPv6 address, which is what one host is given; "" on a unix
+// socket. local: it is this machine.
+func HostOf(addr net.Addr) (name string, local bool) {
+	if addr.Network() == "unix" {
+		return "", true
+	}
+	host, _, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return addr.String(), false
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return host, false
+	}
+	ip = ip.Unmap().WithZone("")
+	if ip.Is4() || ip.IsLoopback() {
+		return ip.String(), ip.IsLoopback()
+	}
+	return netip.PrefixFrom(ip, 64).Masked().String(), false
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/netip"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,7 +20,7 @@ type TLSOptions struct {
 	Timeout time.Duration
 	// MaxHandshakes bounds the handshakes at one time; a connection past it is closed at once. Default 2048.
 	MaxHandshakes int
-	// MaxHandshakesPerHost bounds those with one address, so that one host that stays silent keeps the others in; connections of this
+	// MaxHandshakesPerHost bounds those with one host (HostOf), so that one that stays silent keeps the others in; connections of this
 	// machine are not counted. Default a quarter of MaxHandshakes.
 	MaxHandshakesPerHost int
 	// OnFailure, if set, is told of each handshake that failed. It must be quick and is called concurrently.
@@ -60,7 +59,7 @@ type tlsListener struct {
 	running sync.WaitGroup
 
 	mu    sync.Mutex
-	hosts map[string]int // handshakes by address
+	hosts map[string]int // handshakes by host
 }
 
 // accepted is what Accept returns.
@@ -117,10 +116,10 @@ var errTooMany = errors.New("too many handshakes at one time")
 
 // enter reports whether one more handshake may begin; leave is called when it has ended.
 func (t *tlsListener) enter(from net.Addr) (leave func(), ok bool) {
-	host := remoteHost(from)
+	host, local := HostOf(from)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if host != "" && t.hosts[host] >= t.opts.MaxHandshakesPerHost {
+	if !local && t.hosts[host] >= t.opts.MaxHandshakesPerHost {
 		return nil, false
 	}
 	select {
@@ -128,9 +127,7 @@ func (t *tlsListener) enter(from net.Addr) (leave func(), ok bool) {
 	default:
 		return nil, false
 	}
-	if host != "" {
-		t.hosts[host]++
-	}
+	t.hosts[host]++
 	return func() {
 		<-t.free
 		t.mu.Lock()
@@ -139,18 +136,6 @@ func (t *tlsListener) enter(from net.Addr) (leave func(), ok bool) {
 			delete(t.hosts, host)
 		}
 	}, true
-}
-
-// remoteHost returns the address of another machine, "" for this one.
-func remoteHost(from net.Addr) string {
-	host, _, err := net.SplitHostPort(from.String())
-	if err != nil {
-		return ""
-	}
-	if ip, err := netip.ParseAddr(host); err == nil && ip.Unmap().IsLoopback() {
-		return ""
-	}
-	return host
 }
 
 // greet makes the handshake.

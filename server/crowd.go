@@ -2,8 +2,9 @@ package server
 
 import (
 	"net"
-	"net/netip"
 	"strconv"
+
+	"github.com/thriftloom/thriftloom/netio"
 )
 
 // crowd counts the open connections of each caller's address, so that one cannot take them all. Server.mu guards it.
@@ -23,7 +24,7 @@ func (c crowd) remove(group string) {
 // groupOf names what a connection is counted in: the address that it comes from. "" for none: by default connections of this machine are
 // not counted, since all callers here have one address, and those on unix sockets have none at all.
 func (s *Server) groupOf(nc net.Conn) string {
-	group, local := addressOf(nc.RemoteAddr())
+	group, local := netio.HostOf(nc.RemoteAddr())
 	if local && !s.cfg.countLocal {
 		return ""
 	}
@@ -33,30 +34,9 @@ func (s *Server) groupOf(nc net.Conn) string {
 // shareOf names who waits with others in one turn where calls wait for a slot: the callers of one address; of this machine it is the
 // connection.
 func shareOf(nc net.Conn, number int64) string {
-	group, local := addressOf(nc.RemoteAddr())
+	group, local := netio.HostOf(nc.RemoteAddr())
 	if local {
 		return "connection " + strconv.FormatInt(number, 10)
 	}
 	return group
-}
-
-// addressOf names a host: by its IPv4 address, or by the /64 network of its IPv6 address, which is what one host is given. local: it is
-// this machine.
-func addressOf(addr net.Addr) (name string, local bool) {
-	if addr.Network() == "unix" {
-		return "", true
-	}
-	host, _, err := net.SplitHostPort(addr.String())
-	if err != nil {
-		return addr.String(), false
-	}
-	ip, err := netip.ParseAddr(host)
-	if err != nil {
-		return host, false
-	}
-	ip = ip.Unmap().WithZone("")
-	if ip.Is4() || ip.IsLoopback() {
-		return ip.String(), ip.IsLoopback()
-	}
-	return netip.PrefixFrom(ip, 64).Masked().String(), false
 }
