@@ -70,9 +70,9 @@ type party struct {
 // arbitrate orders how many slots each member may use.
 func (n *Node) arbitrate(now time.Time) {
 	n.leased = now // an arbiter needs no lease of another
-	n.setAlone(false)
+	n.keepToShare(&n.alone, false, "")
 	blocked, static := n.missing(now)
-	n.setStatic(static)
+	n.keepToShare(&n.static, static, "a gateway is cut off")
 	parties := []*party{{inc: n.inc}}
 	for _, p := range n.peers {
 		if n.member(p, now) {
@@ -124,18 +124,6 @@ func (n *Node) missing(now time.Time) (blocked, static bool) {
 		}
 	}
 	return blocked, static
-}
-
-func (n *Node) setStatic(static bool) {
-	if n.static == static {
-		return
-	}
-	n.static = static
-	if static {
-		n.events = append(n.events, Event{Text: "static share", Reason: "a gateway is cut off"})
-	} else {
-		n.events = append(n.events, Event{Text: "shared again"})
-	}
 }
 
 // divide decides for one upstream, carries out what concerns this node itself, and notes the others' orders.

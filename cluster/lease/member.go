@@ -81,7 +81,7 @@ func (g *group) ident(address string) uint64 {
 // obey keeps to the static share once the boss has not been heard for long, and takes it when no other can have it any more.
 func (n *Node) obey(now time.Time) {
 	silent := now.Sub(n.leased)
-	n.setAlone(silent > n.times.Silence)
+	n.keepToShare(&n.alone, silent > n.times.Silence, "the arbiter does not answer")
 	if !n.alone {
 		return
 	}
@@ -97,16 +97,17 @@ func (n *Node) obey(now time.Time) {
 	}
 }
 
-func (n *Node) setAlone(alone bool) {
-	if n.alone == alone {
+// keepToShare sets whether this node keeps to its static share, for a reason, and tells of a change.
+func (n *Node) keepToShare(is *bool, now bool, reason string) {
+	switch {
+	case *is == now:
 		return
-	}
-	n.alone = alone
-	if alone {
-		n.events = append(n.events, Event{Text: "static share", Reason: "the arbiter does not answer"})
-	} else {
+	case now:
+		n.events = append(n.events, Event{Text: "static share", Reason: reason})
+	default:
 		n.events = append(n.events, Event{Text: "shared again"})
 	}
+	*is = now
 }
 
 // quarantine is how long a gateway has to be silent until its connections are no more than its static share: it has noticed, later than
