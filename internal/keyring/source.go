@@ -69,7 +69,7 @@ func (s *Source) Refresh() (changed bool, err error) {
 	}
 	read := data.hash(s.files)
 	if read == s.tried {
-		return false, s.again()
+		return false, s.again(data)
 	}
 	m, err := parse(s.files, data)
 	if err != nil {
@@ -99,11 +99,11 @@ func (s *Source) fail(err error) error {
 }
 
 // again follows a read that found what was there the last time: a file that could not be read for a while is no problem any more.
-func (s *Source) again() error {
+func (s *Source) again(data contents) error {
 	if s.problem == nil {
 		return nil
 	}
-	m, err := Read(s.files)
+	m, err := parse(s.files, data)
 	if err != nil {
 		return s.fail(err)
 	}
