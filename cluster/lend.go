@@ -120,8 +120,5 @@ func (c *Cluster) Probe(ctx context.Context, ask func(ctx context.Context, addre
 	c.mu.Lock()
 	c.giveBack(g, time.Now())
 	c.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	return nil
+	return err
 }

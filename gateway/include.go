@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -88,11 +87,7 @@ func (l *loader) includeFile(node *yaml.Node, key, file string) {
 	}
 	data, err := readFile(file)
 	if err != nil {
-		text := cause(err).Error()
-		if errors.Is(err, os.ErrNotExist) {
-			text = "no such file"
-		}
-		l.Addf(node, key, "%s: %s", path, text)
+		l.Addf(node, key, "%s: %s", path, unreadable(err))
 		l.blameFile(file)
 		l.files, l.unread = append(l.files, file), true
 		return

@@ -103,11 +103,7 @@ func Load(path string, env func(string) (string, bool)) *Loaded { return load(pa
 func load(path string, env func(string) (string, bool), holds func(keyring.Files) bool) *Loaded {
 	data, err := readFile(path)
 	if err != nil {
-		text := cause(err).Error()
-		if errors.Is(err, os.ErrNotExist) {
-			text = "no such file"
-		}
-		return &Loaded{Mistakes: []strictyaml.Mistake{{File: path, Line: 1, Col: 1, Key: "file", Text: text}}, blamed: blamed{outside: true}}
+		return &Loaded{Mistakes: []strictyaml.Mistake{{File: path, Line: 1, Col: 1, Key: "file", Text: unreadable(err)}}, blamed: blamed{outside: true}}
 	}
 	return loadBytes(path, data, env, holds)
 }
@@ -120,6 +116,14 @@ func readFile(path string) ([]byte, error) {
 	}
 	defer f.Close()
 	return io.ReadAll(io.LimitReader(f, strictyaml.MaxBytes+1))
+}
+
+// unreadable says why a file could not be read, without its name.
+func unreadable(err error) string {
+	if errors.Is(err, os.ErrNotExist) {
+		return "no such file"
+	}
+	return cause(err).Error()
 }
 
 func loadBytes(path string, data []byte, env func(string) (string, bool), holds func(keyring.Files) bool) *Loaded {

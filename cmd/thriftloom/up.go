@@ -195,7 +195,7 @@ func (r *running) wait(ended <-chan error) error {
 	case <-r.kill:
 	}
 	select {
-	case _ = <-ended:
+	case <-ended:
 	case <-time.After(killGrace):
 	}
 	return errors.New("cut short by a second signal")
