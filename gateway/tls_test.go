@@ -54,7 +54,7 @@ func peerTLS(t *testing.T, config *tls.Config, script func(transport.Message) fa
 	return l.Addr().String()
 }
 
-// metric is the sum of a metric's samples whose labels have these values.
+// metric is the sum of a metric's samples whose labels have these values; of a histogram it is how many there were.
 func (r *running) metric(name string, labels ...string) (sum float64) {
 	r.t.Helper()
 	families, err := r.Registry().Gather()
@@ -76,7 +76,7 @@ func (r *running) metric(name string, labels ...string) (sum float64) {
 					continue samples
 				}
 			}
-			sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
 		}
 	}
 	return sum

@@ -12,19 +12,9 @@ import (
 	"time"
 
 	"github.com/thriftloom/thriftloom/internal/fakepeer"
+	"github.com/thriftloom/thriftloom/internal/peertest"
 	"github.com/thriftloom/thriftloom/internal/testcert"
 )
-
-// freePort returns an address of the loopback interface at which nobody listened a moment ago.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
 
 // call speaks TLS: it verifies who answers, shows a certificate where one is asked for, and says what is wrong.
 func TestCallTLS(t *testing.T) {
@@ -76,7 +66,7 @@ type secured struct {
 // secure starts `thriftloom up` with TLS on its listener and on its admin listener, at log level debug.
 func secure(t *testing.T, server string) *secured {
 	t.Helper()
-	s := &secured{dir: t.TempDir(), front: freePort(t), admin: freePort(t), ca: testcert.NewCA(t, "acme")}
+	s := &secured{dir: t.TempDir(), front: peertest.FreePort(t), admin: peertest.FreePort(t), ca: testcert.NewCA(t, "acme")}
 	s.config, s.token = filepath.Join(s.dir, "thriftloom.yaml"), filepath.Join(s.dir, "token")
 	s.ca.Sign(t, []string{"127.0.0.1"}).Write(t, s.dir, "gateway")
 	s.ca.Write(t, s.dir, "ca")

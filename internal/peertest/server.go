@@ -152,6 +152,17 @@ func FreePort(t testing.TB) string {
 	return l.Addr().String()
 }
 
+// FreeUDP is FreePort for UDP.
+func FreeUDP(t testing.TB) string {
+	t.Helper()
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	return c.LocalAddr().String()
+}
+
 // Socket returns the address of a unix socket that is not there yet, in a folder whose path is short enough for one.
 func Socket(t testing.TB) string {
 	t.Helper()

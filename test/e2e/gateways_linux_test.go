@@ -164,7 +164,7 @@ func newFleet(t *testing.T, n int, kind peertest.Kind) *fleet {
 		f.relays = append(f.relays, relayTo(t, kind.Serve(t, peertest.FreePort(t), "--workers", "4").Address, 4))
 	}
 	for i := range n {
-		f.gossip = append(f.gossip, freeUDP(t))
+		f.gossip = append(f.gossip, peertest.FreeUDP(t))
 		f.fronts = append(f.fronts, fmt.Sprintf("unix:%s/front%d", f.dir, i))
 		f.admins = append(f.admins, peertest.FreePort(t))
 	}
@@ -172,16 +172,6 @@ func newFleet(t *testing.T, n int, kind peertest.Kind) *fleet {
 		f.peers = append(f.peers, f.gossip)
 	}
 	return f
-}
-
-func freeUDP(t *testing.T) string {
-	t.Helper()
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	return c.LocalAddr().String()
 }
 
 // start starts gateway i and returns when it shows its cluster.
@@ -202,11 +192,11 @@ services:
 `, f.admins[i], f.dir, i, f.gossip[i], strings.Join(f.peers[i], ", "), i, f.timeout, peertest.File("kinds.thrift"), f.fronts[i],
 		strings.Join(endpoints, ", "), f.server))
 	f.ups[i] = peertest.Start(f.t, f.program, "up", "-c", path)
-	peertest.Eventually(f.t, "the gateway runs", func() bool { return len(snapshot(f.admins[i]).Clusters) == 1 })
+	peertest.Eventually(f.t, "the gateway runs", func() bool { return len(peertest.Snapshot(f.admins[i]).Clusters) == 1 })
 }
 
 func (f *fleet) gateways(i int) status.Gateways {
-	if g := snapshot(f.admins[i]).Gateways; g != nil {
+	if g := peertest.Snapshot(f.admins[i]).Gateways; g != nil {
 		return *g
 	}
 	return status.Gateways{}
@@ -214,7 +204,7 @@ func (f *fleet) gateways(i int) status.Gateways {
 
 // leased is how many slots gateway i may use.
 func (f *fleet) leased(i int) (n int) {
-	for _, c := range snapshot(f.admins[i]).Clusters {
+	for _, c := range peertest.Snapshot(f.admins[i]).Clusters {
 		for _, e := range c.Endpoints {
 			n += e.LeasedSlots
 		}

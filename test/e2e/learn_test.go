@@ -47,7 +47,7 @@ func (s *school) each(do func(n int, k *kinds)) {
 
 // state returns how many of the services have learned, and how many attempts have failed.
 func (s *school) state() (learned int, failures int64) {
-	for _, c := range snapshot(s.admin).Clusters {
+	for _, c := range peertest.Snapshot(s.admin).Clusters {
 		failures += c.Endpoints[0].Failures
 		if s.learned(c.Endpoints[0]) {
 			learned++

@@ -1,9 +1,7 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -27,7 +25,7 @@ func TestTerminateUnderLoad(t *testing.T) {
 	writeFile(t, path, fmt.Sprintf("admin: %q\n", admin)+config(front, fmt.Sprintf("upstream: {run: %s, server: threaded}", run(peertest.ThriftPy2, 2))))
 	up := peertest.Start(t, program(t), "up", "-c", path)
 	peertest.Eventually(t, "two replicas are ready", func() bool {
-		s := snapshot(admin)
+		s := peertest.Snapshot(admin)
 		return len(s.Replicas) == 2 && s.Replicas[0].State == "ready" && s.Replicas[1].State == "ready"
 	})
 	if len(up.Left()) != 2 {
@@ -65,7 +63,7 @@ func TestTerminateUnderLoad(t *testing.T) {
 		c.send(number("sleep", seq, 400))
 		late = append(late, c)
 	}
-	peertest.Eventually(t, "the calls are taken", func() bool { return sleepingCalls(snapshot(admin)) == slow })
+	peertest.Eventually(t, "the calls are taken", func() bool { return sleepingCalls(peertest.Snapshot(admin)) == slow })
 	up.Signal(t, syscall.SIGTERM)
 	for seq, c := range late {
 		c.answer(int32(seq), wire.Reply)
@@ -93,18 +91,6 @@ func sleepingCalls(s status.Snapshot) int {
 		}
 	}
 	return 0
-}
-
-// snapshot asks the admin API; empty where it does not answer.
-func snapshot(admin string) (s status.Snapshot) {
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	r, err := client.Get("http://" + admin + "/api/v1/snapshot")
-	if err != nil {
-		return s
-	}
-	defer r.Body.Close()
-	_ = json.NewDecoder(r.Body).Decode(&s)
-	return s
 }
 
 // The demo, where there is no terminal, prints plain lines and a summary, exits with 0 and leaves no process behind.

@@ -3,10 +3,8 @@
 package faults
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -110,22 +108,12 @@ func (r *reloading) section(run, more string) string {
 			r.count, run, l.Python, peertest.File("growing_server.py"), l.Name, filepath.Join(r.dir, "growing.thrift"), r.journal, at) + more
 }
 
-func (r *reloading) snapshot() (s status.Snapshot) {
-	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Get("http://" + r.admin + "/api/v1/snapshot")
-	if err != nil {
-		return s
-	}
-	defer answer.Body.Close()
-	_ = json.NewDecoder(answer.Body).Decode(&s)
-	return s
-}
+func (r *reloading) snapshot() status.Snapshot { return peertest.Snapshot(r.admin) }
 
 // metric reports whether /metrics has a line that begins so.
 func (r *reloading) metric(line string) bool {
 	r.Helper()
-	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Get("http://" + r.admin + "/metrics")
+	answer, err := peertest.HTTP.Get("http://" + r.admin + "/metrics")
 	if err != nil {
 		r.Fatal(err)
 	}

@@ -2,9 +2,7 @@ package soak
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -105,23 +103,11 @@ func (w *world) writeConfig() {
 	}
 }
 
-// local makes each request on a connection of its own, so that the watching holds no descriptor.
-var local = http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-
-// snapshot asks the admin API; empty where it does not answer.
-func (w *world) snapshot() (s status.Snapshot) {
-	r, err := local.Get("http://" + w.admin + "/api/v1/snapshot")
-	if err != nil {
-		return s
-	}
-	defer r.Body.Close()
-	_ = json.NewDecoder(r.Body).Decode(&s)
-	return s
-}
+func (w *world) snapshot() status.Snapshot { return peertest.Snapshot(w.admin) }
 
 // metrics returns the metrics without labels, by name.
 func (w *world) metrics() map[string]float64 {
-	r, err := local.Get("http://" + w.admin + "/metrics")
+	r, err := peertest.HTTP.Get("http://" + w.admin + "/metrics")
 	if err != nil {
 		return nil
 	}

@@ -212,7 +212,7 @@ func TestLentSlotsGoAlong(t *testing.T) {
 	peertest.Require(t)
 	l, at := peertest.ThriftPy2, peertest.FreePort(t)
 	peertest.Await(t, at, transport.Buffered, peertest.Start(t, l.Python, peertest.File("server.py"), "--library", l.Name, at))
-	own, other := udpPort(t), udpPort(t)
+	own, other := peertest.FreeUDP(t), peertest.FreeUDP(t)
 	h := newHost(t, func(h *host) string {
 		return fmt.Sprintf("drain: {timeout: 30s}\ngateways: {listen: %q, peers: [%q, %q], key: a key of the test}\n", own, own, other) +
 			h.kinds(fmt.Sprintf("{endpoints: [%q], server: threaded, slots: 4}", at))
@@ -235,17 +235,6 @@ func TestLentSlotsGoAlong(t *testing.T) {
 		t.Errorf("the gateways are %+v", s)
 	}
 	c.unharmed()
-}
-
-// udpPort is an address of the loopback interface at which nobody listened a moment ago.
-func udpPort(t *testing.T) string {
-	t.Helper()
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	return c.LocalAddr().String()
 }
 
 // Between hosts nothing can be handed over: the gateway drains. What was read is answered, each connection is closed between two calls, and

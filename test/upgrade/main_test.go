@@ -160,18 +160,7 @@ func (h *host) end() {
 	}
 }
 
-var client = http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-
-// snapshot asks the admin API; empty where it does not answer.
-func (h *host) snapshot() (s status.Snapshot) {
-	r, err := client.Get("http://" + h.admin + "/api/v1/snapshot")
-	if err != nil {
-		return s
-	}
-	defer r.Body.Close()
-	_ = json.NewDecoder(r.Body).Decode(&s)
-	return s
-}
+func (h *host) snapshot() status.Snapshot { return peertest.Snapshot(h.admin) }
 
 // taken is how many slots are: by calls, and by oneways whose handlers run.
 func (h *host) taken() (n int) {
@@ -185,7 +174,7 @@ func (h *host) taken() (n int) {
 
 // ready asks whether the program is ready, and returns why not.
 func (h *host) ready() error {
-	r, err := client.Get("http://" + h.admin + "/readyz")
+	r, err := peertest.HTTP.Get("http://" + h.admin + "/readyz")
 	if err != nil {
 		return err
 	}
@@ -295,7 +284,7 @@ func (h *host) kinds(upstream string) string {
 // reload lets the program read its config anew.
 func (h *host) reload() {
 	h.Helper()
-	r, err := client.Post("http://"+h.admin+"/api/v1/reload", "", nil)
+	r, err := peertest.HTTP.Post("http://"+h.admin+"/api/v1/reload", "", nil)
 	if err != nil {
 		h.Fatal(err)
 	}
