@@ -9,15 +9,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/thriftloom/thriftloom/internal/peertest"
 )
 
 var codeBlock = regexp.MustCompile("(?ms)^```(sh|yaml)\n(.*?)^```$")
 
 // The commands of the TLS guide make what its configs name, and each of its configs is without mistakes and warnings.
 func TestTLSGuide(t *testing.T) {
-	if _, err := exec.LookPath("openssl"); err != nil {
-		t.Skip("openssl is not installed")
-	}
+	peertest.RequireProgram(t, "openssl")
 	text, err := os.ReadFile("../../docs/guides/tls.md")
 	if err != nil {
 		t.Fatal(err)

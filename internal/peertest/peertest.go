@@ -62,7 +62,19 @@ var missing = sync.OnceValue(func() error {
 // skipping.
 func Require(t testing.TB) {
 	t.Helper()
-	err := missing()
+	require(t, missing())
+}
+
+// RequireProgram is Require for one program of the system, and returns its path.
+func RequireProgram(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	require(t, err)
+	return path
+}
+
+func require(t testing.TB, err error) {
+	t.Helper()
 	switch {
 	case err == nil:
 	case os.Getenv("THRIFTLOOM_REQUIRE_PEERS") == "1":

@@ -80,10 +80,7 @@ func TestThriftPyOverTLS(t *testing.T) {
 // OpenSSL's own client gets in with TLS 1.2 and 1.3, is shown the certificate for the name that it asks for, and does not get in with an
 // older version, or without the certificate that is asked for.
 func TestOpenSSLClient(t *testing.T) {
-	openssl, err := exec.LookPath("openssl")
-	if err != nil {
-		t.Skip("openssl is not installed")
-	}
+	openssl := peertest.RequireProgram(t, "openssl")
 	p := issue(t)
 	address := peertest.FreePort(t)
 	peertest.StartGateway(t, fmt.Sprintf("services:\n  Kinds: {idl: %s, timeout: 5s, upstream: {endpoints: [\"127.0.0.1:1\"]}, "+

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the real peers that the tests talk to: the original ThriftPy 0.3.9 (a Debian package, for /usr/bin/python3), and in virtual
 # environments of their own ThriftPy2 with stock gunicorn, gunicorn_thrift with the versions that it pins, and the last ThriftPy2 with
-# Tornado. What is there already is left alone, and then nothing is asked of the network.
+# Tornado; and openssl. What is there already is left alone, and then nothing is asked of the network.
 set -eu
 
 thriftpy2=0.7.1
@@ -69,6 +69,7 @@ environment() {
 	echo "$base" >"$cache/$name/holds"
 }
 
+command -v openssl >/dev/null || debian openssl
 has_thriftpy || debian python3-thriftpy
 has_thriftpy || {
 	echo "setup.sh: /usr/bin/python3 cannot import thriftpy" >&2
