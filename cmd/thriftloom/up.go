@@ -195,7 +195,7 @@ func (r *running) wait(ended <-chan error) error {
 	case <-r.kill:
 	}
 	select {
-	case <-ended:
+	case _ = <-ended: // cut short, whatever it says
 	case <-time.After(killGrace):
 	}
 	return errors.New("cut short by a second signal")
