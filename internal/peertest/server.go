@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -63,7 +62,7 @@ func StartWith(t testing.TB, set func(*exec.Cmd), program string, args ...string
 	p := &Process{cmd: exec.Command(program, args...), mark: fmt.Sprintf("PEERTEST=%d.%d", os.Getpid(), started.Add(1)), done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), p.mark)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	ownGroup(p.cmd)
 	p.cmd.WaitDelay = time.Second // a child that escaped may hold the pipe
 	set(p.cmd)
 	if err := p.cmd.Start(); err != nil {
@@ -75,10 +74,10 @@ func StartWith(t testing.TB, set func(*exec.Cmd), program string, args ...string
 		close(p.done)
 	}()
 	t.Cleanup(func() {
-		_ = syscall.Kill(-p.PID, syscall.SIGKILL)
+		kill(-p.PID)
 		<-p.done
 		for _, pid := range p.Left() {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
+			kill(pid)
 		}
 		if t.Failed() {
 			t.Logf("%s wrote:\n%s", filepath.Base(program), p.Output())
