@@ -17,6 +17,7 @@ import (
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
+	"github.com/thriftloom/thriftloom/wire/message"
 )
 
 // FenceMethod is the method that no service has. Its UNKNOWN_METHOD reply proves that the handlers before it on the connection ended.
@@ -212,20 +213,20 @@ func (c *Conn) begin(call *rpc.Call) error {
 		c.late = c.expireAfter(c.fenceTime(call))
 	}
 	seq := c.seq
-	before := transport.AppendHead(nil, c.cfg.Wire, head, len(call.Body), nil)
-	c.start, c.size = c.net.Written(), int64(len(before)+len(call.Body))
+	before, body := transport.Encode(nil, transport.Message{Wire: c.cfg.Wire, Head: head, Headers: call.Headers, Body: call.Body})
+	c.start, c.size = c.net.Written(), int64(len(before)+len(body))
 	c.mu.Unlock()
 
 	// Any other failure of Send closes the connection, and Closed tells what became of the call.
-	if c.net.Send(before, call.Body) == netio.ErrNoRoom {
+	if c.net.Send(before, body) == netio.ErrNoRoom {
 		return c.unsend(call.Oneway)
 	}
 	if call.Oneway {
-		fence := wire.Head{Name: FenceMethod, Seq: seq, Type: wire.Call}
+		fence := transport.Message{Wire: c.cfg.Wire, Head: wire.Head{Name: FenceMethod, Seq: seq, Type: wire.Call}, Body: message.Empty(c.cfg.Wire.Protocol)}
 		if multiplexed { // an unknown method of a known service would close the connection; an unknown service does not
-			fence.Name = multiplexedFence
+			fence.Head.Name = multiplexedFence
 		}
-		if c.net.Send(transport.AppendHead(nil, c.cfg.Wire, fence, len(emptyStruct), nil), emptyStruct) == netio.ErrNoRoom {
+		if c.net.Send(transport.Append(nil, fence), nil) == netio.ErrNoRoom {
 			c.net.Close(netio.ErrNoRoom) // without its fence nothing tells when the handler has ended
 		}
 	}
@@ -251,9 +252,6 @@ func (c *Conn) unsend(oneway bool) *rpc.Error {
 		Err: netio.ErrNoRoom, Outcome: rpc.LocalLimit,
 	}
 }
-
-// emptyStruct is a struct without fields in binary.
-var emptyStruct = []byte{0}
 
 func (c *Conn) fenceTime(call *rpc.Call) time.Duration {
 	if d, ok := call.Remaining(time.Now()); ok {

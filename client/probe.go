@@ -6,6 +6,7 @@ import (
 
 	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/rpc"
+	"github.com/thriftloom/thriftloom/wire/message"
 )
 
 // ProbeMethod is what a probe calls where no method is named. No service has it; that the peer says so is a sign of life.
@@ -27,7 +28,7 @@ func Probe(ctx context.Context, engine netio.Engine, address string, cfg Config,
 	}
 	defer c.Close()
 	now := time.Now()
-	call := &rpc.Call{ID: rpc.NewID(), Name: method, Protocol: cfg.Wire.Protocol, Body: emptyStruct, Start: now}
+	call := &rpc.Call{ID: rpc.NewID(), Name: method, Protocol: cfg.Wire.Protocol, Body: message.Empty(cfg.Wire.Protocol), Start: now}
 	if at, ok := ctx.Deadline(); ok {
 		call.Deadline = at
 	}

@@ -4,7 +4,7 @@ import (
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
-	"github.com/thriftloom/thriftloom/wire/binary"
+	"github.com/thriftloom/thriftloom/wire/message"
 )
 
 // receiver is a Conn as the engine sees it.
@@ -84,10 +84,10 @@ func (c *Conn) take(m transport.Message) bool {
 func parse(m transport.Message, p wire.Protocol, limits wire.Limits) (reply *rpc.Reply, e *rpc.Error, ok bool) {
 	switch m.Head.Type {
 	case wire.Reply:
-		id, _, _ := binary.ResultField(m.Body)
+		id, _, _ := message.ResultField(p, m.Body)
 		return &rpc.Reply{Protocol: p, Body: m.Body, Headers: m.Headers, Exception: id}, nil, true
 	case wire.Exception:
-		typ, text, err := binary.ParseApplication(m.Body, limits)
+		typ, text, err := message.ParseApplication(p, m.Body, limits)
 		if err != nil {
 			return nil, nil, false //nolint:nilerr // what cannot be read is no reply; the connection says so
 		}

@@ -264,8 +264,7 @@ func TestLargeReplyToASlowReader(t *testing.T) {
 		text := strings.Repeat("x", 1<<20)
 		args := append([]byte{0x0b, 0, 1, 0, 0x10, 0, 0}, text...) // string, field 1, length
 		args = append(args, 0)
-		head := transport.AppendHead(nil, slow.wire, wire.Head{Name: "echo", Seq: 1, Type: wire.Call}, len(args), nil)
-		slow.write(append(head, args...))
+		slow.write(transport.Append(nil, transport.Message{Wire: slow.wire, Head: wire.Head{Name: "echo", Seq: 1, Type: wire.Call}, Body: args}))
 		other.call("echo", 2)
 		other.reply("echo", 2)
 		if m := slow.read(); string(m.Body) != string(args) {

@@ -18,7 +18,7 @@ import (
 // long returns a call whose one argument is a string of n bytes.
 func (c *caller) long(name string, seq, n int) []byte {
 	b := binary.AppendStop(binary.AppendString(binary.AppendField(nil, wire.String, 1), strings.Repeat("x", n)))
-	return append(transport.AppendHead(nil, c.wire, wire.Head{Name: name, Seq: int32(seq), Type: wire.Call, NonStrict: c.old}, len(b), nil), b...)
+	return transport.Append(nil, transport.Message{Wire: c.wire, Head: wire.Head{Name: name, Seq: int32(seq), Type: wire.Call, NonStrict: c.old}, Body: b})
 }
 
 // crowded returns a budget of a MiB of which all but left bytes are held by others, and the config of a server that has it.

@@ -170,7 +170,7 @@ func body(n int) []byte {
 // message returns the bytes of one message.
 func (c *caller) message(t wire.MessageType, name string, seq int) []byte {
 	b := body(seq)
-	return append(transport.AppendHead(nil, c.wire, wire.Head{Name: name, Seq: int32(seq), Type: t, NonStrict: c.old}, len(b), nil), b...)
+	return transport.Append(nil, transport.Message{Wire: c.wire, Head: wire.Head{Name: name, Seq: int32(seq), Type: t, NonStrict: c.old}, Body: b})
 }
 
 func (c *caller) write(p []byte) {

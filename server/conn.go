@@ -151,7 +151,7 @@ func (c *conn) malformed(err error) (skip int) {
 	if !bad.HeadOK {
 		return 0
 	}
-	x := c.exchange(transport.Message{Head: bad.Head})
+	x := c.exchange(bad.Message)
 	_ = x.route()
 	c.begin(x, &rpc.Error{Code: rpc.Malformed, Reach: rpc.NotSent, Op: "server", Text: bad.Err.Text, Err: err})
 	return bad.Skip

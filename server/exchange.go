@@ -15,7 +15,7 @@ import (
 // exchange is one call of a connection and its answer.
 type exchange struct {
 	conn    *conn
-	head    wire.Head // as the caller wrote it
+	request transport.Message // but for its body
 	call    rpc.Call
 	handler rpc.Handler
 	memory  *netio.Lease // that the request lies in
@@ -33,18 +33,19 @@ type answer struct {
 
 // exchange makes the call of m, named as the message has it.
 func (c *conn) exchange(m transport.Message) *exchange {
-	x := &exchange{conn: c, head: m.Head}
+	x := &exchange{conn: c, request: m}
+	x.request.Body = nil // the call has it, and may let it go
 	_, name, _ := transport.SplitName(m.Head.Name)
 	x.call = rpc.Call{
 		ID: rpc.NewID(), Name: name, Oneway: m.Head.Type == wire.Oneway,
-		Protocol: c.split.Wire().Protocol, Body: m.Body, Headers: m.Headers, Caller: c.caller, Start: time.Now(),
+		Protocol: m.Wire.Protocol, Body: m.Body, Headers: m.Headers, Caller: c.caller, Start: time.Now(),
 	}
 	return x
 }
 
 // route finds the handler.
 func (x *exchange) route() (refused *rpc.Error) {
-	x.handler, refused = x.conn.server.cfg.Route(&x.head, &x.call)
+	x.handler, refused = x.conn.server.cfg.Route(&x.request.Head, &x.call)
 	return refused
 }
 
@@ -84,8 +85,11 @@ func (x *exchange) replyTo(reply *rpc.Reply, err error) answer {
 	case reply.Protocol != x.call.Protocol:
 		return x.exception(x.internal(fmt.Errorf("the reply is in %s, the call in %s", reply.Protocol, x.call.Protocol)))
 	}
-	h := x.replyHead(wire.Reply)
-	return answer{head: transport.AppendHead(x.room(0), x.wire(), h, len(reply.Body), reply.Headers), body: reply.Body, memory: reply.Memory}
+	m := x.reply()
+	m.Headers, m.Body = reply.Headers, reply.Body
+	a := answer{memory: reply.Memory}
+	a.head, a.body = transport.Encode(x.room(0), m)
+	return a
 }
 
 // exception makes the answer out of a failure.
@@ -95,8 +99,8 @@ func (x *exchange) exception(e *rpc.Error) answer {
 		return answer{close: true}
 	}
 	public := e.Public(x.call.ID)
-	h := x.replyHead(wire.Exception)
-	return answer{head: transport.AppendException(x.room(len(public.Message)), x.wire(), h, public.Type, public.Message)}
+	m := transport.Exception(x.reply(), public.Type, public.Message)
+	return answer{head: transport.Append(x.room(len(m.Body)), m)}
 }
 
 func (x *exchange) internal(cause error) *rpc.Error {
@@ -111,13 +115,13 @@ func (x *exchange) op() string {
 	return x.call.Service
 }
 
-// replyHead is the caller's head turned around: its sequence id and strictness, and the method's name without a multiplexed prefix.
-func (x *exchange) replyHead(t wire.MessageType) wire.Head {
-	_, name, _ := transport.SplitName(x.head.Name)
-	return wire.Head{Name: name, Seq: x.head.Seq, Type: t, NonStrict: x.head.NonStrict}
+// reply is the request turned around: its wire, sequence id and strictness, and the method's name without a multiplexed prefix.
+func (x *exchange) reply() transport.Message {
+	m := x.request
+	_, m.Head.Name, _ = transport.SplitName(m.Head.Name)
+	m.Head.Type, m.Headers = wire.Reply, nil
+	return m
 }
 
-func (x *exchange) wire() transport.Wire { return x.conn.split.Wire() }
-
 // room returns an empty slice in which a head, and text bytes besides, fit without growing.
-func (x *exchange) room(text int) []byte { return make([]byte, 0, 48+len(x.head.Name)+text) }
+func (x *exchange) room(text int) []byte { return make([]byte, 0, 48+len(x.request.Head.Name)+text) }

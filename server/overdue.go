@@ -11,9 +11,9 @@ import (
 // arrival is a request that has begun and is not whole. A caller that does not finish what it has begun is let go of: it holds memory and
 // a connection. Between requests a connection may stay idle for ever.
 type arrival struct {
-	since  time.Time // when it began; zero: there is none
-	size   int       // bytes that have come, or are announced
-	head   wire.Head // where it is there (headOK)
+	since  time.Time         // when it began; zero: there is none
+	size   int               // bytes that have come, or are announced
+	known  transport.Message // what is known of it, where its head is there (headOK)
 	headOK bool
 	timer  *time.Timer // nil until the first request that comes in pieces
 	armed  bool
@@ -41,7 +41,7 @@ func (c *conn) arriving(rest []byte, need int, begun bool) int {
 	}
 	a.size = max(a.size, need, len(rest))
 	if !a.headOK && !c.shedding {
-		a.head, a.headOK = c.split.Peek(rest)
+		a.known, a.headOK = c.split.Peek(rest)
 	}
 	if !a.armed {
 		a.armed = true
@@ -91,12 +91,12 @@ func (c *conn) overdue() {
 		return
 	}
 	c.closing, c.left, c.receiving = true, 0, true // not before the refusal is written
-	head, ok := a.head, a.headOK
+	m, ok := a.known, a.headOK
 	c.mu.Unlock()
 
 	c.server.countMalformed(wire.Stalled, errStalled)
 	if ok {
-		x := c.exchange(transport.Message{Head: head})
+		x := c.exchange(m)
 		_ = x.route()
 		c.begin(x, &rpc.Error{Code: rpc.DeadlineExceeded, Reach: rpc.NotSent, Op: "server", Text: errStalled.Text, Err: errStalled})
 	}

@@ -5,7 +5,6 @@ import (
 
 	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/rpc"
-	"github.com/thriftloom/thriftloom/transport"
 )
 
 // What is done without when the budget of bytes is used up. A request is refused as soon as there is no room for more of it: the caller
@@ -26,10 +25,10 @@ func (c *conn) Shed(buf []byte) (used int) {
 	}
 	c.receiving = true
 	c.mu.Unlock()
-	head, ok := c.split.Peek(buf)
+	m, ok := c.split.Peek(buf)
 	used, broken := c.shed(buf)
 	if used > 0 && ok {
-		x := c.exchange(transport.Message{Head: head})
+		x := c.exchange(m)
 		_ = x.route()
 		c.begin(x, noRoom("the request"))
 	}

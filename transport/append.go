@@ -6,31 +6,42 @@ import (
 	"strings"
 
 	"github.com/thriftloom/thriftloom/wire"
-	thrift "github.com/thriftloom/thriftloom/wire/binary"
+	"github.com/thriftloom/thriftloom/wire/message"
 )
 
-// AppendHead appends all that stands before a body of that many bytes on a connection that speaks w: the frame's length, where there is
-// one, and the message's head. The body itself is then sent from where it lies. headers are for transports that carry them; buffered and
-// framed do not, and leave them out. w must be one that NewSplitter accepts.
-func AppendHead(dst []byte, w Wire, h wire.Head, body int, headers []KV) []byte {
-	switch w {
-	case Wire{Buffered, wire.Binary}:
-		return thrift.AppendHead(dst, h)
-	case Wire{Framed, wire.Binary}:
-		at := len(dst)
-		dst = thrift.AppendHead(append(dst, 0, 0, 0, 0), h)
-		binary.BigEndian.PutUint32(dst[at:], uint32(len(dst)-at-frameHead+body))
-		return dst
+// Encode lays m out as m.Wire says. What is to be sent is head, which is what it appended to dst, and behind it body: m.Body itself, which
+// is sent from where it lies, or nil where all of it had to be written anew. Headers are left out where the transport carries none. m.Wire
+// must be one that NewSplitter accepts.
+func Encode(dst []byte, m Message) (head, body []byte) {
+	at := len(dst)
+	switch m.Wire.Kind {
+	case Buffered:
+	case Framed:
+		dst = append(dst, 0, 0, 0, 0)
+	default:
+		panic(fmt.Sprintf("transport: Encode for %s %s, which is not built", m.Wire.Kind, m.Wire.Protocol))
 	}
-	panic(fmt.Sprintf("transport: AppendHead for %s %s, which is not built", w.Kind, w.Protocol))
+	dst, body = message.AppendHead(dst, m.Wire.Protocol, m.Head, len(m.Body)), m.Body
+	if tail := message.Tail(m.Wire.Protocol); tail != nil {
+		dst, body = append(append(dst, body...), tail...), nil
+	}
+	if m.Wire.Kind == Framed {
+		binary.BigEndian.PutUint32(dst[at:], uint32(len(dst)-at-frameHead+len(body)))
+	}
+	return dst, body
 }
 
-// AppendException appends a whole message that carries a TApplicationException, in answer to the call with head h: name, sequence id and
-// strictness are the call's.
-func AppendException(dst []byte, w Wire, h wire.Head, code int32, text string) []byte {
-	h.Type = wire.Exception
-	body := thrift.AppendApplication(nil, code, text)
-	return append(AppendHead(dst, w, h, len(body), nil), body...)
+// Append appends all of m, as Encode lays it out.
+func Append(dst []byte, m Message) []byte {
+	head, body := Encode(dst, m)
+	return append(head, body...)
+}
+
+// Exception returns the answer to m that carries a TApplicationException: name, sequence id and all else are m's.
+func Exception(m Message, code int32, text string) Message {
+	m.Head.Type, m.Headers = wire.Exception, nil
+	m.Body = message.AppendApplication(nil, m.Wire.Protocol, code, text)
+	return m
 }
 
 // SplitName parts a multiplexed name, "service:method". ok is false, and method the whole name, where there is no colon or more than one:

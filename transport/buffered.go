@@ -7,6 +7,7 @@ import (
 
 // buffered splits a stream without frames: a message ends where its struct ends.
 type buffered struct {
+	wire   Wire
 	limits wire.Limits
 	head   wire.Head // of the message that is on its way, once body > 0
 	body   int       // where its struct begins; 0 until the head is there in full
@@ -29,7 +30,7 @@ func (s *buffered) Split(buf []byte) (m Message, used, need int, err error) {
 		return m, 0, s.body + need, nil
 	}
 	used = s.body + end
-	m = Message{Head: s.head, Body: buf[s.body:used:used]}
+	m = Message{Wire: s.wire, Head: s.head, Body: buf[s.body:used:used]}
 	s.body = 0
 	return m, used, 0, nil
 }
@@ -48,7 +49,9 @@ func (s *buffered) readHead(buf []byte) (need int, err error) {
 	return 0, nil
 }
 
-func (s *buffered) Peek([]byte) (wire.Head, bool) { return s.head, s.body > 0 }
+func (s *buffered) Peek([]byte) (Message, bool) {
+	return Message{Wire: s.wire, Head: s.head}, s.body > 0
+}
 
 func (s *buffered) Shed(buf []byte) (used int, done bool, err error) {
 	if s.body == 0 {
@@ -71,7 +74,7 @@ func (s *buffered) Shed(buf []byte) (used int, done bool, err error) {
 
 // fail says what is wrong in the part of the message that begins at offset. Nothing tells where the next message begins.
 func (s *buffered) fail(err error, offset int) error {
-	m := malformed(err, offset, s.head, s.body > 0, 0)
+	m := malformed(err, offset, Message{Wire: s.wire, Head: s.head}, s.body > 0, 0)
 	s.body = 0
 	return m
 }

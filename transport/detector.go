@@ -39,11 +39,11 @@ func (d *Detector) Split(buf []byte) (m Message, used, need int, err error) {
 }
 
 // Peek is as in Shedder.
-func (d *Detector) Peek(buf []byte) (h wire.Head, ok bool) {
+func (d *Detector) Peek(buf []byte) (m Message, ok bool) {
 	if s, can := d.split.(Shedder); can {
 		return s.Peek(buf)
 	}
-	return h, false
+	return m, false
 }
 
 // Shed is as in Shedder. Where it is not known yet how the connection speaks, nothing can be given up: nothing is used.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/thriftloom/thriftloom/wire"
 	thrift "github.com/thriftloom/thriftloom/wire/binary"
+	"github.com/thriftloom/thriftloom/wire/message"
 )
 
 const frameHead = 4 // bytes of length before a frame
@@ -13,6 +14,7 @@ const frameHead = 4 // bytes of length before a frame
 //
 //	frame:  n:4  message:n
 type framed struct {
+	wire   Wire
 	limits wire.Limits
 	name   string // of the last message: callers mostly call one method again and again
 	shed   int    // bytes to come of a frame that is given up
@@ -24,7 +26,7 @@ func (s *framed) Split(buf []byte) (m Message, used, need int, err error) {
 	}
 	n, err := frameLength(binary.BigEndian.Uint32(buf), s.limits)
 	if err != nil {
-		return m, 0, 0, malformed(err, 0, wire.Head{}, false, 0)
+		return m, 0, 0, malformed(err, 0, Message{Wire: s.wire}, false, 0)
 	}
 	end := frameHead + n
 	if len(buf) < end {
@@ -36,12 +38,12 @@ func (s *framed) Split(buf []byte) (m Message, used, need int, err error) {
 	return m, end, 0, nil
 }
 
-func (s *framed) Peek(buf []byte) (h wire.Head, ok bool) {
+func (s *framed) Peek(buf []byte) (m Message, ok bool) {
 	if len(buf) < frameHead {
-		return h, false
+		return m, false
 	}
 	h, used, need, err := thrift.ReadHead(buf[frameHead:], s.limits, s.name)
-	return h, used > 0 && need == 0 && err == nil
+	return Message{Wire: s.wire, Head: h}, used > 0 && need == 0 && err == nil
 }
 
 func (s *framed) Shed(buf []byte) (used int, done bool, err error) {
@@ -51,7 +53,7 @@ func (s *framed) Shed(buf []byte) (used int, done bool, err error) {
 		}
 		n, err := frameLength(binary.BigEndian.Uint32(buf), s.limits)
 		if err != nil {
-			return 0, false, malformed(err, 0, wire.Head{}, false, 0)
+			return 0, false, malformed(err, 0, Message{Wire: s.wire}, false, 0)
 		}
 		s.shed = frameHead + n
 	}
@@ -77,21 +79,12 @@ func frameLength(word uint32, limits wire.Limits) (int, error) {
 
 // message reads the one message of a frame. What is wrong in it leaves the stream sound: the next frame can be read.
 func (s *framed) message(frame []byte) (m Message, err error) {
-	h, used, need, err := thrift.ReadHead(frame, s.limits, s.name)
-	if need > 0 {
-		err = wire.Errorf(wire.Truncated, len(frame), "the frame ends inside the message's head")
-	}
+	m.Wire = s.wire
+	h, headOK, body, err := message.Parse(s.wire.Protocol, frame, s.limits, s.name)
+	m.Head, m.Body = h, body
 	if err != nil {
-		return m, malformed(err, frameHead, h, used > 0 && need == 0, frameHead+len(frame))
+		return m, malformed(err, frameHead, m, headOK, frameHead+len(frame))
 	}
 	s.name = h.Name
-	body := frame[used:]
-	n, err := thrift.Skip(body, wire.Struct, s.limits)
-	if err == nil && n < len(body) {
-		err = wire.Errorf(wire.Trailing, n, "%d bytes follow the message in its frame", len(body)-n)
-	}
-	if err != nil {
-		return m, malformed(err, frameHead+used, h, true, frameHead+len(frame))
-	}
-	return Message{Head: h, Body: body}, nil
+	return m, nil
 }

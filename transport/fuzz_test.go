@@ -98,7 +98,7 @@ func BenchmarkSplit(b *testing.B) {
 	for _, w := range []transport.Wire{bufferedBinary, framedBinary} {
 		for _, c := range shapes {
 			body := wiretest.AppendBinary(nil, c.Body)
-			m := append(transport.AppendHead(nil, w, wire.Head{Name: "getUser", Type: wire.Call}, len(body), nil), body...)
+			m := transport.Append(nil, transport.Message{Wire: w, Head: wire.Head{Name: "getUser", Type: wire.Call}, Body: body})
 			b.Run("transport="+w.Kind.String()+"/shape="+c.Name, func(b *testing.B) {
 				b.ReportAllocs()
 				b.SetBytes(int64(len(m)))

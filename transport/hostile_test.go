@@ -89,8 +89,8 @@ func TestHostile(t *testing.T) {
 		if bad.Err.Reason != c.want || bad.Err.Offset != c.offset || bad.HeadOK != c.headOK || bad.Skip != c.skip {
 			t.Errorf("%s: %s at %d, head %v, skip %d: %v", c.name, bad.Err.Reason, bad.Err.Offset, bad.HeadOK, bad.Skip, bad)
 		}
-		if wantHead := (wire.Head{Name: "a", Seq: 7, Type: bad.Head.Type}); bad.HeadOK && bad.Head != wantHead || !bad.HeadOK && bad.Head != (wire.Head{}) {
-			t.Errorf("%s: head %+v", c.name, bad.Head)
+		if wantHead := (wire.Head{Name: "a", Seq: 7, Type: bad.Message.Head.Type}); bad.HeadOK && bad.Message.Head != wantHead || !bad.HeadOK && bad.Message.Head != (wire.Head{}) {
+			t.Errorf("%s: head %+v", c.name, bad.Message.Head)
 		}
 		whole := feed(t, newSplitter(t, w, hostileLimits), buf)
 		if drip := feed(t, newSplitter(t, w, hostileLimits), eachByte(buf)...); drip[0] != whole[0] {

@@ -24,12 +24,12 @@ func TestShedAnywhere(t *testing.T) {
 				if _, used, _, err := s.Split(stream[:cut]); used != 0 || err != nil {
 					t.Fatalf("message %d cut at %d: used %d, %v", i, cut, used, err)
 				}
-				h, ok := s.Peek(stream[:cut])
+				known, ok := s.Peek(stream[:cut])
 				if !ok {
 					continue // the head is not there
 				}
-				if h.Type == 0 {
-					t.Fatalf("message %d: head %+v", i, h)
+				if known.Head.Type == 0 || known.Wire != w {
+					t.Fatalf("message %d: %+v", i, known)
 				}
 				at := shedAll(t, s, stream, cut, 1+cut%7)
 				if at != len(m) {

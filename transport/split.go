@@ -13,24 +13,24 @@ func NewSplitter(w Wire, limits wire.Limits) (Splitter, error) {
 	limits = limits.WithDefaults()
 	switch w {
 	case Wire{Buffered, wire.Binary}:
-		return &buffered{limits: limits}, nil
+		return &buffered{wire: w, limits: limits}, nil
 	case Wire{Framed, wire.Binary}:
-		return &framed{limits: limits}, nil
+		return &framed{wire: w, limits: limits}, nil
 	}
 	return nil, fmt.Errorf("transport %s with protocol %s is not built yet", w.Kind, w.Protocol)
 }
 
-// malformed makes err, whose offset counts from from, an error of the message.
-func malformed(err error, from int, h wire.Head, headOK bool, skip int) *Malformed {
+// malformed makes err, whose offset counts from from, an error of the message m, of which the head is known if headOK.
+func malformed(err error, from int, m Message, headOK bool, skip int) *Malformed {
 	cause, ok := errors.AsType[*wire.Error](err)
 	if !ok {
 		panic(fmt.Sprintf("transport: a protocol's error is not a *wire.Error: %v", err))
 	}
 	at := *cause
 	at.Offset += from
-	m := &Malformed{Err: &at, HeadOK: headOK, Skip: skip}
-	if headOK {
-		m.Head = h
+	if !headOK {
+		m.Head = wire.Head{}
 	}
-	return m
+	m.Body = nil
+	return &Malformed{Err: &at, Message: m, HeadOK: headOK, Skip: skip}
 }

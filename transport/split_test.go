@@ -51,7 +51,7 @@ func corpus(w transport.Wire) [][]byte {
 	for i, c := range wiretest.Structs() {
 		body := wiretest.AppendBinary(nil, c.Body)
 		h := wire.Head{Name: "Users:getUser", Seq: int32(i), Type: wire.Call, NonStrict: i%2 == 1}
-		all = append(all, append(transport.AppendHead(nil, w, h, len(body), nil), body...))
+		all = append(all, transport.Append(nil, transport.Message{Wire: w, Head: h, Body: body}))
 	}
 	return all
 }
@@ -70,7 +70,7 @@ func feed(t *testing.T, s transport.Splitter, pieces ...[]byte) (out []string) {
 			case err != nil && (!isBad || used != 0 || bad.Skip > len(buf)):
 				t.Fatalf("error %#v with %d used of %d", err, used, len(buf))
 			case isBad:
-				out = append(out, fmt.Sprintf("%s %+v %v skip %d: %v", bad.Err.Reason, bad.Head, bad.HeadOK, bad.Skip, bad))
+				out = append(out, fmt.Sprintf("%s %+v %v skip %d: %v", bad.Err.Reason, bad.Message.Head, bad.HeadOK, bad.Skip, bad))
 				if used = bad.Skip; used == 0 {
 					return out
 				}
@@ -140,16 +140,16 @@ func TestSplitCut(t *testing.T) {
 	})
 }
 
-// What AppendHead writes before a body is what a splitter reads, and the frame's length counts the body.
-func TestAppendHead(t *testing.T) {
+// What Encode writes is what a splitter reads, and the frame's length counts the body.
+func TestEncode(t *testing.T) {
 	eachWire(t, func(t *testing.T, w transport.Wire) {
 		for _, h := range []wire.Head{
 			{Name: "echo", Seq: -5, Type: wire.Oneway}, {Name: "", Type: wire.Call}, {Name: "Users:x", Seq: 1, Type: wire.Reply, NonStrict: true},
 		} {
 			body := wiretest.AppendBinary(nil, wiretest.Struct(1, wiretest.I32(7)))
-			buf := append(transport.AppendHead([]byte("before"), w, h, len(body), nil), body...)[len("before"):]
+			buf := transport.Append([]byte("before"), transport.Message{Wire: w, Head: h, Body: body})[len("before"):]
 			m, used, _, err := newSplitter(t, w, wire.Limits{}).Split(buf)
-			if m.Head != h || !bytes.Equal(m.Body, body) || used != len(buf) || err != nil {
+			if m.Head != h || m.Wire != w || !bytes.Equal(m.Body, body) || used != len(buf) || err != nil {
 				t.Errorf("%+v came back as %+v, %x, %d of %d, %v", h, m.Head, m.Body, used, len(buf), err)
 			}
 		}
@@ -157,7 +157,7 @@ func TestAppendHead(t *testing.T) {
 }
 
 // An exception answers a call under the call's name, sequence id and kind of head, in the bytes that ThriftPy writes.
-func TestAppendException(t *testing.T) {
+func TestException(t *testing.T) {
 	vectors := map[string][]byte{}
 	for _, v := range wiretest.BinaryVectors() {
 		vectors[v.Name] = v.Bytes
@@ -172,7 +172,7 @@ func TestAppendException(t *testing.T) {
 			{"strict/exception/unknown-method", wire.Head{Name: "zzz", Seq: 7, Type: wire.Call}, 1, ""},
 			{"old/exception/text", wire.Head{Name: "echo", Seq: 9, Type: wire.Oneway, NonStrict: true}, 6, "Internal error"},
 		} {
-			got := transport.AppendException(nil, w, c.call, c.code, c.text)
+			got := transport.Append(nil, transport.Exception(transport.Message{Wire: w, Head: c.call}, c.code, c.text))
 			if want := onWire(w, vectors[c.vector]); !bytes.Equal(got, want) {
 				t.Errorf("%s: %x, want %x", c.vector, got, want)
 			}

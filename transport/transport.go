@@ -42,12 +42,18 @@ type Wire struct {
 type KV struct{ Key, Value string }
 
 // Message is one whole message. Body is the args or result struct alone (for an Exception the TApplicationException struct), a slice of
-// the bytes that the splitter was handed: immutable, and kept alive for as long as anyone holds it.
+// the bytes that the splitter was handed, or of what they unpack to: immutable, and kept alive for as long as anyone holds it.
 type Message struct {
-	Head    wire.Head
-	Headers []KV
-	Body    []byte
+	Wire     Wire // how it came, or is to be sent: an answer has its request's
+	Envelope Envelope
+	Head     wire.Head
+	Headers  []KV // of transports that carry them
+	Body     []byte
 }
+
+// Envelope is how a transport carried a message, where it has a choice. An answer has its request's; the zero value is for who asks, and
+// is what buffered and framed messages have.
+type Envelope struct{}
 
 // A Splitter finds messages in a stream. It belongs to one direction of one connection and is not safe for concurrent use.
 type Splitter interface {
@@ -63,9 +69,9 @@ type Splitter interface {
 // A Shedder is a Splitter that can give up a message before it is whole and go on behind it.
 type Shedder interface {
 	Splitter
-	// Peek returns the head of the message at the start of buf, once Split was handed buf and wants more; ok is false where the head is
-	// not there in full.
-	Peek(buf []byte) (h wire.Head, ok bool)
+	// Peek returns what is known of the message at the start of buf, all but its body, once Split was handed buf and wants more; ok is
+	// false where its head is not there in full.
+	Peek(buf []byte) (m Message, ok bool)
 	// Shed gives up the message at the start of buf, of which Split wants more, and is then called instead of Split: it uses its bytes
 	// up as they come, keeping nothing, until done. Once done the next message begins. An error is a *Malformed.
 	Shed(buf []byte) (used int, done bool, err error)
@@ -74,9 +80,9 @@ type Shedder interface {
 // Malformed says that the bytes are not a message.
 type Malformed struct {
 	Err *wire.Error
-	// Head is the message's head where that much could be read (HeadOK): the caller can be answered by name and sequence id.
-	Head   wire.Head
-	HeadOK bool
+	// Message is what could be read of the message; its head only where HeadOK: the caller can be answered by name and sequence id.
+	Message Message
+	HeadOK  bool
 	// Skip is how many bytes to use up to stand at the start of the next message, where that is known (a frame's length tells).
 	// Zero means that the stream cannot be trusted any more: answer, if HeadOK, then close.
 	Skip int

@@ -155,7 +155,7 @@ func (p *Peer) answer(c net.Conn, m transport.Message) bool {
 	if a.Oneway && !a.Stray {
 		return true
 	}
-	out := append(transport.AppendHead(nil, p.wire(), head, len(body), nil), body...)
+	out := transport.Append(nil, transport.Message{Wire: p.wire(), Head: head, Body: body})
 	out = append(out, a.Extra...)
 	if a.Cut > 0 {
 		_, _ = c.Write(out[:a.Cut])

@@ -50,12 +50,12 @@ func (s *scene) request(method string, seq int32) (message []byte, key string) {
 // message is one with a string as its first field, as calls have it.
 func (s *scene) message(h wire.Head, key string) []byte {
 	body := binary.AppendStop(binary.AppendString(binary.AppendField(nil, wire.String, 1), key))
-	return append(transport.AppendHead(nil, s.wire(), h, len(body), nil), body...)
+	return transport.Append(nil, transport.Message{Wire: s.wire(), Head: h, Body: body})
 }
 
 // headBytes is how long the part of a message before the arguments is.
 func (s *scene) headBytes(method string) int {
-	return len(transport.AppendHead(nil, s.wire(), wire.Head{Name: method, Type: wire.Call}, 0, nil))
+	return len(transport.Append(nil, transport.Message{Wire: s.wire(), Head: wire.Head{Name: method, Type: wire.Call}}))
 }
 
 func (c *caller) write(b []byte) {

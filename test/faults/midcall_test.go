@@ -172,7 +172,7 @@ func (s *scene) receive(c *memnet.Conn) (m transport.Message, ok bool) {
 // reply is the message with which echo answers.
 func (s *scene) reply(m transport.Message) []byte {
 	body := echo(m).Body
-	return append(transport.AppendHead(nil, s.wire(), wire.Head{Name: m.Head.Name, Seq: m.Head.Seq, Type: wire.Reply}, len(body), nil), body...)
+	return transport.Append(nil, transport.Message{Wire: s.wire(), Head: wire.Head{Name: m.Head.Name, Seq: m.Head.Seq, Type: wire.Reply}, Body: body})
 }
 
 // cutByCaller ends the connection on the caller's side. What did not come whole never reaches a peer; a call whose caller closes is

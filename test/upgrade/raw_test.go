@@ -86,7 +86,7 @@ func (r *raw) remember(word string, millis int32) []byte {
 func (r *raw) head(method string, typ wire.MessageType, args []byte) []byte {
 	r.seq++
 	head := wire.Head{Name: method, Type: typ, Seq: r.seq}
-	return append(transport.AppendHead(nil, transport.Wire{Kind: r.kind, Protocol: wire.Binary}, head, len(args), nil), args...)
+	return transport.Append(nil, transport.Message{Wire: transport.Wire{Kind: r.kind, Protocol: wire.Binary}, Head: head, Body: args})
 }
 
 // remembered asks whether one of the workers has kept the word: each call may reach another one.
