@@ -34,7 +34,7 @@ var allowed = map[string][]string{
 	"bind":            append([]string{"rpc"}, thrift...),
 	"netio":           {},
 	"client":          {"rpc", "netio", "transport", "wire", "wire/message"},
-	"server":          {"rpc", "netio", "transport", "wire", "schema"},
+	"server":          {"rpc", "netio", "transport", "wire", "wire/message", "schema"},
 	"cluster":         {"rpc", "client", "netio", "transport", "wire", "cluster/balance"},
 	"cluster/balance": {"rpc"},
 	"cluster/lease":   {"cluster"},
