@@ -28,6 +28,7 @@ type callFlags struct {
 	idl         idlFlags
 	config      string
 	transport   *choice
+	protocol    *choice
 	multiplexed bool
 	timeout     time.Duration
 	headers     []string
@@ -42,8 +43,10 @@ type callPlan struct {
 	method   *schema.Method
 	wireName string           // the method's name in the message
 	kinds    []transport.Kind // to try, in this order; a single one is not probed
-	dial     client.Dialer    // nil: plain connections
-	timeout  time.Duration    // of all that is done
+	protocol wire.Protocol
+	headers  []transport.KV
+	dial     client.Dialer // nil: plain connections
+	timeout  time.Duration // of all that is done
 	body     []byte
 }
 
@@ -73,9 +76,10 @@ Exit codes: 0 result, 2 wrong usage, 3 declared exception, 4 not reached or time
 func (f *callFlags) add(cmd *cobra.Command) {
 	f.idl.add(cmd)
 	addConfig(cmd, &f.config, "")
-	f.transport = (&choice{words: []string{"auto", "buffered", "framed"}, later: []string{"header", "http"}}).
-		add(cmd, "transport", "", "how messages lie on the connection; auto asks the server")
-	(&choice{words: []string{"binary"}, later: []string{"compact", "json", "apachejson"}}).add(cmd, "protocol", "", "encoding")
+	f.transport = (&choice{words: []string{"auto", "buffered", "framed", "header", "http"}}).
+		add(cmd, "transport", "", "how messages lie on the connection; auto asks the server whether buffered or framed")
+	f.protocol = (&choice{words: []string{"binary", "compact", "json", "apachejson"}}).
+		add(cmd, "protocol", "", "encoding; json is ThriftPy's own")
 	flags := cmd.Flags()
 	flags.BoolVar(&f.multiplexed, "multiplexed", false, "put the service's name before the method's")
 	flags.DurationVar(&f.timeout, "timeout", 3*time.Second, "how long all may take")
@@ -104,14 +108,14 @@ func (a *app) call(cmd *cobra.Command, f *callFlags, args []string) error {
 		}
 		input = f.data
 	}
-	if p.body, err = a.encodeArgs(p.method, input); err != nil {
+	if p.body, err = a.encodeArgs(p.method, p.protocol, input); err != nil {
 		return err
 	}
 	reply, failure := p.send(cmd.Context())
 	return a.report(p, reply, failure)
 }
 
-// check refuses what cannot be meant, and what is not built yet.
+// check refuses what cannot be meant.
 func (f *callFlags) check() error {
 	if err := f.tls.check(); err != nil {
 		return err
@@ -120,9 +124,6 @@ func (f *callFlags) check() error {
 		if key, _, ok := strings.Cut(h, "="); !ok || key == "" {
 			return usageError("-H %q: want key=value", h)
 		}
-	}
-	if len(f.headers) > 0 {
-		return usageError("-H: headers need a transport that carries them, header or http, and these are not built yet")
 	}
 	switch {
 	case f.timeout <= 0:
@@ -164,13 +165,38 @@ func (a *app) planCall(f *callFlags, args []string) (p *callPlan, input string, 
 	if f.multiplexed && !strings.Contains(p.wireName, ":") {
 		p.wireName = p.method.Service.Name + ":" + p.method.Name
 	}
-	switch f.transport.word {
-	case "buffered":
-		p.kinds = []transport.Kind{transport.Buffered}
-	case "framed":
-		p.kinds = []transport.Kind{transport.Framed}
+	return p, input, p.setWire(f)
+}
+
+// kindWords and protocolWords are what the flags' words stand for.
+var (
+	kindWords = map[string]transport.Kind{
+		"buffered": transport.Buffered, "framed": transport.Framed, "header": transport.Header, "http": transport.HTTP,
 	}
-	return p, input, nil
+	protocolWords = map[string]wire.Protocol{
+		"binary": wire.Binary, "compact": wire.Compact, "json": wire.JSON, "apachejson": wire.ApacheJSON,
+	}
+)
+
+// setWire takes from the flags how the server is spoken to.
+func (p *callPlan) setWire(f *callFlags) error {
+	p.protocol = protocolWords[f.protocol.word]
+	if kind, ok := kindWords[f.transport.word]; ok {
+		p.kinds = []transport.Kind{kind}
+	}
+	for _, kind := range p.kinds {
+		if _, err := transport.NewSplitter(transport.Wire{Kind: kind, Protocol: p.protocol}, wire.Limits{}); err != nil {
+			return usageError("--transport, --protocol: %v", err)
+		}
+	}
+	for _, h := range f.headers {
+		key, value, _ := strings.Cut(h, "=")
+		p.headers = append(p.headers, transport.KV{Key: key, Value: value})
+	}
+	if carries := p.kinds[0] == transport.Header || p.kinds[0] == transport.HTTP; len(p.headers) > 0 && !carries {
+		return usageError("-H: headers need --transport header or http")
+	}
+	return nil
 }
 
 func planFromIDL(p *callPlan, flags *idlFlags, name string) error {
@@ -196,7 +222,7 @@ func callAddress(address string) (string, error) {
 }
 
 // encodeArgs makes the body of the call. The error names every mistake in the JSON.
-func (a *app) encodeArgs(m *schema.Method, input string) ([]byte, error) {
+func (a *app) encodeArgs(m *schema.Method, p wire.Protocol, input string) ([]byte, error) {
 	data, err := a.readInput(input)
 	if err != nil {
 		return nil, err
@@ -205,7 +231,7 @@ func (a *app) encodeArgs(m *schema.Method, input string) ([]byte, error) {
 	if err != nil {
 		return nil, usageError("the arguments do not fit %s:\n%w", signature(m), err)
 	}
-	return codec.AppendStruct(nil, wire.Binary, v.(*schema.StructValue))
+	return codec.AppendStruct(nil, p, v.(*schema.StructValue))
 }
 
 // readInput returns the JSON that input stands for: itself, a file, standard input, or no arguments.

@@ -13,7 +13,6 @@ import (
 	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/transport"
-	"github.com/thriftloom/thriftloom/wire"
 )
 
 // send finds out how the server speaks, where that is asked for, and sends the call, once. All of it ends within p.timeout.
@@ -41,7 +40,7 @@ func (p *callPlan) send(ctx context.Context) (*rpc.Reply, *rpc.Error) {
 	deadline, _ := ctx.Deadline()
 	reply, err := conn.Handle(context.WithoutCancel(ctx), &rpc.Call{ // the deadline says what happened, the context would not
 		ID: rpc.NewID(), Service: p.method.Service.Name, Name: p.wireName, Method: p.method, Oneway: p.method.Oneway,
-		Protocol: wire.Binary, Body: p.body, Start: now, Deadline: deadline,
+		Protocol: p.protocol, Body: p.body, Headers: p.headers, Start: now, Deadline: deadline,
 	})
 	if err != nil {
 		return nil, rpc.AsError(err, "call")
@@ -64,7 +63,7 @@ func (oneCall) Gone(*client.Conn)          {}
 
 // config says how to speak to the server.
 func (p *callPlan) config(kind transport.Kind, owner client.Owner) client.Config {
-	return client.Config{Wire: transport.Wire{Kind: kind, Protocol: wire.Binary}, Owner: owner, Dialer: p.dial}
+	return client.Config{Wire: transport.Wire{Kind: kind, Protocol: p.protocol}, Owner: owner, Dialer: p.dial}
 }
 
 // probe returns the transport that the server answers: each is tried with a method that no service has, on a connection of its own, for

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,25 +16,21 @@ import (
 type choice struct {
 	word  string
 	words []string
-	later []string // known, and not built yet
 }
 
 func (c *choice) String() string { return c.word }
 
 // Set implements pflag.Value.
 func (c *choice) Set(word string) error {
-	switch {
-	case slices.Contains(c.words, word):
+	if slices.Contains(c.words, word) {
 		c.word = word
 		return nil
-	case slices.Contains(c.later, word):
-		return errors.New("not built yet")
 	}
 	return fmt.Errorf("want one of %s", strings.Join(c.words, ", "))
 }
 
 // Type implements pflag.Value; the help shows it.
-func (c *choice) Type() string { return strings.Join(append(slices.Clone(c.words), c.later...), "|") }
+func (c *choice) Type() string { return strings.Join(c.words, "|") }
 
 // add makes c a flag of cmd. The first word is the default, unless c has a word.
 func (c *choice) add(cmd *cobra.Command, name, short, usage string) *choice {
