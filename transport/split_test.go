@@ -74,6 +74,11 @@ func corpus(w transport.Wire) [][]byte {
 		h := wire.Head{Name: "Users:getUser", Seq: int32(i), Type: wire.Call, NonStrict: i%2 == 1 && w.Protocol == wire.Binary}
 		all = append(all, transport.Append(nil, transport.Message{Wire: w, Head: h, Body: body}))
 	}
+	for i, header := range trackingHeaders[:2] { // the others do not begin a connection
+		h := wire.Head{Name: "getUser", Seq: int32(i), Type: wire.Call}
+		m := transport.Message{Wire: w, Head: h, Tracking: appendBody(w.Protocol, header), Body: appendBody(w.Protocol, wiretest.Struct())}
+		all = append(all, transport.Append(nil, m))
+	}
 	return all
 }
 
@@ -99,7 +104,11 @@ func feed(t *testing.T, s transport.Splitter, pieces ...[]byte) (out []string) {
 				if used > len(buf) || need != 0 || cap(m.Body) != len(m.Body) {
 					t.Fatalf("%d used of %d, need %d, body %d/%d", used, len(buf), need, len(m.Body), cap(m.Body))
 				}
-				out = append(out, fmt.Sprintf("%+v %x", m.Head, m.Body))
+				line := fmt.Sprintf("%+v %x", m.Head, m.Body)
+				if m.Tracking != nil {
+					line += fmt.Sprintf(" behind %x", m.Tracking)
+				}
+				out = append(out, line)
 			case need <= len(buf):
 				t.Fatalf("%d bytes are there and %d are wanted", len(buf), need)
 			}
