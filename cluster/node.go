@@ -108,7 +108,7 @@ func (c *Cluster) pick(call *rpc.Call, now time.Time) (g grant, err error) {
 }
 
 // Freed implements client.Owner.
-func (l *link) Freed(_ *client.Conn, reusable bool) {
+func (l *link) Freed(reusable bool) {
 	c := l.node.cluster
 	c.mu.Lock()
 	l.freed, l.usable = true, reusable
