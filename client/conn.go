@@ -359,6 +359,9 @@ func (c *Conn) Close() { c.net.Close(nil) }
 // Created returns when the connection was made.
 func (c *Conn) Created() time.Time { return c.created }
 
+// Usable reports whether the connection can take another call when it is free: it always can, unless its owner is told otherwise.
+func (c *Conn) Usable() bool { return true }
+
 // Waiting reports whether the connection waits for a peer that nobody waits for any more: a late reply or a fence.
 func (c *Conn) Waiting() bool {
 	c.mu.Lock()

@@ -56,7 +56,7 @@ func (s *Share) begin(call *rpc.Call) *rpc.Error {
 	c := s.shared
 	c.mu.Lock()
 	c.calls++
-	if c.worn || s.state != idle {
+	if c.worn.Load() || s.state != idle {
 		e := &rpc.Error{Code: rpc.Unavailable, Reach: rpc.NotSent, Op: "client", Text: "connection closed", Outcome: rpc.WriteCut, Err: c.cause}
 		if c.closed {
 			e.Outcome = c.unsent()
@@ -127,7 +127,7 @@ func (s *Share) rest() bool {
 		return false
 	}
 	s.state = idle
-	if s.shared.worn {
+	if s.shared.worn.Load() {
 		s.shared.drop(s)
 		return false
 	}
@@ -152,7 +152,7 @@ func (s *Share) giveUp(e *rpc.Error) (*rpc.Reply, error) {
 	e.Op, e.Reach = "client", rpc.Unknown // what still waits to be written goes out later
 	s.state = retired
 	if e.Outcome == rpc.ReplyTimeout && s.heard == c.received {
-		c.worn = true
+		c.worn.Store(true)
 	}
 	s.expireAfter(linger)
 	c.mu.Unlock()
@@ -207,9 +207,7 @@ func (s *Share) Close() {
 // Created returns when the connection was made.
 func (s *Share) Created() time.Time { return s.shared.created }
 
-// Usable reports whether the share can take another call: its connection has not worn out.
+// Usable reports whether the share can take another call when it is free: its connection has not worn out.
 func (s *Share) Usable() bool {
-	s.shared.mu.Lock()
-	defer s.shared.mu.Unlock()
-	return !s.shared.worn && s.state == idle
+	return !s.shared.worn.Load()
 }

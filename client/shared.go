@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/thriftloom/thriftloom/netio"
@@ -41,7 +42,7 @@ type Shared struct {
 	sent     int64               // bytes of all calls, written or not
 	received int64               // messages that have come
 	calls    int                 // that began
-	worn     bool                // it does not answer, has forgotten too much, is being closed, or the peer has said goodbye
+	worn     atomic.Bool         // it does not answer, has forgotten too much, is being closed, or the peer has said goodbye
 	partial  bool                // some bytes of a reply have come
 	closed   bool
 	cause    error // why
@@ -51,7 +52,7 @@ type Shared struct {
 func (c *Shared) Open(owner Owner) *Share {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed || c.worn || len(c.shares) >= MaxShares {
+	if c.closed || c.worn.Load() || len(c.shares) >= MaxShares {
 		return nil
 	}
 	s := &Share{shared: c, owner: owner, done: make(chan result, 1)}
@@ -59,18 +60,19 @@ func (c *Shared) Open(owner Owner) *Share {
 	return s
 }
 
-// Load returns how many shares are open; more says whether there may be another one, and live whether the connection has not worn out.
-func (c *Shared) Load() (open int, more, live bool) {
+// Load returns how many shares are open; more says whether there may be another one.
+func (c *Shared) Load() (open int, more bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	live = !c.closed && !c.worn
-	return len(c.shares), live && len(c.shares) < MaxShares, live
+	return len(c.shares), !c.closed && !c.worn.Load() && len(c.shares) < MaxShares
 }
 
 // nextSeq returns the sequence id of another message. c.mu is held, as in all that follows.
 func (c *Shared) nextSeq() int32 {
 	c.seq++
-	c.worn = c.worn || c.seq >= lastSeq-2 // a oneway takes two
+	if c.seq >= lastSeq-2 { // a oneway takes two
+		c.worn.Store(true)
+	}
 	return c.seq
 }
 
@@ -98,7 +100,7 @@ func noRoom(why string, cause error) *rpc.Error {
 func (c *Shared) forget(seq int32) {
 	c.asked[seq] = nil
 	if c.forgot++; c.forgot > maxForgotten {
-		c.worn = true
+		c.worn.Store(true)
 	}
 }
 
@@ -107,7 +109,7 @@ func (c *Shared) drop(s *Share) {
 	s.state = closed
 	delete(c.shares, s)
 	if len(c.shares) == 0 && !c.closed {
-		c.worn = true
+		c.worn.Store(true)
 		c.net.Close(nil)
 	}
 }

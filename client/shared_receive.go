@@ -90,7 +90,7 @@ func (c *Shared) deliver(s *Share, m transport.Message) bool {
 func (c *Shared) goodbye(last int32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.worn = true
+	c.worn.Store(true)
 	for seq, s := range c.asked {
 		if s == nil || seq <= last || s.state != calling || s.replied {
 			continue
@@ -110,7 +110,8 @@ func (c *Shared) ended() { c.net.Close(io.EOF) }
 func (c *Shared) closedBy(err error) {
 	var idlers, workers []*Share
 	c.mu.Lock()
-	c.closed, c.worn, c.cause = true, true, err
+	c.closed, c.cause = true, err
+	c.worn.Store(true)
 	alone := len(c.asked) <= 1
 	for s := range c.shares {
 		switch s.state {

@@ -188,8 +188,8 @@ func TestSharesAreBounded(t *testing.T) {
 		for _, s := range all[1:] {
 			s.Close()
 		}
-		if open, _, live := g.shared.Load(); open != 0 || live {
-			g.Errorf("%d shares are open, live %t; want the end", open, live)
+		if open, more := g.shared.Load(); open != 0 || more {
+			g.Errorf("%d shares are open, more %t; want the end", open, more)
 		}
 	})
 }
