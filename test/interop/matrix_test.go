@@ -1,0 +1,137 @@
+package interop
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/thriftloom/thriftloom"
+	"github.com/thriftloom/thriftloom/internal/peertest"
+	"github.com/thriftloom/thriftloom/transport"
+)
+
+var update = flag.Bool("update", false, "rewrite docs/interop.md")
+
+// cell is one peer in one role over one way.
+type cell struct {
+	peer    string
+	role    role
+	way     way
+	results map[string]peertest.Result // by case
+	toCome  error                      // why it was not tried
+	faults  []int                      // the known ones that showed
+}
+
+// Every peer and Thriftloom understand each other in every role over every transport and protocol that the peer has, plain and
+// multiplexed, but for the peer's own known faults. docs/interop.md shows the outcome.
+func TestMatrix(t *testing.T) {
+	programs := peertest.Programs(t)
+	ours := serveGo(t)
+	gateway := startFleet(t)
+	table := newTable()
+	t.Run("peers", func(t *testing.T) {
+		for _, p := range peers {
+			t.Run(p.name, func(t *testing.T) {
+				t.Parallel()
+				program := programs[p.name]
+				table.add(p, asClient, program.Call(t, table.addresses(p, asClient, ours)))
+				table.add(p, asCaller, program.Call(t, table.addresses(p, asCaller, gateway)))
+				table.add(p, asServer, callServer(t, program, p, table.ways(p, asServer)))
+				for _, c := range table.of(p) {
+					t.Run(string(c.role)+"-"+c.way.String(), func(t *testing.T) { c.judge(t, p) })
+				}
+			})
+		}
+	})
+	table.print(t)
+}
+
+// startFleet starts a gateway before two ThriftPy servers that speak only buffered binary, and returns its address.
+func startFleet(t *testing.T) string {
+	t.Helper()
+	record := filepath.Join(t.TempDir(), "record")
+	address := peertest.FreePort(t)
+	fleet := []*peertest.Server{
+		peertest.Threaded.Serve(t, peertest.FreePort(t), "--record", record), peertest.Threaded.Serve(t, peertest.FreePort(t), "--record", record),
+	}
+	peertest.StartGateway(t, fmt.Sprintf("defaults: {timeout: 30s, queue: {max_wait: 30s}}\nservices:\n"+
+		"  Kinds: {idl: %s, listen: %q, upstream: {endpoints: [%q, %q], server: threaded, slots: 16}}\n",
+		peertest.File("kinds.thrift"), address, fleet[0].Address, fleet[1].Address))
+	return address
+}
+
+// callServer starts the peer's server and runs the Go cases over each way, several at the same time.
+func callServer(t *testing.T, program peertest.Program, p peer, ways []way) (all []peertest.Result) {
+	t.Helper()
+	if len(ways) == 0 {
+		return nil
+	}
+	var names []string
+	for _, w := range ways {
+		names = append(names, w.String())
+	}
+	addresses := program.Serve(t, names)
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	turns := make(chan struct{}, 8)
+	for _, w := range ways {
+		group.Go(func() {
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			c := dialGo(t, configOf(w, addresses[w.String()]))
+			c.zeroes = p.zeroes
+			defer c.client.Close()
+			for _, one := range goCases {
+				why := said(t.Context(), one.run, c)
+				mu.Lock()
+				all = append(all, peertest.Result{Wire: w.String(), Case: one.name, Why: why})
+				mu.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	return all
+}
+
+// configOf makes our client speak that way.
+func configOf(w way, address string) thriftloom.ClientConfig {
+	return thriftloom.ClientConfig{Addresses: []string{address}, Framed: w.wire().Kind == transport.Framed, Connections: 16}
+}
+
+// recorder is a tester that writes down what a case says.
+type recorder struct {
+	ctx context.Context
+	mu  sync.Mutex
+	all []string
+}
+
+func (r *recorder) Helper()                  {}
+func (r *recorder) Context() context.Context { return r.ctx }
+func (r *recorder) Error(args ...any)        { r.Errorf("%s", strings.TrimSpace(fmt.Sprintln(args...))) }
+
+func (r *recorder) Errorf(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, fmt.Sprintf(format, args...))
+}
+
+func (r *recorder) Fatal(args ...any) {
+	r.Error(args...)
+	runtime.Goexit()
+}
+
+// said returns what a case said, "" where it passed.
+func said(ctx context.Context, run func(tester, *goClient), c *goClient) string {
+	r, done := &recorder{ctx: ctx}, make(chan struct{})
+	go func() {
+		defer close(done)
+		run(r, c)
+	}()
+	<-done
+	return strings.Join(r.all, "; ")
+}

@@ -1,0 +1,114 @@
+package interop
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/thriftloom/thriftloom/transport"
+	"github.com/thriftloom/thriftloom/wire"
+)
+
+// way is how a peer and Thriftloom speak: TRANSPORT-PROTOCOL[-multiplexed], as the programs of test/peers name it.
+type way struct {
+	transport   string // as in config, or headerzlib: THeader with zlib
+	protocol    string
+	multiplexed bool
+}
+
+func (w way) String() string {
+	if w.multiplexed {
+		return w.transport + "-" + w.protocol + "-multiplexed"
+	}
+	return w.transport + "-" + w.protocol
+}
+
+func (w way) wire() transport.Wire {
+	return transport.Wire{Kind: kindOf[w.transport], Protocol: protocols[w.protocol]}
+}
+
+var (
+	transportNames = []string{"buffered", "framed", "header", "headerzlib", "http"}
+
+	kindOf = map[string]transport.Kind{
+		"buffered": transport.Buffered, "framed": transport.Framed, "header": transport.Header, "headerzlib": transport.Header, "http": transport.HTTP,
+	}
+	protocols = map[string]wire.Protocol{"binary": wire.Binary, "compact": wire.Compact, "json": wire.JSON, "apachejson": wire.ApacheJSON}
+)
+
+// peer is an implementation that is not ours.
+type peer struct {
+	name, title string
+	protocols   map[string]string // that it speaks, by transport
+	lacks       []string          // what it has not, and why, a line each
+	cases       int               // that its client has
+	zeroes      bool              // its code has no unset fields, but for optional ones
+}
+
+const (
+	apache = "binary compact apachejson"
+	zeroes = "unset fields, but for optional ones: its generated code writes zero for them"
+)
+
+// peers are all of them, in the order of the document.
+var peers = []peer{
+	{"thriftpy2", "ThriftPy2 0.7.1", map[string]string{
+		"buffered": "binary compact json apachejson", "framed": "binary compact json apachejson", "http": "binary compact json apachejson",
+	}, []string{"THeader: no release has it yet"}, 18, false},
+	{"thriftpy", "ThriftPy 0.3.9", map[string]string{
+		"buffered": "binary json", "framed": "binary json",
+	}, []string{
+		"compact: every call ends in AttributeError (thriftpy/protocol/compact.py line 61: `array.array('B', out).tostring()`, which Python 3.9 removed)",
+		"Apache JSON, HTTP and THeader: it has none of them",
+	}, 18, false},
+	{"apache-python", "Apache Thrift 0.17.0, Python", map[string]string{
+		"buffered": apache, "framed": apache, "header": "binary compact", "headerzlib": "binary compact", "http": apache,
+	}, []string{"ThriftPy's JSON: ThriftPy alone has it", "JSON in THeader: it carries binary and compact only"}, 17, false},
+	{"apache-cpp", "Apache Thrift 0.17.0, C++", map[string]string{
+		"buffered": apache, "framed": apache, "header": "binary compact", "http": apache,
+	}, []string{
+		"ThriftPy's JSON: ThriftPy alone has it", "JSON in THeader: it carries binary and compact only",
+		"THeader with zlib: THeaderTransport::transform overwrites its own output past 512 bytes (\"Error while zlib deflate\"), and its server ends with a segmentation fault",
+		zeroes,
+	}, 17, true},
+	{"apache-go", "Apache Thrift 0.25.0, Go", map[string]string{
+		"buffered": apache, "framed": apache, "header": "binary compact", "headerzlib": "binary compact", "http": apache,
+	}, []string{"ThriftPy's JSON: ThriftPy alone has it", "JSON in THeader: it carries binary and compact only", zeroes}, 17, true},
+	{"node", "npm thrift 0.24.0, Node.js", map[string]string{
+		"buffered": apache, "framed": apache, "header": "binary compact", "http": apache,
+	}, []string{
+		"ThriftPy's JSON: ThriftPy alone has it", "JSON in THeader: it carries binary and compact only",
+		"THeader with zlib: header_transport.js refuses transforms (\"Transforms are not yet supported\")",
+	}, 17, false},
+}
+
+// ways are all in which the peer can speak.
+func (p peer) ways() (all []way) {
+	for _, t := range transportNames {
+		for _, protocol := range strings.Fields(p.protocols[t]) {
+			all = append(all, way{t, protocol, false}, way{t, protocol, true})
+		}
+	}
+	return all
+}
+
+// role is what the peer is in a cell.
+type role string
+
+const (
+	asClient role = "client"  // of our server
+	asCaller role = "gateway" // client of our gateway, before ThriftPy servers that speak only buffered binary
+	asServer role = "server"  // of our client
+)
+
+var roles = []role{asClient, asCaller, asServer}
+
+// unbuilt says why Thriftloom cannot take a part yet; nil where it can.
+func unbuilt(r role, w way) error {
+	if _, err := transport.NewSplitter(w.wire(), wire.Limits{}); err != nil {
+		return err
+	}
+	if r == asServer && w.multiplexed {
+		return fmt.Errorf("the library's client is not multiplexed yet")
+	}
+	return nil
+}
