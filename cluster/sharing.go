@@ -16,11 +16,11 @@ const asksAgain = time.Minute
 
 // sharing is what a node knows of the connections that its calls share. The cluster's lock guards it.
 type sharing struct {
-	conns     []*client.Shared
-	greeting  *greeting // of the connection that is being made; nil: none is
-	granted   bool      // the last answer was yes
-	serialTil time.Time // calls share nothing until then
-	told      bool      // of an endpoint that refuses
+	conns      []*client.Shared
+	greeting   *greeting // of the connection that is being made; nil: none is
+	granted    bool      // the last answer was yes
+	serialTill time.Time // calls share nothing until then
+	told       bool      // of an endpoint that refuses
 }
 
 // greeting is one attempt to get a connection that is shared, for all who wait for it.
@@ -34,7 +34,7 @@ type greeting struct {
 func (c *Cluster) share(ctx context.Context, call *rpc.Call, n *node) (*link, *rpc.Error) {
 	for {
 		c.mu.Lock()
-		if time.Now().Before(n.sharing.serialTil) {
+		if time.Now().Before(n.sharing.serialTill) {
 			c.mu.Unlock()
 			return c.serial(ctx, call, n)
 		}
@@ -102,8 +102,12 @@ func (g *greeting) wait(ctx context.Context, call *rpc.Call) *rpc.Error {
 func (c *Cluster) greet(ctx context.Context, call *rpc.Call, n *node, g *greeting) (*link, *rpc.Error) {
 	l := &link{node: n}
 	shared, own, e := c.ask(ctx, call, n, l)
+	if e != nil {
+		others := *e // e gets a name
+		g.err = &others
+	}
 	c.mu.Lock()
-	n.sharing.greeting, g.err = nil, e
+	n.sharing.greeting = nil
 	close(g.over)
 	var stale []*link
 	tell := false
@@ -118,7 +122,7 @@ func (c *Cluster) greet(ctx context.Context, call *rpc.Call, n *node, g *greetin
 		}
 		l.conn = s
 	case e == nil:
-		n.sharing.serialTil = time.Now().Add(asksAgain)
+		n.sharing.serialTill = time.Now().Add(asksAgain)
 		stale = c.grant(n, false)
 		tell, n.sharing.told = !n.sharing.told, true
 	}
