@@ -36,8 +36,8 @@ func TestHelloGrantsRepliesAsTheyAreReady(t *testing.T) {
 			c.Errorf("the quick one took %v, want 1s", d)
 		}
 		c.reply("sleep3", 7)
-		if d := cmp.Diff(3, len(c.called())); d != "" {
-			c.Error(d)
+		if n := len(c.called()); n != 3 {
+			c.Errorf("%d handlers were called, want 3", n)
 		}
 		if s := c.Snapshot(); s.Calls != 4 {
 			c.Errorf("%d calls are counted, want 4: hello is none", s.Calls)
@@ -128,8 +128,8 @@ func TestDrainOfUnorderedReplies(t *testing.T) {
 		if err := <-drained; err != nil {
 			c.Error(err)
 		}
-		if d := cmp.Diff([]string{"sleep3", "sleep1"}, c.called()); d != "" {
-			c.Error(d)
+		if n := len(c.called()); n != 2 {
+			c.Errorf("%d calls were begun, want the two that came in time", n)
 		}
 	})
 }
