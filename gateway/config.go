@@ -264,7 +264,7 @@ type Upstream struct {
 	// Etcd finds the servers in etcd.
 	Etcd any `yaml:"etcd" built:"no"`
 	// Server names how the servers serve; the table below says what follows. Default the strictest: one connection, idle for 1.5s.
-	Server string `yaml:"server" oneof:"threaded,simple,gunicorn-sync,gunicorn-gevent,gunicorn-async,aio,tornado" later:"http,concurrent"`
+	Server string `yaml:"server" oneof:"threaded,simple,gunicorn-sync,gunicorn-gevent,gunicorn-async,aio,tornado,concurrent" later:"http"`
 	// Slots is how many calls one endpoint works at, at one time, or auto. Default by server; 1 to 65536.
 	Slots Slots `yaml:"slots"`
 	// Gateways is how many gateways share these servers, whatever the top of the file says: 1 where no other one uses them. Replicas of
