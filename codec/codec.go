@@ -1,7 +1,7 @@
 // Package codec turns values into bytes and back under a schema: dynamic values, typed plans for Go types, and JSON.
 //
 // A dynamic value (schema.Value) needs nothing but the schema. A Plan is compiled once from a schema type and a Go type and then reads and
-// writes that Go type directly. Both write the same bytes and read alike:
+// writes that Go type directly. Binary and compact have loops of their own. Both forms write the same bytes and read alike:
 //
 //   - an unset field is not written; fields are written in declaration order
 //   - an unknown field, and a field whose type on the wire is not the schema's, is skipped
@@ -80,7 +80,7 @@ func unsupported(p wire.Protocol) error {
 
 // decoder is the state of one decoding, dynamic or typed.
 type decoder struct {
-	r      binary.Reader
+	reader
 	depth  int // levels that may still be entered
 	budget int // bytes that may still be allocated
 	arena  arena
@@ -90,11 +90,11 @@ type decoder struct {
 }
 
 func newDecoder(p wire.Protocol, body []byte, limits wire.Limits) (*decoder, error) {
-	if p != wire.Binary {
+	if p != wire.Binary && p != wire.Compact {
 		return nil, unsupported(p)
 	}
 	return &decoder{
-		r:      binary.Reader{Buf: body},
+		reader: reader{r: binary.Reader{Buf: body}, compact: p == wire.Compact},
 		depth:  limits.WithDefaults().Depth,
 		budget: unpackFactor*len(body) + unpackFloorBytes,
 	}, nil
@@ -117,30 +117,4 @@ func (d *decoder) charge(size int) error {
 		return wire.Errorf(wire.SizeLimit, d.r.Pos, "the message would unpack to more than %d times its size", unpackFactor)
 	}
 	return nil
-}
-
-// list reads the head of a list or set of want. Where its elements are of another type they are skipped, and n is zero.
-func (d *decoder) list(want wire.Type) (n int, err error) {
-	elem, n, err := d.r.List()
-	if err != nil || elem == want {
-		return n, err
-	}
-	for ; n > 0 && err == nil; n-- {
-		err = d.r.Skip(elem, d.depth)
-	}
-	return 0, err
-}
-
-// mapHead is list for maps.
-func (d *decoder) mapHead(wantKey, wantValue wire.Type) (n int, err error) {
-	key, value, n, err := d.r.Map()
-	if err != nil || key == wantKey && value == wantValue {
-		return n, err
-	}
-	for ; n > 0 && err == nil; n-- {
-		if err = d.r.Skip(key, d.depth); err == nil {
-			err = d.r.Skip(value, d.depth)
-		}
-	}
-	return 0, err
 }

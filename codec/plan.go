@@ -33,14 +33,15 @@ func (m Mismatch) String() string {
 // The error is an *Error: a nil pointer in a container or in a required field, a union that has not exactly one field, a value nested
 // deeper than wire.DefaultDepth.
 func (p *Plan) Append(dst []byte, proto wire.Protocol, ptr any) ([]byte, error) {
-	if proto != wire.Binary {
-		return dst, unsupported(proto)
+	w, err := newWriter(proto)
+	if err != nil {
+		return dst, err
 	}
 	v, err := p.target(ptr)
 	if err != nil {
 		return dst, err
 	}
-	out, err := p.root.append(dst, v.UnsafePointer(), wire.DefaultDepth)
+	out, err := p.root.append(dst, v.UnsafePointer(), w)
 	if err != nil {
 		return dst, under(p.name, err)
 	}

@@ -174,10 +174,10 @@ func TestAppendRefuses(t *testing.T) {
 
 // A protocol that is not built yet is refused by its name, never written as something else.
 func TestUnsupportedProtocol(t *testing.T) {
-	_, encode := AppendStruct(nil, wire.Compact, sv("Point"))
-	_, _, decode := DecodeStruct(wire.Compact, structType("Point"), []byte{0}, wire.Limits{})
+	_, encode := AppendStruct(nil, wire.ApacheJSON, sv("Point"))
+	_, _, decode := DecodeStruct(wire.ApacheJSON, structType("Point"), []byte{0}, wire.Limits{})
 	for _, err := range []error{encode, decode} {
-		if e := (*wire.Error)(nil); !errors.As(err, &e) || e.Reason != wire.Unsupported || !strings.Contains(e.Text, "compact") {
+		if e := (*wire.Error)(nil); !errors.As(err, &e) || e.Reason != wire.Unsupported || !strings.Contains(e.Text, "apachejson") {
 			t.Errorf("got %v", err)
 		}
 	}

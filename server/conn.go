@@ -30,12 +30,14 @@ type conn struct {
 
 	mu        sync.Mutex
 	order     []*exchange // that are not answered yet, as they came; oneways are not among them
+	unordered bool        // the caller was granted replies as they are ready
 	waiting   []*exchange // Ordered: that have not started
 	started   int         // calls whose handler runs
 	inflight  int         // calls that came and have not ended or are not answered
 	receiving bool        // Receive runs
 	full      bool        // paused at MaxPipelined
 	left      int         // bytes that Receive left because of that
+	held      bool        // Receive stopped because of that, though it may be over by now; Receive's own
 	shedding  bool        // the message that is on its way is given up; Receive's own
 	partial   bool        // bytes of a request that is not whole have come
 	closing   bool        // nothing is read behind left; closed behind the last answer
@@ -73,7 +75,7 @@ func (c *conn) Receive(buf []byte) (used, need int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.receiving, c.left, c.partial = false, 0, used < len(buf) || c.shedding
-	if c.full {
+	if c.held { // not full: a call may have ended since
 		c.left = len(buf) - used
 	}
 	c.closing = c.closing || broken
@@ -84,6 +86,7 @@ func (c *conn) Receive(buf []byte) (used, need int) {
 
 // splitAll takes the messages off buf. broken says that what follows cannot be trusted.
 func (c *conn) splitAll(buf []byte) (used, need int, broken bool) {
+	c.held = false
 	for used < len(buf) {
 		if c.shedding {
 			n, broken := c.shed(buf[used:])
@@ -92,7 +95,7 @@ func (c *conn) splitAll(buf []byte) (used, need int, broken bool) {
 			}
 			continue
 		}
-		if !c.room() {
+		if c.held = !c.room(); c.held {
 			break
 		}
 		m, n, least, err := c.split.Split(buf[used:])
@@ -131,6 +134,10 @@ func (c *conn) pipelined() int {
 
 // take begins the call that m carries.
 func (c *conn) take(m transport.Message) {
+	if isHello(&m) {
+		c.hello(m)
+		return
+	}
 	c.server.calls.Add(1)
 	x := c.exchange(m)
 	x.memory = c.net.Hold()
@@ -169,11 +176,7 @@ func asMalformed(err error) *transport.Malformed {
 func (c *conn) begin(x *exchange, refused *rpc.Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.inflight++
-	c.server.inflight.Add(1)
-	if !x.call.Oneway {
-		c.order = append(c.order, x)
-	}
+	c.enter(x)
 	switch {
 	case refused != nil:
 		c.end(x, x.replyTo(nil, refused))
@@ -184,7 +187,17 @@ func (c *conn) begin(x *exchange, refused *rpc.Error) {
 	}
 }
 
-// start runs x. c.mu is held, as in all that follows.
+// enter counts x. c.mu is held, as in all that follows.
+func (c *conn) enter(x *exchange) {
+	c.inflight++
+	c.server.inflight.Add(1)
+	if !x.call.Oneway {
+		x.unordered = c.unordered
+		c.order = append(c.order, x)
+	}
+}
+
+// start runs x.
 func (c *conn) start(x *exchange) {
 	c.started++
 	c.server.running.Add(1)
@@ -217,6 +230,10 @@ func (c *conn) end(x *exchange, a answer) {
 	x.answer, x.ended = a, true
 	if a.close {
 		c.closing, c.left = true, 0
+	}
+	if x.unordered {
+		c.endUnordered(x)
+		return
 	}
 	n := 0
 	for n < len(c.order) && c.order[n].ended {

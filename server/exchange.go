@@ -22,6 +22,8 @@ type exchange struct {
 	answer  answer       // once ended
 	ended   bool
 	waits   int // bytes that are counted while the answer waits for its turn
+
+	unordered bool // it waits for no turn
 }
 
 // answer is what is written for a call: head and body, or the end of the connection.

@@ -3,22 +3,44 @@ package transport
 import (
 	"github.com/thriftloom/thriftloom/wire"
 	"github.com/thriftloom/thriftloom/wire/binary"
+	"github.com/thriftloom/thriftloom/wire/compact"
 )
+
+// scanner finds where a struct ends.
+type scanner interface {
+	Reset(limits wire.Limits, consumed int)
+	Scan(buf []byte) (end, need int, err error)
+	Drop(n int) int
+}
+
+type headReader = func(buf []byte, limits wire.Limits, last string) (h wire.Head, used, need int, err error)
+
+// newBuffered returns a splitter for an unframed stream; nil where a protocol's messages do not end with a struct.
+func newBuffered(w Wire, limits wire.Limits) Splitter {
+	switch w.Protocol {
+	case wire.Binary:
+		return &buffered{wire: w, limits: limits, readHead: binary.ReadHead, scan: new(binary.Scanner)}
+	case wire.Compact:
+		return &buffered{wire: w, limits: limits, readHead: compact.ReadHead, scan: new(compact.Scanner)}
+	}
+	return nil
+}
 
 // buffered splits a stream without frames: a message ends where its struct ends.
 type buffered struct {
-	wire   Wire
-	limits wire.Limits
-	head   wire.Head // of the message that is on its way, once body > 0
-	body   int       // where its struct begins; 0 until the head is there in full
-	scan   binary.Scanner
-	name   string // of the last message: callers mostly call one method again and again
-	shed   bool   // the message is given up, and so are its bytes so far
+	wire     Wire
+	limits   wire.Limits
+	readHead headReader
+	scan     scanner
+	head     wire.Head // of the message that is on its way, once body > 0
+	body     int       // where its struct begins; 0 until the head is there in full
+	name     string    // of the last message: callers mostly call one method again and again
+	shed     bool      // the message is given up, and so are its bytes so far
 }
 
 func (s *buffered) Split(buf []byte) (m Message, used, need int, err error) {
 	if s.body == 0 {
-		if need, err = s.readHead(buf); need > 0 || err != nil {
+		if need, err = s.begin(buf); need > 0 || err != nil {
 			return m, 0, need, err
 		}
 	}
@@ -35,8 +57,8 @@ func (s *buffered) Split(buf []byte) (m Message, used, need int, err error) {
 	return m, used, 0, nil
 }
 
-func (s *buffered) readHead(buf []byte) (need int, err error) {
-	s.head, s.body, need, err = binary.ReadHead(buf, s.limits, s.name)
+func (s *buffered) begin(buf []byte) (need int, err error) {
+	s.head, s.body, need, err = s.readHead(buf, s.limits, s.name)
 	if err != nil {
 		return 0, s.fail(err, 0)
 	}

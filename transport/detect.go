@@ -36,7 +36,7 @@ func detect(buf []byte, limits wire.Limits) (w Wire, nonStrict bool, need int, e
 	case b == 0x80 && buf[1] == 0x01:
 		return Wire{Buffered, wire.Binary}, false, 0, nil
 	case b == 0x82 && buf[1]&0x1f == 1:
-		return refuse(Wire{Buffered, wire.Compact}, "a message in the compact protocol, which is not spoken here")
+		return Wire{Buffered, wire.Compact}, false, 0, nil
 	case b == '[':
 		return refuse(Wire{Buffered, wire.ApacheJSON}, "a message in Apache's JSON protocol, which is not spoken here")
 	case b == 0x16 && buf[1] == 3:
@@ -64,7 +64,7 @@ func detectLength(buf []byte, n int, limits wire.Limits) (w Wire, nonStrict bool
 	case b == 0x80 && buf[5] == 0x01:
 		return Wire{Framed, wire.Binary}, false, 0, nil
 	case b == 0x82 && buf[5]&0x1f == 1:
-		return refuse(Wire{Framed, wire.Compact}, "a framed message in the compact protocol, which is not spoken here")
+		return Wire{Framed, wire.Compact}, false, 0, nil
 	case b == 0x0f && buf[5] == 0xff:
 		return refuse(Wire{Kind: Header}, "a THeader frame, which is not spoken here")
 	case b == '{':

@@ -24,11 +24,11 @@ func TestDetect(t *testing.T) {
 		{"framed non-strict binary", "\x00\x00\x00\x0e\x00\x00\x00\x04echo\x01", "framed binary, non-strict"},
 		{"framed non-strict binary, no name", "\x00\x00\x00\x0a\x00\x00\x00\x00\x01", "framed binary, non-strict"},
 
-		{"compact", "\x82\x21\x00\x04", "unsupported: compact"},
+		{"compact", "\x82\x21\x00\x04", "buffered compact"},
 		{"Apache JSON", `[1,"echo"`, "unsupported: Apache's JSON"},
 		{"ThriftPy JSON", "\x00\x00\x00\x5c{\"", "unsupported: ThriftPy's JSON"},
 		{"framed ThriftPy JSON", "\x00\x00\x00\x60\x00\x00\x00\x5c{\"", "unsupported: framed message in ThriftPy's JSON"},
-		{"framed compact", "\x00\x00\x00\x20\x82\x21", "unsupported: framed message in the compact"},
+		{"framed compact", "\x00\x00\x00\x20\x82\x21", "framed compact"},
 		{"framed Apache JSON", "\x00\x00\x00\x20[1", "unsupported: framed message in Apache's JSON"},
 		{"THeader", "\x00\x00\x00\x20\x0f\xff", "unsupported: THeader"},
 		{"HTTP", "POST /", "unsupported: an HTTP request"},

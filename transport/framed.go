@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 
 	"github.com/thriftloom/thriftloom/wire"
-	thrift "github.com/thriftloom/thriftloom/wire/binary"
 	"github.com/thriftloom/thriftloom/wire/message"
 )
 
@@ -19,6 +18,8 @@ type framed struct {
 	name   string // of the last message: callers mostly call one method again and again
 	shed   int    // bytes to come of a frame that is given up
 }
+
+func newFramed(w Wire, limits wire.Limits) *framed { return &framed{wire: w, limits: limits} }
 
 func (s *framed) Split(buf []byte) (m Message, used, need int, err error) {
 	if len(buf) < frameHead {
@@ -42,8 +43,8 @@ func (s *framed) Peek(buf []byte) (m Message, ok bool) {
 	if len(buf) < frameHead {
 		return m, false
 	}
-	h, used, need, err := thrift.ReadHead(buf[frameHead:], s.limits, s.name)
-	return Message{Wire: s.wire, Head: h}, used > 0 && need == 0 && err == nil
+	h, ok := message.Peek(s.wire.Protocol, buf[frameHead:], s.limits, s.name)
+	return Message{Wire: s.wire, Head: h}, ok
 }
 
 func (s *framed) Shed(buf []byte) (used int, done bool, err error) {

@@ -16,11 +16,16 @@ import (
 var (
 	bufferedBinary = transport.Wire{Kind: transport.Buffered, Protocol: wire.Binary}
 	framedBinary   = transport.Wire{Kind: transport.Framed, Protocol: wire.Binary}
+
+	// wires are all that are built.
+	wires = []transport.Wire{
+		bufferedBinary, framedBinary, {Kind: transport.Buffered, Protocol: wire.Compact}, {Kind: transport.Framed, Protocol: wire.Compact},
+	}
 )
 
 // eachWire runs f with every wire that is built.
 func eachWire(t *testing.T, f func(t *testing.T, w transport.Wire)) {
-	for _, w := range []transport.Wire{bufferedBinary, framedBinary} {
+	for _, w := range wires {
 		t.Run(w.Kind.String()+" "+w.Protocol.String(), func(t *testing.T) { f(t, w) })
 	}
 }
@@ -42,15 +47,31 @@ func onWire(w transport.Wire, message []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, uint32(len(message))), message...)
 }
 
+// vectors returns ThriftPy's messages in a protocol.
+func vectors(p wire.Protocol) []wiretest.Vector {
+	if p == wire.Compact {
+		return wiretest.CompactVectors()
+	}
+	return wiretest.BinaryVectors()
+}
+
+// appendBody returns a struct in a protocol.
+func appendBody(p wire.Protocol, v wiretest.Value) []byte {
+	if p == wire.Compact {
+		return wiretest.AppendCompact(nil, v)
+	}
+	return wiretest.AppendBinary(nil, v)
+}
+
 // corpus returns ThriftPy's messages, and every shape of struct behind heads of both kinds, as w lays them on the stream.
 func corpus(w transport.Wire) [][]byte {
 	var all [][]byte
-	for _, v := range wiretest.BinaryVectors() {
+	for _, v := range vectors(w.Protocol) {
 		all = append(all, onWire(w, v.Bytes))
 	}
 	for i, c := range wiretest.Structs() {
-		body := wiretest.AppendBinary(nil, c.Body)
-		h := wire.Head{Name: "Users:getUser", Seq: int32(i), Type: wire.Call, NonStrict: i%2 == 1}
+		body := appendBody(w.Protocol, c.Body)
+		h := wire.Head{Name: "Users:getUser", Seq: int32(i), Type: wire.Call, NonStrict: i%2 == 1 && w.Protocol == wire.Binary}
 		all = append(all, transport.Append(nil, transport.Message{Wire: w, Head: h, Body: body}))
 	}
 	return all
@@ -144,9 +165,9 @@ func TestSplitCut(t *testing.T) {
 func TestEncode(t *testing.T) {
 	eachWire(t, func(t *testing.T, w transport.Wire) {
 		for _, h := range []wire.Head{
-			{Name: "echo", Seq: -5, Type: wire.Oneway}, {Name: "", Type: wire.Call}, {Name: "Users:x", Seq: 1, Type: wire.Reply, NonStrict: true},
+			{Name: "echo", Seq: -5, Type: wire.Oneway}, {Name: "", Type: wire.Call}, {Name: "Users:x", Seq: 1, Type: wire.Reply, NonStrict: w.Protocol == wire.Binary},
 		} {
-			body := wiretest.AppendBinary(nil, wiretest.Struct(1, wiretest.I32(7)))
+			body := appendBody(w.Protocol, wiretest.Struct(1, wiretest.I32(7)))
 			buf := transport.Append([]byte("before"), transport.Message{Wire: w, Head: h, Body: body})[len("before"):]
 			m, used, _, err := newSplitter(t, w, wire.Limits{}).Split(buf)
 			if m.Head != h || m.Wire != w || !bytes.Equal(m.Body, body) || used != len(buf) || err != nil {
@@ -162,7 +183,7 @@ func TestException(t *testing.T) {
 	for _, v := range wiretest.BinaryVectors() {
 		vectors[v.Name] = v.Bytes
 	}
-	eachWire(t, func(t *testing.T, w transport.Wire) {
+	for _, w := range []transport.Wire{bufferedBinary, framedBinary} {
 		for _, c := range []struct {
 			vector string
 			call   wire.Head
@@ -177,13 +198,13 @@ func TestException(t *testing.T) {
 				t.Errorf("%s: %x, want %x", c.vector, got, want)
 			}
 		}
-	})
+	}
 }
 
 // A transport or protocol that is not built is refused by name.
 func TestNewSplitterUnbuilt(t *testing.T) {
 	for _, w := range []transport.Wire{
-		{}, {Kind: transport.Framed, Protocol: wire.Compact}, {Kind: transport.Header, Protocol: wire.Binary}, {Kind: transport.HTTP, Protocol: wire.JSON},
+		{}, {Kind: transport.Header, Protocol: wire.Binary}, {Kind: transport.HTTP, Protocol: wire.JSON},
 	} {
 		_, err := transport.NewSplitter(w, wire.Limits{})
 		if err == nil || !strings.Contains(err.Error(), w.Kind.String()) || !strings.Contains(err.Error(), w.Protocol.String()) ||

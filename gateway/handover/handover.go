@@ -113,10 +113,11 @@ type Taken struct {
 
 // Connection is a caller's connection between two calls.
 type Connection struct {
-	Listener  string `json:"listener"`  // id
-	Transport uint8  `json:"transport"` // transport.Kind; zero: no message has told yet
-	Protocol  uint8  `json:"protocol"`  // wire.Protocol
-	Rest      []byte `json:"-"`         // came and was not taken
+	Listener  string `json:"listener"`            // id
+	Transport uint8  `json:"transport"`           // transport.Kind; zero: no message has told yet
+	Protocol  uint8  `json:"protocol"`            // wire.Protocol
+	Unordered bool   `json:"unordered,omitempty"` // its caller was granted replies as they are ready; a taker that does not know it answers in order
+	Rest      []byte `json:"-"`                   // came and was not taken
 	Socket    File   `json:"-"`
 }
 
