@@ -1,7 +1,7 @@
 package interop
 
 import (
-	"fmt"
+	"errors"
 	"slices"
 	"strings"
 
@@ -122,8 +122,11 @@ func unbuilt(r role, w way) error {
 	if _, err := transport.NewSplitter(w.wire(), wire.Limits{}); err != nil {
 		return err
 	}
-	if r == asServer && w.multiplexed {
-		return fmt.Errorf("the library's client is not multiplexed yet")
+	switch {
+	case r == asCaller && w.protocol != "binary":
+		return errors.New("the gateway does not translate yet")
+	case r == asServer && (w.multiplexed || w.protocol != "binary"):
+		return errors.New("the library's client speaks binary only, and is not multiplexed yet")
 	}
 	return nil
 }
