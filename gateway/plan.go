@@ -103,8 +103,9 @@ func (st *state) staleIn(l *Loaded) stale {
 
 // policy is the plan with its upstream looked up, as the IDL's service calls it.
 func (m methodPlan) policy(idlService string, upstreams map[string]*upstream) service.Policy {
+	to := upstreams[m.upstream]
 	return service.Policy{
 		Timeout: m.policies.Deadline.Timeout, Retry: m.policies.Retry, Idempotent: m.idempotent, Allow: m.policies.Allow,
-		Upstream: asService{upstreams[m.upstream], idlService},
+		Upstream: asService{to, idlService}, Wire: to.plan.Load().speaks(),
 	}
 }

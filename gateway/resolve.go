@@ -311,6 +311,9 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 	if u.Transport == "framed" || u.Transport == "" && kind.Framed {
 		p.cluster.Wire.Kind = transport.Framed
 	}
+	if u.Protocol == wire.Compact.String() {
+		p.cluster.Wire.Protocol = wire.Compact
+	}
 	if u.Multiplexed {
 		p.multiplexed = true
 		p.probe = cmp.Or(probe, client.MultiplexedProbe)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/thriftloom/thriftloom/client"
 	"github.com/thriftloom/thriftloom/cluster"
+	"github.com/thriftloom/thriftloom/layer/translate"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/scale/process"
 )
@@ -48,12 +49,19 @@ type asService struct {
 // Handle hands the call on. Where the servers are multiplexed it is a copy under the longer name: everything above keeps the method's own.
 func (a asService) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
 	u := a.serving()
-	if u.plan.Load().multiplexed {
+	p := u.plan.Load()
+	if p.multiplexed {
 		named := *call
 		named.Name = a.service + ":" + call.Name
 		call = &named
 	}
-	return u.cluster.Handle(ctx, call)
+	// The call has been translated for what the config says now; the upstream before it, which serves a little longer, may speak otherwise.
+	return p.speaks().Handle(ctx, call, u.cluster)
+}
+
+// speaks is the protocol of an upstream.
+func (p *upstreamPlan) speaks() translate.Policy {
+	return translate.Policy{Protocol: p.cluster.Wire.Protocol, Limits: p.cluster.Limits}
 }
 
 // serving returns the upstream that gets the calls: itself, or the one before it; nil for nil.

@@ -9,6 +9,7 @@ import (
 	"github.com/thriftloom/thriftloom/layer/deadline"
 	"github.com/thriftloom/thriftloom/layer/observe"
 	"github.com/thriftloom/thriftloom/layer/retry"
+	"github.com/thriftloom/thriftloom/layer/translate"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/schema"
 )
@@ -20,6 +21,7 @@ type Policy struct {
 	Idempotent bool
 	Allow      []string    // who may call, as layer/authz has it; nil: anyone
 	Upstream   rpc.Handler // the cluster that answers the method
+	Wire       translate.Policy
 }
 
 // Config says what a service is made of. Nothing of it is changed after New.
@@ -48,10 +50,11 @@ func New(cfg Config) *Service {
 // stack is the one place where the order of the layers stands, outermost first.
 func (s *Service) stack() rpc.Stack {
 	return rpc.Stack{
-		observe.Layer(s.cfg.Sinks...), // outermost: refused calls are counted too
-		authz.Layer(s.callers()),      // above all else: who may not call takes no time, no slot and no cached reply
-		deadline.Layer(s.timeouts()),  // above retry: one budget of time for all attempts
-		retry.Layer(s.retries()),      // above the cluster: each attempt picks an endpoint anew
+		observe.Layer(s.cfg.Sinks...),  // outermost: refused calls are counted too
+		translate.Layer(s.protocols()), // below it every call is in its upstream's one protocol
+		authz.Layer(s.callers()),       // above all else: who may not call takes no time, no slot and no cached reply
+		deadline.Layer(s.timeouts()),   // above retry: one budget of time for all attempts
+		retry.Layer(s.retries()),       // above the cluster: each attempt picks an endpoint anew
 	}
 }
 
@@ -76,6 +79,10 @@ func (s *Service) Schema() *schema.Service { return s.cfg.Schema }
 
 func (s *Service) timeouts() rpc.PerMethod[time.Duration] {
 	return each(s.cfg.Policies, func(p Policy) time.Duration { return p.Timeout })
+}
+
+func (s *Service) protocols() rpc.PerMethod[translate.Policy] {
+	return each(s.cfg.Policies, func(p Policy) translate.Policy { return p.Wire })
 }
 
 func (s *Service) callers() rpc.PerMethod[[]string] {
