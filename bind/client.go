@@ -175,6 +175,7 @@ func newCall(ctx context.Context, m *schema.Method, body []byte) *rpc.Call {
 	if at, ok := ctx.Deadline(); ok {
 		call.Deadline = at
 	}
+	track(ctx, call)
 	return call
 }
 

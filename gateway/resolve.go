@@ -314,6 +314,9 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 	if u.Protocol == wire.Compact.String() {
 		p.cluster.Wire.Protocol = wire.Compact
 	}
+	if p.cluster.Tracking = u.Tracking; u.Tracking != "" && !l.told(path+".tracking") {
+		l.checkTracking(strictyaml.At(node, "tracking"), path+".tracking", u, p.cluster.Wire.Protocol)
+	}
 	if u.Multiplexed {
 		p.multiplexed = true
 		p.probe = cmp.Or(probe, client.MultiplexedProbe)
