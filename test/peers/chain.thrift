@@ -1,7 +1,7 @@
 // Chain: what a tracked call sees, hop by hop. It is loaded by ThriftPy 0.3.9, ThriftPy2 and Thriftloom.
 namespace py chain
 
-exception Refused {
+exception Barred {
   1: string reason,
 }
 
@@ -11,8 +11,8 @@ service Chain {
   // What this server sees of the call, REQUEST_ID|SEQ|KEY=VALUE,… or "plain", and what those behind it see.
   list<string> follow(1: i32 depth),
 
-  // Raises Refused.
-  string refuse(1: string reason) throws (1: Refused refused),
+  // Raises Barred.
+  string refuse(1: string reason) throws (1: Barred barred),
 
   // Raises what no caller was told of.
   string crash(1: string reason),

@@ -10,6 +10,8 @@ import argparse
 import importlib
 import json
 import threading
+import time
+import uuid
 
 from library import Library, add_common_flags, place
 
@@ -78,7 +80,7 @@ class Handler:
             client.close()
 
     def refuse(self, reason):
-        raise self.peer.chain.Refused(reason=reason)
+        raise self.peer.chain.Barred(reason=reason)
 
     def crash(self, reason):
         raise RuntimeError(reason)
@@ -132,8 +134,11 @@ def call(peer):
         out["follow"] = [attempt(lambda: first.follow(peer.args.depth)) for _ in range(2)]
         out["answers"] = list(peer.answers)
         out["refuse"] = [attempt(lambda: first.refuse("no")), attempt(first.ping)]
-        first.note("word")
-        out["noted"] = attempt(first.noted)
+        word = str(uuid.uuid4())
+        first.note(word)
+        end = time.time() + TIMEOUT_MS / 1000.0  # what follows a oneway through a gateway may overtake it
+        while not out.get("noted") and time.time() < end:
+            out["noted"] = word in first.noted()
         service.thrift_services.append("missing")  # that no server has
         service.missing_args, service.missing_result = service.ping_args, service.ping_result
         out["missing"] = [attempt(first.missing), attempt(first.ping)]
