@@ -7,6 +7,7 @@ import (
 	"github.com/thriftloom/thriftloom/internal/strictyaml"
 	"github.com/thriftloom/thriftloom/layer/deadline"
 	"github.com/thriftloom/thriftloom/layer/observe"
+	"github.com/thriftloom/thriftloom/layer/required"
 	"github.com/thriftloom/thriftloom/layer/retry"
 )
 
@@ -167,6 +168,10 @@ type Policies struct {
 	Allow Allow `yaml:"allow"`
 	// Retry says how calls are tried again.
 	Retry retry.Config `yaml:"retry"`
+	// RequiredFields says what becomes of a call whose arguments lack a field that the IDL requires, in them or in a struct inside: off,
+	// nobody looks, as with ThriftPy; warn, it is counted, and logged now and then; refuse, it fails with PROTOCOL_ERROR before
+	// anything is sent. A field with a default is never missing. Default off.
+	RequiredFields required.Mode `yaml:"required_fields" oneof:"off,warn,refuse"`
 	// Hedge starts a second attempt before the first has failed.
 	Hedge any `yaml:"hedge" built:"no"`
 	// Limit bounds how many calls are taken.

@@ -40,6 +40,17 @@ class Context:
         return {}
 
 
+def why_not(library, wire, case):
+    """Why a case cannot be tried, None where it can."""
+    if case is client.oneway_as_call and library.name == "apache":
+        return "generated code sends a oneway as one"
+    if wire.protocol == "apachejson" and library.name != "apache":
+        if case is client.oneway_as_call:
+            return "a client can be used once"
+        if case is client.big:
+            return "it reads a string byte by byte, in a time that grows with the square of its length: 37 s for 500 KB"
+
+
 def report(line):
     sys.stdout.write(line + "\n")  # one write: threads print whole lines
     sys.stdout.flush()
@@ -62,8 +73,8 @@ def call(library, places):
         with turns:
             context = Context(library, wire, address)
             for case in client.CASES:
-                if case is client.oneway_as_call and library.name == "apache":
-                    report("none %s %s: its generated code sends a oneway as such" % (wire.name, case.__name__))
+                if why_not(library, wire, case):
+                    report("none %s %s: %s" % (wire.name, case.__name__, why_not(library, wire, case)))
                 else:
                     report(run(context, case))
 

@@ -22,6 +22,26 @@ class Wire:
         self.multiplexed = more == ["multiplexed"]
 
 
+class Fresh:
+    """A client that makes another for each call."""
+
+    def __init__(self, connect):
+        self._connect = connect
+
+    def __getattr__(self, name):
+        def call(*args):
+            client = self._connect()
+            try:
+                return getattr(client, name)(*args)
+            finally:
+                client.close()
+
+        return call
+
+    def close(self):
+        pass
+
+
 class ThriftPy:
     """Either ThriftPy."""
 
@@ -43,6 +63,11 @@ class ThriftPy:
         return getattr(self.module("protocol." + module), factory)()
 
     def client(self, service, wire, address, timeout):
+        if wire.protocol == "apachejson":  # its protocol object keeps the first message and reads no other
+            return Fresh(lambda: self.one_client(service, wire, address, timeout))
+        return self.one_client(service, wire, address, timeout)
+
+    def one_client(self, service, wire, address, timeout):
         factory, where = self.protocol(wire), place(address)
         if wire.multiplexed:
             factory = self.module("protocol.multiplex").TMultiplexedProtocolFactory(factory, "Kinds")
