@@ -3,6 +3,7 @@ package thriftloom_test
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"testing"
@@ -286,6 +287,55 @@ func TestCancelledCallIsInNobodysWay(t *testing.T) {
 		}
 		calls.Wait()
 	})
+}
+
+// Callers that go at any moment, thousands of times, leave nothing behind: each call ends in its own time and way, and the connection
+// serves on.
+func TestCallersThatGoAtAnyMoment(t *testing.T) {
+	for range 3 {
+		seed := time.Now().UnixNano()
+		synctest.Test(t, func(t *testing.T) {
+			doc, wait := shop(t), 5*time.Millisecond
+			c, err := thriftloom.Pair(doc.Service("Orders"), orders{wait})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			var client ordersClient
+			if err := thriftloom.Bind(c, &client); err != nil {
+				t.Fatal(err)
+			}
+			var calls sync.WaitGroup
+			for g := range 32 {
+				random := rand.New(rand.NewPCG(uint64(seed), uint64(g)))
+				calls.Go(func() {
+					for range 100 {
+						patience := time.Duration(random.Int64N(int64(2 * wait)))
+						ctx, cancel := context.WithCancel(t.Context())
+						if random.IntN(2) == 0 {
+							ctx, cancel = context.WithTimeout(ctx, patience)
+						} else {
+							time.AfterFunc(patience, cancel)
+						}
+						start := time.Now()
+						_, err := client.CountOf(ctx, "slow")
+						took := time.Since(start)
+						cancel()
+						switch {
+						case err == nil && took == wait:
+						case err != nil && took <= patience && patience <= wait && ctx.Err() != nil:
+						default:
+							t.Errorf("seed %d: patience %v: %v after %v", seed, patience, err, took)
+						}
+					}
+				})
+			}
+			calls.Wait()
+			if n, err := client.CountOf(t.Context(), "abc"); n != 3 || err != nil {
+				t.Errorf("seed %d: in the end: %d, %v", seed, n, err)
+			}
+		})
+	}
 }
 
 // What many goroutines gain from one shared connection, against 16 with one call in flight each.
