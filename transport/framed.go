@@ -17,6 +17,7 @@ type framed struct {
 	wire   Wire
 	limits wire.Limits
 	track  prefix
+	own    bool   // the length is the message's own, as ThriftPy's JSON has it
 	name   string // of the last message: callers mostly call one method again and again
 	shed   int    // bytes to come of a frame that is given up
 }
@@ -37,7 +38,7 @@ func (s *framed) Split(buf []byte) (m Message, used, need int, err error) {
 	if len(buf) < end {
 		return m, 0, end, nil
 	}
-	if m, err = s.message(buf[frameHead:end:end]); err != nil {
+	if m, err = s.message(buf[:end:end]); err != nil {
 		return Message{}, 0, 0, err
 	}
 	return m, end, 0, nil
@@ -47,7 +48,7 @@ func (s *framed) Peek(buf []byte) (m Message, ok bool) {
 	if len(buf) < frameHead {
 		return m, false
 	}
-	buf, track := buf[frameHead:], prefix{protocol: s.wire.Protocol}
+	buf, track := buf[s.before():], prefix{protocol: s.wire.Protocol}
 	at, need, err := track.find(buf, s.limits)
 	if need > 0 || err != nil {
 		return m, false
@@ -87,22 +88,32 @@ func frameLength(word uint32, limits wire.Limits) (int, error) {
 	return int(n), nil
 }
 
+// before is how many bytes stand before a message in its frame.
+func (s *framed) before() int {
+	if s.own {
+		return 0
+	}
+	return frameHead
+}
+
 // message reads the one message of a frame. What is wrong in it leaves the stream sound: the next frame can be read.
 func (s *framed) message(frame []byte) (m Message, err error) {
 	m.Wire = s.wire
-	at, need, err := s.track.find(frame, s.limits)
-	m.Tracking = s.track.bytes(frame)
+	at := s.before()
+	inner := frame[at:]
+	n, need, err := s.track.find(inner, s.limits)
+	m.Tracking = s.track.bytes(inner)
 	s.track.reset()
 	if need > 0 {
-		err = wire.Errorf(wire.Truncated, len(frame), "the message ends inside its tracking header")
+		err = wire.Errorf(wire.Truncated, len(inner), "the message ends inside its tracking header")
 	}
 	if err != nil {
-		return m, malformed(err, frameHead, m, false, frameHead+len(frame))
+		return m, malformed(err, at, m, false, len(frame))
 	}
-	h, headOK, body, err := message.Parse(s.wire.Protocol, frame[at:], s.limits, s.name)
+	h, headOK, body, err := message.Parse(s.wire.Protocol, inner[n:], s.limits, s.name)
 	m.Head, m.Body = h, body
 	if err != nil {
-		return m, malformed(err, frameHead+at, m, headOK, frameHead+len(frame))
+		return m, malformed(err, at+n, m, headOK, len(frame))
 	}
 	s.name = h.Name
 	return m, nil
