@@ -62,7 +62,14 @@ func (c *Conn) take(m transport.Message) bool {
 		if c.replied || m.Head.Seq != c.seq || m.Head.Name != c.name { // a second reply would be taken for the next call's
 			return false
 		}
+		meta, ok := c.meta(&m)
+		if !ok {
+			return false
+		}
 		reply, err, ok := parse(m, c.cfg.Wire.Protocol, c.cfg.Limits)
+		if reply != nil {
+			reply.Meta = meta
+		}
 		if reply != nil && c.cfg.Budget != nil && len(reply.Body) >= longBody {
 			reply.Memory = newClaim(c.net.Hold())
 		}

@@ -280,6 +280,11 @@ type Upstream struct {
 	// closes the connection on a method that it does not have, which looks like a failed handler: `unknown_methods: refuse` tells them
 	// apart. Default false.
 	Multiplexed bool `yaml:"multiplexed"`
+	// Tracking is the name (app id) under which the gateway asks the servers for ThriftPy's contrib.tracking, once on each connection. Those
+	// that have it get a tracking header before each call: the caller's own, unchanged, or one that begins a chain and has the trace context
+	// (traceparent, tracestate, baggage) that came in transport headers. Those that have not are called as ever. A tracked server must have a
+	// processor for each connection. Not with multiplexed servers. Callers that track are always understood. Default off.
+	Tracking string `yaml:"tracking"`
 	// TLS speaks TLS to the servers.
 	TLS ClientTLS `yaml:"tls"`
 }

@@ -17,7 +17,8 @@ import (
 //	           [      Apache JSON                     bytes of   0f ff     THeader
 //	           A–Z    HTTP, if it is a method         length     {         ThriftPy's JSON
 //	           16 03  TLS                                        [         framed Apache JSON
-//	           0b–0d  ThriftPy's tracking header                 0b–0d     framed, ThriftPy's tracking header
+//	           0b–0d  binary, behind a tracking header           0b–0d     framed binary, behind a tracking header
+//	           18     compact, behind a tracking header          18        framed compact, behind a tracking header
 //	           01     SASL                                       00        framed: non-strict binary or ThriftPy's JSON
 //	           else   length                                     letter    non-strict binary, the length is its name's
 func Detect(buf []byte) (w Wire, nonStrict bool, need int, err error) {
@@ -44,7 +45,9 @@ func detect(buf []byte, limits wire.Limits) (w Wire, nonStrict bool, need int, e
 	case httpMethods[string(buf[:4])]:
 		return refuse(Wire{Kind: HTTP}, "an HTTP request on a plain Thrift port")
 	case isTracking(buf):
-		return refuse(Wire{Buffered, wire.Binary}, "ThriftPy's tracking header, which is not spoken here")
+		return Wire{Buffered, wire.Binary}, false, 0, nil
+	case b == compactTracking:
+		return Wire{Buffered, wire.Compact}, false, 0, nil
 	}
 	n := int32(binary.BigEndian.Uint32(buf))
 	switch {
@@ -71,6 +74,8 @@ func detectLength(buf []byte, n int, limits wire.Limits) (w Wire, nonStrict bool
 		return Wire{Buffered, wire.JSON}, false, 0, nil
 	case b == '[':
 		return Wire{Framed, wire.ApacheJSON}, false, 0, nil
+	case b == compactTracking:
+		return Wire{Framed, wire.Compact}, false, 0, nil
 	case b == 0:
 		return detectFrame(buf, n, limits)
 	case isPrintable(b):
@@ -80,7 +85,7 @@ func detectLength(buf []byte, n int, limits wire.Limits) (w Wire, nonStrict bool
 	case len(buf) < 7:
 		return w, false, 7, nil
 	case isTracking(buf[4:]):
-		return refuse(Wire{Framed, wire.Binary}, "ThriftPy's tracking header in a frame, which is not spoken here")
+		return Wire{Framed, wire.Binary}, false, 0, nil
 	}
 	return garbage(buf)
 }
@@ -123,11 +128,6 @@ func detectOld(buf []byte, k Kind, at, n int, limits wire.Limits) (w Wire, nonSt
 var httpMethods = map[string]bool{
 	"GET ": true, "POST": true, "PUT ": true, "HEAD": true, "OPTI": true, "DELE": true, "PATC": true, "CONN": true, "TRAC": true,
 	"PRI ": true, // HTTP/2
-}
-
-// isTracking reports whether buf begins as ThriftPy's RequestHeader does: a string, struct or map field whose id is 1 to 3.
-func isTracking(buf []byte) bool {
-	return buf[0] >= byte(wire.String) && buf[0] <= byte(wire.Map) && buf[1] == 0 && buf[2] >= 1 && buf[2] <= 3
 }
 
 func isPrintable(b byte) bool { return b > 0x20 && b < 0x7f }
