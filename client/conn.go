@@ -1,7 +1,8 @@
 // Package client is one connection to a peer as a Handler.
 //
-// The peer is serial: it answers one call at a time, in order, as every ThriftPy server does. A Conn therefore has one call in flight;
-// the cluster above holds as many as an endpoint has slots.
+// Most peers are serial: they answer one call at a time, in order, as every ThriftPy server does. A Conn therefore has one call in flight;
+// the cluster above holds as many as an endpoint has slots. With a peer that answers in any order, which Conn.Greet finds out, many calls
+// share one connection: a Shared has a Share for each.
 package client
 
 import (
@@ -10,6 +11,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -44,16 +46,27 @@ type Config struct {
 	FenceTimeout time.Duration
 	// Owner may be nil.
 	Owner Owner
+	// Greets says that Greet follows: more than one call may wait to be written.
+	Greets bool
 }
 
-// Owner is told what becomes of a connection. Its methods may be called from any goroutine; they must not call the Conn's methods
-// other than Close.
+// maxQueued bounds what waits to be written, in bytes. One request always fits.
+func (c Config) maxQueued() int {
+	limit := c.Limits.WithDefaults().MessageBytes
+	if c.Greets {
+		return max(64<<20, limit*5/4)
+	}
+	return limit + 64<<10
+}
+
+// Owner is told what becomes of a connection. Its methods may be called from any goroutine; they must not call the connection's
+// methods other than Close.
 type Owner interface {
 	// Freed is called exactly once for each Handle that began, when the peer is done with the call: before Handle returns, or later
 	// where the call has timed out (the peer still works) or was oneway. reusable says whether the connection can take another call.
-	Freed(c *Conn, reusable bool)
+	Freed(reusable bool)
 	// Gone is called when the connection closes while no call is in flight.
-	Gone(c *Conn)
+	Gone()
 }
 
 // state is what a Conn is doing.
@@ -73,6 +86,7 @@ type Conn struct {
 	net     netio.Conn
 	split   transport.Splitter
 	created time.Time
+	shared  atomic.Pointer[Shared] // what the connection is once the peer has granted it
 
 	mu      sync.Mutex
 	state   state
@@ -107,7 +121,7 @@ func Dial(ctx context.Context, engine netio.Engine, address string, cfg Config) 
 	}
 	c := &Conn{cfg: cfg, split: split, done: make(chan result, 1), created: time.Now()}
 	limit := cfg.Limits.WithDefaults().MessageBytes
-	opts := netio.Options{MaxBufferBytes: limit + 64<<10, MaxQueuedBytes: limit + 64<<10, Budget: cfg.Budget}
+	opts := netio.Options{MaxBufferBytes: limit + 64<<10, MaxQueuedBytes: cfg.maxQueued(), Budget: cfg.Budget}
 	if cfg.Dialer == nil {
 		cfg.Dialer = dialSystem
 	}
@@ -177,7 +191,7 @@ func (c *Conn) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
 	if call.Oneway {
 		return &rpc.Reply{Protocol: call.Protocol}, nil
 	}
-	timeout, stop := c.deadline(call)
+	timeout, stop := deadline(&c.timer, call)
 	defer stop()
 	select {
 	case r := <-c.done:
@@ -210,7 +224,7 @@ func (c *Conn) begin(call *rpc.Call) error {
 		head.Type = wire.Oneway
 		c.seq++
 		c.state, c.name = fencing, FenceMethod
-		c.late = c.expireAfter(c.fenceTime(call))
+		c.late = c.expireAfter(fenceTime(call, c.cfg.FenceTimeout))
 	}
 	seq := c.seq
 	before, body := transport.Encode(nil, transport.Message{Wire: c.cfg.Wire, Head: head, Headers: call.Headers, Body: call.Body})
@@ -247,31 +261,31 @@ func (c *Conn) unsend(oneway bool) *rpc.Error {
 	if open || !oneway { // of a oneway whose connection was closed meanwhile Closed has said that it is done
 		c.freed(open)
 	}
-	return &rpc.Error{
-		Code: rpc.ResourceExhausted, Reach: rpc.NotSent, Op: "client", Text: "no room for the request: too much is held already",
-		Err: netio.ErrNoRoom, Outcome: rpc.LocalLimit,
-	}
+	return noRoom("too much is held already", netio.ErrNoRoom)
 }
 
-func (c *Conn) fenceTime(call *rpc.Call) time.Duration {
+// fenceTime is how long the handler of a oneway is waited for: until the call's deadline, or most.
+func fenceTime(call *rpc.Call, most time.Duration) time.Duration {
 	if d, ok := call.Remaining(time.Now()); ok {
 		return max(d, time.Second)
 	}
-	return c.cfg.FenceTimeout
+	return most
 }
 
-// deadline returns a channel that delivers at the call's deadline; nil where it has none.
-func (c *Conn) deadline(call *rpc.Call) (<-chan time.Time, func()) {
+// deadline returns a channel that delivers at the call's deadline; nil where it has none. timer is reused from one call to the next.
+func deadline(timer **time.Timer, call *rpc.Call) (<-chan time.Time, func()) {
 	d, ok := call.Remaining(time.Now())
 	if !ok {
 		return nil, func() {}
 	}
-	if c.timer == nil {
-		c.timer = time.NewTimer(d)
+	t := *timer
+	if t == nil {
+		t = time.NewTimer(d)
+		*timer = t
 	} else {
-		c.timer.Reset(d)
+		t.Reset(d)
 	}
-	return c.timer.C, func() { c.timer.Stop() }
+	return t.C, func() { t.Stop() }
 }
 
 // end hands the result out and the connection back.
@@ -335,7 +349,7 @@ var errLate = errors.New("the peer did not come back in time")
 
 func (c *Conn) freed(reusable bool) {
 	if c.cfg.Owner != nil {
-		c.cfg.Owner.Freed(c, reusable)
+		c.cfg.Owner.Freed(reusable)
 	}
 }
 
@@ -344,6 +358,9 @@ func (c *Conn) Close() { c.net.Close(nil) }
 
 // Created returns when the connection was made.
 func (c *Conn) Created() time.Time { return c.created }
+
+// Usable reports whether the connection can take another call when it is free: it always can, unless its owner is told otherwise.
+func (c *Conn) Usable() bool { return true }
 
 // Waiting reports whether the connection waits for a peer that nobody waits for any more: a late reply or a fence.
 func (c *Conn) Waiting() bool {

@@ -13,6 +13,9 @@ type receiver Conn
 // Receive takes replies out of what came.
 func (r *receiver) Receive(buf []byte) (used, need int) {
 	c := (*Conn)(r)
+	if shared := c.shared.Load(); shared != nil {
+		return shared.receive(buf)
+	}
 	if isAlert(buf) {
 		c.net.Close(errSpeaksTLS)
 		return len(buf), 0
@@ -101,6 +104,11 @@ func parse(m transport.Message, p wire.Protocol, limits wire.Limits) (reply *rpc
 func (r *receiver) Closed(err error) {
 	c := (*Conn)(r)
 	c.mu.Lock()
+	if shared := c.shared.Load(); shared != nil {
+		c.mu.Unlock()
+		shared.closedBy(err)
+		return
+	}
 	was := c.state
 	c.state, c.cause = closed, err
 	if c.late != nil {
@@ -115,7 +123,7 @@ func (r *receiver) Closed(err error) {
 		c.freed(false)
 	case idle:
 		if c.cfg.Owner != nil {
-			c.cfg.Owner.Gone(c)
+			c.cfg.Owner.Gone()
 		}
 	}
 }

@@ -19,8 +19,8 @@ func Translate(dst []byte, from, to wire.Protocol, t *schema.StructType, body []
 		whole = TypeOf(t)
 	}
 	depth := limits.WithDefaults().Depth
+	var used int
 	var err error
-	used := len(body)
 	switch {
 	case from == to:
 		return append(dst, body...), nil

@@ -7,6 +7,7 @@ import (
 	"github.com/thriftloom/thriftloom/internal/strictyaml"
 	"github.com/thriftloom/thriftloom/layer/deadline"
 	"github.com/thriftloom/thriftloom/layer/observe"
+	"github.com/thriftloom/thriftloom/layer/required"
 	"github.com/thriftloom/thriftloom/layer/retry"
 )
 
@@ -167,6 +168,10 @@ type Policies struct {
 	Allow Allow `yaml:"allow"`
 	// Retry says how calls are tried again.
 	Retry retry.Config `yaml:"retry"`
+	// RequiredFields says what becomes of a call whose arguments lack a field that the IDL requires, in them or in a struct inside: off,
+	// nobody looks, as with ThriftPy; warn, it is counted, and logged now and then; refuse, it fails with PROTOCOL_ERROR before
+	// anything is sent. A field with a default is never missing. Default off.
+	RequiredFields required.Mode `yaml:"required_fields" oneof:"off,warn,refuse"`
 	// Hedge starts a second attempt before the first has failed.
 	Hedge any `yaml:"hedge" built:"no"`
 	// Limit bounds how many calls are taken.
@@ -259,7 +264,7 @@ type Upstream struct {
 	// Etcd finds the servers in etcd.
 	Etcd any `yaml:"etcd" built:"no"`
 	// Server names how the servers serve; the table below says what follows. Default the strictest: one connection, idle for 1.5s.
-	Server string `yaml:"server" oneof:"threaded,simple,gunicorn-sync,gunicorn-gevent,gunicorn-async,aio,tornado" later:"http,concurrent"`
+	Server string `yaml:"server" oneof:"threaded,simple,gunicorn-sync,gunicorn-gevent,gunicorn-async,aio,tornado,concurrent" later:"http"`
 	// Slots is how many calls one endpoint works at, at one time, or auto. Default by server; 1 to 65536.
 	Slots Slots `yaml:"slots"`
 	// Gateways is how many gateways share these servers, whatever the top of the file says: 1 where no other one uses them. Replicas of

@@ -306,7 +306,7 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 	p.cluster = cluster.Options{
 		Name: name, Wire: transport.Wire{Kind: transport.Buffered, Protocol: wire.Binary},
 		Limits: wire.Limits{MessageBytes: int(l.cfg.MaxMessageBytes)},
-		Slots:  slots, IdleExpiry: kind.IdleExpiry, MaxAge: kind.MaxAge, Queue: queue,
+		Slots:  slots, IdleExpiry: kind.IdleExpiry, MaxAge: kind.MaxAge, Queue: queue, Shared: kind.Shared,
 	}
 	if u.Transport == "framed" || u.Transport == "" && kind.Framed {
 		p.cluster.Wire.Kind = transport.Framed

@@ -108,6 +108,10 @@ func (g *Gateway) startUpstream(p upstreamPlan, before *upstream) (*upstream, er
 		g.log.Warn("an endpoint closes connections early: they are kept for less time than its server kind says",
 			"upstream", p.name, "endpoint", endpoint, "idle_expiry", l.IdleExpiry, "max_age", l.MaxAge)
 	}
+	opts.OnSerial = func(endpoint string) {
+		g.log.Warn("an endpoint that is said to be concurrent answers in order: each of its slots is a connection",
+			"upstream", p.name, "endpoint", endpoint)
+	}
 	u := &upstream{cluster: cluster.New(opts), stopped: make(chan struct{})}
 	u.plan.Store(&p)
 	u.before.Store(before.serving())

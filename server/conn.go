@@ -31,6 +31,8 @@ type conn struct {
 	mu        sync.Mutex
 	order     []*exchange // that are not answered yet, as they came; oneways are not among them
 	unordered bool        // the caller was granted replies as they are ready
+	last      int32       // sequence id of the last call that came
+	parting   bool        // such a caller is to be told that no further call is taken in
 	waiting   []*exchange // Ordered: that have not started
 	started   int         // calls whose handler runs
 	inflight  int         // calls that came and have not ended or are not answered
@@ -190,6 +192,7 @@ func (c *conn) begin(x *exchange, refused *rpc.Error) {
 // enter counts x. c.mu is held, as in all that follows.
 func (c *conn) enter(x *exchange) {
 	c.inflight++
+	c.last = x.request.Head.Seq
 	c.server.inflight.Add(1)
 	if !x.call.Oneway {
 		x.unordered = c.unordered
@@ -229,7 +232,7 @@ func (c *conn) end(x *exchange, a answer) {
 	}
 	x.answer, x.ended = a, true
 	if a.close {
-		c.closing, c.left = true, 0
+		c.closing, c.left, c.parting = true, 0, c.unordered
 	}
 	if x.unordered {
 		c.endUnordered(x)
@@ -281,6 +284,9 @@ func (c *conn) answered(n int) {
 
 // settle closes a connection that has nothing left to read and to answer.
 func (c *conn) settle() {
+	if c.parting && !c.receiving && c.left == 0 {
+		c.goodbye()
+	}
 	if c.closing && !c.receiving && c.left == 0 && c.inflight == 0 {
 		c.net.Finish()
 	}
@@ -293,6 +299,7 @@ func (c *conn) settle() {
 func (c *conn) drain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.parting = c.unordered && !c.closing
 	c.closing = true
 	c.settle()
 }

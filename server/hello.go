@@ -47,3 +47,12 @@ func (c *conn) endUnordered(x *exchange) {
 	}
 	c.answered(1)
 }
+
+// goodbye tells a caller which of its calls were the last that are answered, so that none that comes too late has an unknown fate.
+func (c *conn) goodbye() {
+	c.parting = false
+	w := c.split.Wire()
+	_ = c.net.Send(transport.Append(nil, transport.Message{ // without room for it the caller learns of the close alone
+		Wire: w, Head: wire.Head{Name: rpc.GoodbyeMethod, Seq: c.last, Type: wire.Reply}, Body: message.Empty(w.Protocol),
+	}), nil)
+}

@@ -36,8 +36,8 @@ func TestHelloGrantsRepliesAsTheyAreReady(t *testing.T) {
 			c.Errorf("the quick one took %v, want 1s", d)
 		}
 		c.reply("sleep3", 7)
-		if d := cmp.Diff(3, len(c.called())); d != "" {
-			c.Error(d)
+		if n := len(c.called()); n != 3 {
+			c.Errorf("%d handlers were called, want 3", n)
 		}
 		if s := c.Snapshot(); s.Calls != 4 {
 			c.Errorf("%d calls are counted, want 4: hello is none", s.Calls)
@@ -101,30 +101,51 @@ func TestPipelineBoundOfUnorderedReplies(t *testing.T) {
 	})
 }
 
-// Drain answers all that was read, each as it is ready, then closes. So does the half-closed end of a caller.
-func TestDrainOfUnorderedReplies(t *testing.T) {
-	for _, half := range []bool{false, true} {
-		serve(t, server.Config{}, func(r *rig) {
-			c := r.dial(buffered)
-			c.hello(1)
-			c.call("sleep3", 2)
-			c.call("sleep1", 3)
-			synctest.Wait()
-			drained := make(chan error, 1)
-			if half {
-				_ = c.conn.CloseWrite()
-				drained <- nil
-			} else {
-				go func() { drained <- c.Drain(c.Context()) }()
-			}
-			c.reply("sleep1", 3)
-			c.reply("sleep3", 2)
-			c.end()
-			if err := <-drained; err != nil {
-				t.Error(err)
-			}
-		})
+// goodbye checks that the next message says that seq was the last call.
+func (c *caller) goodbye(seq int) {
+	c.Helper()
+	if m := c.read(); m.Head.Name != rpc.GoodbyeMethod || m.Head.Seq != int32(seq) || m.Head.Type != wire.Reply {
+		c.Fatalf("read %+v, want a goodbye behind %d", m.Head, seq)
 	}
+}
+
+// Drain says which call was the last that was read, answers those up to it, each as it is ready, then closes.
+func TestDrainOfUnorderedReplies(t *testing.T) {
+	eachWire(t, server.Config{}, func(c *caller) {
+		c.hello(1)
+		c.call("sleep3", 2)
+		c.call("sleep1", 3)
+		synctest.Wait()
+		drained := make(chan error, 1)
+		go func() { drained <- c.Drain(c.Context()) }()
+		synctest.Wait()
+		c.call("echo", 4) // too late
+		c.goodbye(3)
+		c.reply("sleep1", 3)
+		c.reply("sleep3", 2)
+		c.end()
+		_ = c.conn.Close()
+		if err := <-drained; err != nil {
+			c.Error(err)
+		}
+		if n := len(c.called()); n != 2 {
+			c.Errorf("%d calls were begun, want the two that came in time", n)
+		}
+	})
+}
+
+// A half-closed caller is answered, each call as it is ready.
+func TestHalfClosedCallerOfUnorderedReplies(t *testing.T) {
+	serve(t, server.Config{}, func(r *rig) {
+		c := r.dial(buffered)
+		c.hello(1)
+		c.call("sleep3", 2)
+		c.call("sleep1", 3)
+		_ = c.conn.CloseWrite()
+		c.reply("sleep1", 3)
+		c.reply("sleep3", 2)
+		c.end()
+	})
 }
 
 // A call whose handler crashed closes the connection where that is wanted, behind the answers to the others.
@@ -134,6 +155,7 @@ func TestCrashAmongUnorderedReplies(t *testing.T) {
 		c.hello(1)
 		c.call("sleep2", 2)
 		c.call("crash", 3)
+		c.goodbye(3)
 		c.reply("sleep2", 2)
 		c.end()
 	})

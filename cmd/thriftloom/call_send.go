@@ -58,8 +58,8 @@ func (p *callPlan) send(ctx context.Context) (*rpc.Reply, *rpc.Error) {
 // oneCall waits until the server is done with a connection's only call.
 type oneCall struct{ freed chan struct{} }
 
-func (o oneCall) Freed(*client.Conn, bool) { close(o.freed) }
-func (oneCall) Gone(*client.Conn)          {}
+func (o oneCall) Freed(bool) { close(o.freed) }
+func (oneCall) Gone()          {}
 
 // config says how to speak to the server.
 func (p *callPlan) config(kind transport.Kind, owner client.Owner) client.Config {
