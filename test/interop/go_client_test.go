@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -78,6 +79,8 @@ func comes[T any](t tester, echo func(context.Context, T) (T, error), values ...
 		got, err := echo(t.Context(), v)
 		if err != nil {
 			t.Errorf("%.200v: %v", v, err)
+		} else if reflect.DeepEqual(v, got) {
+			continue // a hundred times faster than what comes next, which knows of NaN and of empty
 		} else if diff := cmp.Diff(v, got, cmpopts.EquateEmpty(), cmpopts.EquateNaNs()); diff != "" {
 			t.Error(diff[:min(len(diff), 2000)])
 		}
