@@ -45,6 +45,14 @@ func (r *receiver) Receive(buf []byte) (used, need int) {
 	return used, 0
 }
 
+// Shed implements netio.Shedder. A connection with one call in flight is of no use without its reply: it is closed.
+func (r *receiver) Shed(buf []byte) (used int) {
+	if shared := (*Conn)(r).shared.Load(); shared != nil {
+		return shared.shed(buf)
+	}
+	return 0
+}
+
 // take gives one message to whoever waits for it, and reports whether the stream can still be trusted.
 func (c *Conn) take(m transport.Message) bool {
 	c.mu.Lock()
