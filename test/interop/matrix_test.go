@@ -13,7 +13,6 @@ import (
 
 	"github.com/thriftloom/thriftloom"
 	"github.com/thriftloom/thriftloom/internal/peertest"
-	"github.com/thriftloom/thriftloom/transport"
 )
 
 var update = flag.Bool("update", false, "rewrite docs/interop.md")
@@ -114,7 +113,11 @@ func callServers(t *testing.T, p peer, configs map[string]thriftloom.ClientConfi
 
 // configOf makes our client speak that way.
 func configOf(w way, address string) thriftloom.ClientConfig {
-	return thriftloom.ClientConfig{Addresses: []string{address}, Framed: w.wire().Kind == transport.Framed, Connections: 16}
+	cfg := thriftloom.ClientConfig{Addresses: []string{address}, Transport: w.wire().Kind, Protocol: w.wire().Protocol, Connections: 16}
+	if w.multiplexed {
+		cfg.Multiplexed = "Kinds"
+	}
+	return cfg
 }
 
 // recorder is a tester that writes down what a case says.

@@ -146,10 +146,6 @@ func unbuilt(t testing.TB, r role, w way) error {
 		_, err := codec.Translate(nil, protocols[w.protocol], wire.Binary, document(t).Service("Kinds").Method("ping").Args,
 			message.Empty(protocols[w.protocol]), wire.Limits{})
 		return err
-	case asServer:
-		if w.multiplexed || w.protocol != "binary" {
-			return errors.New("the library's client speaks binary only, and is not multiplexed yet")
-		}
 	case asBehind:
 		path := filepath.Join(t.TempDir(), "thriftloom.yaml")
 		text := fmt.Sprintf("services: {Kinds: {idl: %s, listen: 127.0.0.1:1, upstream: {endpoints: [127.0.0.1:2], %s}}}", peertest.File("kinds.thrift"), w.upstream())
