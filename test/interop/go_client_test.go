@@ -19,7 +19,7 @@ import (
 	"github.com/thriftloom/thriftloom"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/transport"
-	"github.com/thriftloom/thriftloom/wire"
+	"github.com/thriftloom/thriftloom/wire/message"
 )
 
 // tester is what a case needs of a *testing.T: the matrix has cases that a peer's own fault keeps from passing.
@@ -196,7 +196,8 @@ func undeclared(t tester, c *goClient) {
 
 // unknown calls what the service does not have.
 func unknown(t tester, c *goClient) {
-	call := &rpc.Call{ID: rpc.NewID(), Service: "Kinds", Name: "missing", Protocol: wire.Binary, Body: []byte{0}, Start: time.Now()}
+	speaks := c.client.Protocol()
+	call := &rpc.Call{ID: rpc.NewID(), Service: "Kinds", Name: "missing", Protocol: speaks, Body: message.Empty(speaks), Start: time.Now()}
 	_, err := c.client.Handle(t.Context(), call)
 	var e *thriftloom.Error
 	if !errors.As(err, &e) || e.Code != rpc.UnknownMethod {

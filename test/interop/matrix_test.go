@@ -61,7 +61,7 @@ func startFleet(t *testing.T) string {
 	fleet := []*peertest.Server{
 		peertest.Threaded.Serve(t, peertest.FreePort(t), "--record", record), peertest.Threaded.Serve(t, peertest.FreePort(t), "--record", record),
 	}
-	peertest.StartGateway(t, fmt.Sprintf("defaults: {timeout: 30s, queue: {max_wait: 30s}}\nservices:\n"+
+	peertest.StartGateway(t, fmt.Sprintf("defaults: {timeout: 30s, queue: {max_calls: 10000, max_wait: 30s}}\nservices:\n"+
 		"  Kinds: {idl: %s, listen: %q, upstream: {endpoints: [%q, %q], server: threaded, slots: 16}}\n",
 		peertest.File("kinds.thrift"), address, fleet[0].Address, fleet[1].Address))
 	return address
