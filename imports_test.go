@@ -18,7 +18,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 const module = "github.com/thriftloom/thriftloom"
 
 // thrift are the folders that know Thrift and nothing of calls.
-var thrift = []string{"idl", "schema", "wire", "wire/binary", "wire/compact", "wire/message", "transport", "codec"}
+var thrift = []string{"idl", "schema", "wire", "wire/binary", "wire/compact", "wire/jsontext", "wire/json", "wire/apachejson", "wire/message", "transport", "codec"}
 
 // allowed is the map: which folders of the module each folder may import. A folder's own sub-folders inherit its row unless they have
 // one. Folders in internal/ may be used by all and use none but each other.
@@ -27,9 +27,11 @@ var allowed = map[string][]string{
 	"idl":             {},
 	"schema":          {"idl", "wire"},
 	"wire":            {"wire"},
-	"wire/message":    {"wire", "wire/binary", "wire/compact"},
-	"transport":       {"wire", "wire/binary", "wire/compact", "wire/message"},
-	"codec":           {"schema", "wire", "wire/binary", "wire/compact"},
+	"wire/message":    {"wire", "wire/binary", "wire/compact", "wire/json", "wire/apachejson"},
+	"wire/json":       {"wire", "wire/jsontext"},
+	"wire/apachejson": {"wire", "wire/jsontext"},
+	"transport":       {"wire", "wire/binary", "wire/compact", "wire/jsontext", "wire/message"},
+	"codec":           {"schema", "wire", "wire/binary", "wire/compact", "wire/jsontext", "wire/apachejson"},
 	"rpc":             {"schema", "wire", "transport"},
 	"bind":            append([]string{"rpc"}, thrift...),
 	"netio":           {},

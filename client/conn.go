@@ -185,6 +185,11 @@ func localLimit(err error) bool {
 
 // Handle sends the call and waits for its reply, until the call's deadline or the end of ctx.
 func (c *Conn) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
+	reply, err := c.handle(ctx, call)
+	return named(call, reply), err
+}
+
+func (c *Conn) handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
 	if err := c.begin(call); err != nil {
 		return nil, err
 	}

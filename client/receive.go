@@ -91,6 +91,18 @@ func (c *Conn) take(m transport.Message) bool {
 	return false // nobody asked
 }
 
+// named finds out which declared exception a reply carries whose protocol says names and no ids.
+func named(call *rpc.Call, reply *rpc.Reply) *rpc.Reply {
+	if reply == nil || reply.Protocol != wire.JSON || call.Method == nil {
+		return reply
+	}
+	_, name, _ := message.ResultField(reply.Protocol, reply.Body)
+	if f := call.Method.Result.FieldByName(name); f != nil {
+		reply.Exception = f.ID
+	}
+	return reply
+}
+
 // parse makes a reply or an error of a message; ok is false where it is neither.
 func parse(m transport.Message, p wire.Protocol, limits wire.Limits) (reply *rpc.Reply, e *rpc.Error, ok bool) {
 	switch m.Head.Type {

@@ -32,6 +32,11 @@ type Share struct {
 
 // Handle sends the call and waits for its reply, until the call's deadline or the end of ctx.
 func (s *Share) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
+	reply, err := s.handle(ctx, call)
+	return named(call, reply), err
+}
+
+func (s *Share) handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
 	if e := s.begin(call); e != nil {
 		return nil, e
 	}

@@ -272,8 +272,10 @@ type Upstream struct {
 	Gateways int `yaml:"gateways" min:"1" max:"64"`
 	// Transport is how the servers lay messages on a connection. Default buffered, ThriftPy's own; framed for server: tornado.
 	Transport string `yaml:"transport" oneof:"buffered,framed" later:"header,http"`
-	// Protocol is the encoding that the servers speak. Calls that come in another one are translated. Default binary.
-	Protocol string `yaml:"protocol" oneof:"binary,compact" later:"json,apachejson"`
+	// Protocol is the encoding that the servers speak: binary, compact, json (ThriftPy's own) or apachejson. Calls that come in another one
+	// are translated. ThriftPy's servers answer a second message in apachejson on a connection with the first one's answer: towards them it
+	// is for transport http. Default binary.
+	Protocol string `yaml:"protocol" oneof:"binary,compact,json,apachejson"`
 	// Multiplexed puts the IDL's name of the service before each method's, as servers with a TMultiplexedProcessor want it. Such a server
 	// closes the connection on a method that it does not have, which looks like a failed handler: `unknown_methods: refuse` tells them
 	// apart. Default false.

@@ -311,8 +311,10 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 	if u.Transport == "framed" || u.Transport == "" && kind.Framed {
 		p.cluster.Wire.Kind = transport.Framed
 	}
-	if u.Protocol == wire.Compact.String() {
-		p.cluster.Wire.Protocol = wire.Compact
+	for _, known := range []wire.Protocol{wire.Compact, wire.JSON, wire.ApacheJSON} {
+		if u.Protocol == known.String() {
+			p.cluster.Wire.Protocol = known
+		}
 	}
 	if u.Multiplexed {
 		p.multiplexed = true

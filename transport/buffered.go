@@ -15,13 +15,17 @@ type scanner interface {
 
 type headReader = func(buf []byte, limits wire.Limits, last string) (h wire.Head, used, need int, err error)
 
-// newBuffered returns a splitter for an unframed stream; nil where a protocol's messages do not end with a struct.
+// newBuffered returns a splitter for an unframed stream; nil where there is none for the protocol.
 func newBuffered(w Wire, limits wire.Limits) Splitter {
 	switch w.Protocol {
 	case wire.Binary:
 		return &buffered{wire: w, limits: limits, readHead: binary.ReadHead, scan: new(binary.Scanner)}
 	case wire.Compact:
 		return &buffered{wire: w, limits: limits, readHead: compact.ReadHead, scan: new(compact.Scanner)}
+	case wire.JSON:
+		return &framed{wire: w, limits: limits, own: true}
+	case wire.ApacheJSON:
+		return newBrackets(w, limits)
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ func detect(buf []byte, limits wire.Limits) (w Wire, nonStrict bool, need int, e
 	case b == 0x82 && buf[1]&0x1f == 1:
 		return Wire{Buffered, wire.Compact}, false, 0, nil
 	case b == '[':
-		return refuse(Wire{Buffered, wire.ApacheJSON}, "a message in Apache's JSON protocol, which is not spoken here")
+		return Wire{Buffered, wire.ApacheJSON}, false, 0, nil
 	case b == 0x16 && buf[1] == 3:
 		return w, false, 0, wire.Errorf(wire.TLSHello, 0, "a TLS handshake on a plain Thrift port")
 	case httpMethods[string(buf[:4])]:
@@ -68,9 +68,9 @@ func detectLength(buf []byte, n int, limits wire.Limits) (w Wire, nonStrict bool
 	case b == 0x0f && buf[5] == 0xff:
 		return refuse(Wire{Kind: Header}, "a THeader frame, which is not spoken here")
 	case b == '{':
-		return refuse(Wire{Buffered, wire.JSON}, "a message in ThriftPy's JSON protocol, which is not spoken here")
+		return Wire{Buffered, wire.JSON}, false, 0, nil
 	case b == '[':
-		return refuse(Wire{Framed, wire.ApacheJSON}, "a framed message in Apache's JSON protocol, which is not spoken here")
+		return Wire{Framed, wire.ApacheJSON}, false, 0, nil
 	case b == 0:
 		return detectFrame(buf, n, limits)
 	case isPrintable(b):
@@ -92,7 +92,7 @@ func detectFrame(buf []byte, n int, limits wire.Limits) (w Wire, nonStrict bool,
 	}
 	inner := int(binary.BigEndian.Uint32(buf[4:])) // below 2^24: its first byte is 0
 	if inner == n-4 && buf[8] == '{' {
-		return refuse(Wire{Framed, wire.JSON}, "a framed message in ThriftPy's JSON protocol, which is not spoken here")
+		return Wire{Framed, wire.JSON}, false, 0, nil
 	}
 	if inner+10 > n { // length, type, sequence id and a stop are 10 bytes besides the name
 		return garbage(buf)

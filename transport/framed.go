@@ -15,6 +15,7 @@ const frameHead = 4 // bytes of length before a frame
 type framed struct {
 	wire   Wire
 	limits wire.Limits
+	own    bool   // the length is the message's own, as ThriftPy's JSON has it
 	name   string // of the last message: callers mostly call one method again and again
 	shed   int    // bytes to come of a frame that is given up
 }
@@ -33,7 +34,7 @@ func (s *framed) Split(buf []byte) (m Message, used, need int, err error) {
 	if len(buf) < end {
 		return m, 0, end, nil
 	}
-	if m, err = s.message(buf[frameHead:end:end]); err != nil {
+	if m, err = s.message(buf[:end:end]); err != nil {
 		return Message{}, 0, 0, err
 	}
 	return m, end, 0, nil
@@ -43,7 +44,7 @@ func (s *framed) Peek(buf []byte) (m Message, ok bool) {
 	if len(buf) < frameHead {
 		return m, false
 	}
-	h, ok := message.Peek(s.wire.Protocol, buf[frameHead:], s.limits, s.name)
+	h, ok := message.Peek(s.wire.Protocol, buf[s.before():], s.limits, s.name)
 	return Message{Wire: s.wire, Head: h}, ok
 }
 
@@ -78,13 +79,21 @@ func frameLength(word uint32, limits wire.Limits) (int, error) {
 	return int(n), nil
 }
 
+// before is how many bytes stand before a message in its frame.
+func (s *framed) before() int {
+	if s.own {
+		return 0
+	}
+	return frameHead
+}
+
 // message reads the one message of a frame. What is wrong in it leaves the stream sound: the next frame can be read.
 func (s *framed) message(frame []byte) (m Message, err error) {
 	m.Wire = s.wire
-	h, headOK, body, err := message.Parse(s.wire.Protocol, frame, s.limits, s.name)
+	h, headOK, body, err := message.Parse(s.wire.Protocol, frame[s.before():], s.limits, s.name)
 	m.Head, m.Body = h, body
 	if err != nil {
-		return m, malformed(err, frameHead, m, headOK, frameHead+len(frame))
+		return m, malformed(err, s.before(), m, headOK, len(frame))
 	}
 	s.name = h.Name
 	return m, nil
