@@ -104,7 +104,7 @@ func (c ClientConfig) Dial(svc *Service) (*Client, error) {
 	engine := netio.NewPortable()
 	cl := cluster.New(cluster.Options{
 		Name: svc.Name, Engine: engine, Wire: w, Limits: wire.Limits{MessageBytes: c.MaxMessageBytes}, Dialer: c.dialer,
-		Slots: c.Connections, IdleExpiry: c.IdleExpiry, Tracking: c.Tracking, Queue: cluster.QueueConfig{MaxCalls: 65536, MaxWait: c.Timeout},
+		Slots: c.Connections, IdleExpiry: c.IdleExpiry, Queue: cluster.QueueConfig{MaxCalls: 65536, MaxWait: c.Timeout}, Tracking: c.Tracking,
 		Shared: c.Tracking == "" && c.asks(w), SharedSlots: c.Connections * client.MaxShares,
 	})
 	cl.Update(endpoints)

@@ -16,8 +16,8 @@ const frameHead = 4 // bytes of length before a frame
 type framed struct {
 	wire   Wire
 	limits wire.Limits
+	own    bool // the length is the message's own, as ThriftPy's JSON has it
 	track  prefix
-	own    bool   // the length is the message's own, as ThriftPy's JSON has it
 	name   string // of the last message: callers mostly call one method again and again
 	shed   int    // bytes to come of a frame that is given up
 }
@@ -99,21 +99,19 @@ func (s *framed) before() int {
 // message reads the one message of a frame. What is wrong in it leaves the stream sound: the next frame can be read.
 func (s *framed) message(frame []byte) (m Message, err error) {
 	m.Wire = s.wire
-	at := s.before()
-	inner := frame[at:]
-	n, need, err := s.track.find(inner, s.limits)
-	m.Tracking = s.track.bytes(inner)
+	at, need, err := s.track.find(frame[s.before():], s.limits)
+	m.Tracking = s.track.bytes(frame[s.before():])
 	s.track.reset()
 	if need > 0 {
-		err = wire.Errorf(wire.Truncated, len(inner), "the message ends inside its tracking header")
+		err = wire.Errorf(wire.Truncated, len(frame)-s.before(), "the message ends inside its tracking header")
 	}
 	if err != nil {
-		return m, malformed(err, at, m, false, len(frame))
+		return m, malformed(err, s.before(), m, false, len(frame))
 	}
-	h, headOK, body, err := message.Parse(s.wire.Protocol, inner[n:], s.limits, s.name)
+	h, headOK, body, err := message.Parse(s.wire.Protocol, frame[s.before()+at:], s.limits, s.name)
 	m.Head, m.Body = h, body
 	if err != nil {
-		return m, malformed(err, at+n, m, headOK, len(frame))
+		return m, malformed(err, s.before()+at, m, headOK, len(frame))
 	}
 	s.name = h.Name
 	return m, nil
