@@ -18,10 +18,19 @@ var ErrPlain = errors.New("the peer ends a connection that begins with ThriftPy'
 // under the name that this program is to be known by. From then on the connection is owner's, whether the peer tracks or not; each call
 // goes out behind a header where it does.
 //
-// On an error the connection is closed: ErrPlain, or an *rpc.Error with Reach NotSent. The Config must have Greets set, and a protocol
-// that package tracking knows.
+// On an error the connection is closed: ErrPlain, or an *rpc.Error with Reach NotSent. The Config must have Greets set. In a protocol that package
+// tracking does not know the peer is not asked.
 func (c *Conn) Track(ctx context.Context, until time.Time, app string, owner Owner) error {
 	p := c.cfg.Wire.Protocol
+	if !tracking.Known(p) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.state != idle {
+			return ErrPlain
+		}
+		c.cfg.Owner = owner
+		return nil
+	}
 	reply, err := c.Handle(ctx, &rpc.Call{
 		ID: rpc.NewID(), Name: tracking.Method, Protocol: p, Start: time.Now(), Deadline: until,
 		Body: tracking.AppendHandshake(nil, p, tracking.Handshake{AppID: app, Version: tracking.Version}),

@@ -126,6 +126,9 @@ func (x *exchange) reply(meta map[string]string) transport.Message {
 	_, m.Head.Name, _ = transport.SplitName(m.Head.Name)
 	m.Head.Type, m.Headers = wire.Reply, nil
 	if x.header {
+		if m.Head.NonStrict && meta == nil { // a header without fields would be taken for the length of a name
+			meta = map[string]string{}
+		}
 		m.Tracking = tracking.AppendResponse(nil, m.Wire.Protocol, meta)
 	}
 	return m

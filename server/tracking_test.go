@@ -39,9 +39,6 @@ func (c *caller) granted() string {
 // A caller of level 2 gets a header before each reply and each exception; the handshake is nobody's call.
 func TestTrackingLevel2(t *testing.T) {
 	eachWire(t, server.Config{}, func(c *caller) {
-		if c.old { // a caller has to know that an empty header comes: it cannot be told from a name's length
-			return
-		}
 		c.shake(tracking.Handshake{AppID: "shop", Version: 2}, c.granted())
 		for i, name := range []string{"echo", "unknown", "crash"} {
 			c.tracked(name, i, c.header())
@@ -95,9 +92,6 @@ func TestTrackingHeaderMalformed(t *testing.T) {
 // What was agreed on goes along when a connection is handed over.
 func TestTrackedConnectionsMove(t *testing.T) {
 	eachWire(t, server.Config{}, func(c *caller) {
-		if c.old {
-			return
-		}
 		next := c.successor(server.Config{})
 		defer next.end()
 		c.shake(tracking.Handshake{AppID: "shop", Version: 2}, c.granted())

@@ -122,10 +122,10 @@ func ParseRequest(p wire.Protocol, b []byte) (*Header, error) {
 	return h, nil
 }
 
-// AppendResponse appends a ResponseHeader; without meta it is one byte.
+// AppendResponse appends a ResponseHeader. Where meta is nil it is one byte, which cannot be told from the beginning of a non-strict message.
 func AppendResponse(dst []byte, p wire.Protocol, meta map[string]string) []byte {
 	w := writer{dst: dst, protocol: p}
-	if len(meta) > 0 {
+	if meta != nil {
 		w.texts(1, meta)
 	}
 	return w.stop()

@@ -1,7 +1,7 @@
 """Serves or calls chain.thrift with ThriftPy, with or without contrib.tracking: 0.3.9 speaks version 1 of it, ThriftPy2 version 2.
 
-    tracking_peer.py serve --library L --transport T [--plain] [--next HOST:PORT] HOST:PORT
-    tracking_peer.py call --library L --transport T [--plain] [--depth N] HOST:PORT
+    tracking_peer.py serve --library L --transport T [--protocol P] [--plain] [--next HOST:PORT] HOST:PORT
+    tracking_peer.py call --library L --transport T [--protocol P] [--plain] [--depth N] HOST:PORT
 
 The client prints a JSON object: what came of each case. A case that hangs ends in a time-out, and says so.
 """
@@ -39,11 +39,15 @@ class Peer:
 
         self.tracker = Tracker
 
+    def protocol_factory(self):
+        name = {"binary": "TBinaryProtocolFactory", "compact": "TCompactProtocolFactory"}[self.args.protocol]
+        return getattr(importlib.import_module(self.library.name + ".protocol"), name)()
+
     def connect(self, address, service=None):
         socket = importlib.import_module(self.library.name + ".transport").TSocket(**place(address))
         socket.set_timeout(TIMEOUT_MS)
         transport = self.library.transport_factory(self.args.transport).get_transport(socket)
-        protocol = importlib.import_module(self.library.name + ".protocol").TBinaryProtocolFactory().get_protocol(transport)
+        protocol = self.protocol_factory().get_protocol(transport)
         transport.open()
         service = service or self.chain.Chain
         if self.args.plain:
@@ -117,7 +121,7 @@ def serve(peer):
     socket = importlib.import_module(peer.library.name + ".transport").TServerSocket(client_timeout=None, **place(peer.args.address))
     server.TThreadedServer(
         PerConnection(make), socket, itrans_factory=peer.library.transport_factory(peer.args.transport),
-        iprot_factory=importlib.import_module(peer.library.name + ".protocol").TBinaryProtocolFactory()).serve()
+        iprot_factory=peer.protocol_factory()).serve()
 
 
 def attempt(call):
@@ -157,6 +161,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["serve", "call"])
     add_common_flags(parser)
+    parser.add_argument("--protocol", choices=["binary", "compact"], default="binary")
     parser.add_argument("--plain", action="store_true", help="without contrib.tracking")
     parser.add_argument("--next", help="where a server's own calls go")
     parser.add_argument("--depth", type=int, default=1)
