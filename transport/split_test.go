@@ -98,6 +98,9 @@ func corpus(w transport.Wire) [][]byte {
 		return all
 	}
 	for i, header := range trackingHeaders[:2] { // the others do not begin a connection
+		if !tracks(w) {
+			break
+		}
 		h := wire.Head{Name: "getUser", Seq: int32(i), Type: wire.Call}
 		m := transport.Message{Wire: w, Head: h, Tracking: appendBody(w.Protocol, header), Body: appendBody(w.Protocol, wiretest.Struct())}
 		all = append(all, transport.Append(nil, m))

@@ -21,9 +21,15 @@ var trackingHeaders = []wiretest.Value{
 	wiretest.Struct(),
 }
 
+// tracks reports whether headers stand before messages in w: they are read in binary and compact alone.
+func tracks(w transport.Wire) bool { return w.Protocol == wire.Binary || w.Protocol == wire.Compact }
+
 // A header stands before a message or not, from one message to the next, and each goes to its own message, wherever the bytes are cut.
 func TestTrackingHeaders(t *testing.T) {
-	eachTracked(t, func(t *testing.T, w transport.Wire) {
+	eachWire(t, func(t *testing.T, w transport.Wire) {
+		if !tracks(w) {
+			return
+		}
 		var stream []byte
 		var want []string
 		for i := range 3 * len(trackingHeaders) {
@@ -45,7 +51,10 @@ func TestTrackingHeaders(t *testing.T) {
 
 // A header has a limit of its own, and it is no message: what is not framed cannot be trusted behind one that is too long.
 func TestTrackingHeaderLimit(t *testing.T) {
-	eachTracked(t, func(t *testing.T, w transport.Wire) {
+	eachWire(t, func(t *testing.T, w transport.Wire) {
+		if !tracks(w) {
+			return
+		}
 		long := wiretest.Struct(1, wiretest.String(string(bytes.Repeat([]byte("x"), 70_000))))
 		m := transport.Message{Wire: w, Head: wire.Head{Name: "get", Type: wire.Call}, Tracking: appendBody(w.Protocol, long), Body: []byte{0}}
 		stream := transport.Append(nil, m)
@@ -56,15 +65,6 @@ func TestTrackingHeaderLimit(t *testing.T) {
 		}
 		if framed := w.Kind == transport.Framed; framed != (bad.Skip == len(stream)) {
 			t.Errorf("skip is %d of %d", bad.Skip, len(stream))
-		}
-	})
-}
-
-// eachTracked runs f with every wire in which tracking headers are spoken: not in JSON.
-func eachTracked(t *testing.T, f func(t *testing.T, w transport.Wire)) {
-	eachWire(t, func(t *testing.T, w transport.Wire) {
-		if !isText(w.Protocol) {
-			f(t, w)
 		}
 	})
 }
