@@ -54,7 +54,7 @@ type ClientConfig struct {
 	// TLS speaks TLS to the servers. Its ServerName is by default the host of each address. nil: none.
 	TLS *tls.Config
 	// Tracking is the name (app id) under which the client asks servers for ThriftPy's contrib.tracking, once on each connection. Servers
-	// that do not know it are called as ever. Default "": it does not ask.
+	// that do not know it are called as ever. Such a client does not ask for replies in any order. Default "": it does not track.
 	Tracking string
 
 	dialer client.Dialer
