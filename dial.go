@@ -54,7 +54,7 @@ type ClientConfig struct {
 	// TLS speaks TLS to the servers. Its ServerName is by default the host of each address. nil: none.
 	TLS *tls.Config
 	// Tracking is the name (app id) under which the client asks servers for ThriftPy's contrib.tracking, once on each connection. Servers
-	// that do not know it are called as ever. Default "": it does not ask.
+	// that do not know it are called as ever. Such a client does not ask for replies in any order. Default "": it does not track.
 	Tracking string
 
 	dialer client.Dialer
@@ -105,7 +105,7 @@ func (c ClientConfig) Dial(svc *Service) (*Client, error) {
 	cl := cluster.New(cluster.Options{
 		Name: svc.Name, Engine: engine, Wire: w, Limits: wire.Limits{MessageBytes: c.MaxMessageBytes}, Dialer: c.dialer,
 		Slots: c.Connections, IdleExpiry: c.IdleExpiry, Queue: cluster.QueueConfig{MaxCalls: 65536, MaxWait: c.Timeout}, Tracking: c.Tracking,
-		Shared: c.asks(w), SharedSlots: c.Connections * client.MaxShares,
+		Shared: c.Tracking == "" && c.asks(w), SharedSlots: c.Connections * client.MaxShares,
 	})
 	cl.Update(endpoints)
 	client := &Client{cluster: cl, schema: svc, protocol: w.Protocol, ended: make(chan struct{})}
