@@ -67,14 +67,27 @@ func (c *conn) run(x *exchange) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.started--
-		c.end(x, a)
+		if !x.ended {
+			c.end(x, a)
+		}
 		c.next()
 	}()
 	ctx := c.ctx
 	if x.call.Oneway {
 		ctx = c.serve
+		c.acknowledge(x)
 	}
 	reply, err = x.handler.Handle(ctx, &x.call)
+}
+
+// acknowledge answers a oneway before its handler runs, where that is wanted.
+func (c *conn) acknowledge(x *exchange) {
+	if !c.server.cfg.AcknowledgeEarly || x.silent() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.end(x, answer{head: transport.Acknowledge(nil, x.request, true)})
 }
 
 // silent reports whether nothing answers the call: it is oneway, and its transport does not want an answer to everything.
