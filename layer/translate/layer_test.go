@@ -115,7 +115,7 @@ func TestUnknownMethodByName(t *testing.T) {
 func TestUnknownMethodInJSON(t *testing.T) {
 	u := &upstream{}
 	_, err := handle(t, u, &rpc.Call{Service: "Users", Name: "nope", Protocol: wire.JSON, Body: []byte("{}")})
-	if e := rpc.AsError(err, ""); e == nil || e.Code != rpc.UnknownMethod || e.Reach != rpc.NotSent || u.call != nil || !strings.Contains(e.Text, `no method "nope"`) {
+	if e := rpc.AsError(err, ""); e == nil || e.Code != rpc.UnknownMethod || e.Reach != rpc.NotSent || u.call != nil {
 		t.Errorf("%v", err)
 	}
 }
