@@ -271,7 +271,8 @@ type Upstream struct {
 	// `run` are this gateway's own, and never shared. 1 to 64.
 	Gateways int `yaml:"gateways" min:"1" max:"64"`
 	// Transport is how the servers lay messages on a connection. Default buffered, ThriftPy's own; framed for server: tornado.
-	Transport string `yaml:"transport" oneof:"buffered,framed" later:"header,http"`
+	// Over header (THeader) a call's key-value headers are passed on unchanged, and those of its reply are passed back.
+	Transport string `yaml:"transport" oneof:"buffered,framed,header" later:"http"`
 	// Protocol is the encoding that the servers speak. Calls that come in another one are translated. Default binary.
 	Protocol string `yaml:"protocol" oneof:"binary,compact" later:"json,apachejson"`
 	// Multiplexed puts the IDL's name of the service before each method's, as servers with a TMultiplexedProcessor want it. Such a server

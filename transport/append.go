@@ -16,6 +16,8 @@ func Encode(dst []byte, m Message) (head, body []byte) {
 	at := len(dst)
 	switch m.Wire.Kind {
 	case Buffered:
+	case Header:
+		return encodeHeader(dst, m)
 	case Framed:
 		dst = append(dst, 0, 0, 0, 0)
 	default:
