@@ -46,7 +46,7 @@ type Config struct {
 	FenceTimeout time.Duration
 	// Owner may be nil.
 	Owner Owner
-	// Greets says that Greet follows: more than one call may wait to be written.
+	// Greets says that Greet or Track follows: more than one call may wait to be written.
 	Greets bool
 }
 
@@ -89,6 +89,7 @@ type Conn struct {
 	shared  atomic.Pointer[Shared] // what the connection is once the peer has granted it
 
 	mu      sync.Mutex
+	level   int // of tracking, which Track has set
 	state   state
 	cause   error  // why it closed
 	seq     int32  // of the call or fence that is awaited
@@ -185,6 +186,11 @@ func localLimit(err error) bool {
 
 // Handle sends the call and waits for its reply, until the call's deadline or the end of ctx.
 func (c *Conn) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
+	reply, err := c.handle(ctx, call)
+	return named(call, reply), err
+}
+
+func (c *Conn) handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
 	if err := c.begin(call); err != nil {
 		return nil, err
 	}
@@ -227,7 +233,8 @@ func (c *Conn) begin(call *rpc.Call) error {
 		c.late = c.expireAfter(fenceTime(call, c.cfg.FenceTimeout))
 	}
 	seq := c.seq
-	before, body := transport.Encode(nil, transport.Message{Wire: c.cfg.Wire, Head: head, Headers: call.Headers, Body: call.Body})
+	header := c.header(call)
+	before, body := transport.Encode(nil, transport.Message{Wire: c.cfg.Wire, Head: head, Headers: headers(call), Tracking: header, Body: call.Body})
 	c.start, c.size = c.net.Written(), int64(len(before)+len(body))
 	c.mu.Unlock()
 
@@ -236,7 +243,9 @@ func (c *Conn) begin(call *rpc.Call) error {
 		return c.unsend(call.Oneway)
 	}
 	if call.Oneway {
-		fence := transport.Message{Wire: c.cfg.Wire, Head: wire.Head{Name: FenceMethod, Seq: seq, Type: wire.Call}, Body: message.Empty(c.cfg.Wire.Protocol)}
+		fence := transport.Message{
+			Wire: c.cfg.Wire, Head: wire.Head{Name: FenceMethod, Seq: seq, Type: wire.Call}, Tracking: header, Body: message.Empty(c.cfg.Wire.Protocol),
+		}
 		if multiplexed { // an unknown method of a known service would close the connection; an unknown service does not
 			fence.Head.Name = multiplexedFence
 		}

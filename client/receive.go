@@ -45,6 +45,14 @@ func (r *receiver) Receive(buf []byte) (used, need int) {
 	return used, 0
 }
 
+// Shed implements netio.Shedder. A connection with one call in flight is of no use without its reply: it is closed.
+func (r *receiver) Shed(buf []byte) (used int) {
+	if shared := (*Conn)(r).shared.Load(); shared != nil {
+		return shared.shed(buf)
+	}
+	return 0
+}
+
 // take gives one message to whoever waits for it, and reports whether the stream can still be trusted.
 func (c *Conn) take(m transport.Message) bool {
 	c.mu.Lock()
@@ -54,7 +62,14 @@ func (c *Conn) take(m transport.Message) bool {
 		if c.replied || m.Head.Seq != c.seq || m.Head.Name != c.name { // a second reply would be taken for the next call's
 			return false
 		}
+		meta, ok := c.meta(&m)
+		if !ok {
+			return false
+		}
 		reply, err, ok := parse(m, c.cfg.Wire.Protocol, c.cfg.Limits)
+		if reply != nil {
+			reply.Meta = meta
+		}
 		if reply != nil && c.cfg.Budget != nil && len(reply.Body) >= longBody {
 			reply.Memory = newClaim(c.net.Hold())
 		}
@@ -81,6 +96,18 @@ func (c *Conn) take(m transport.Message) bool {
 	}
 	c.mu.Unlock()
 	return false // nobody asked
+}
+
+// named finds out which declared exception a reply carries whose protocol says names and no ids.
+func named(call *rpc.Call, reply *rpc.Reply) *rpc.Reply {
+	if reply == nil || reply.Protocol != wire.JSON || call.Method == nil {
+		return reply
+	}
+	_, name, _ := message.ResultField(reply.Protocol, reply.Body)
+	if f := call.Method.Result.FieldByName(name); f != nil {
+		reply.Exception = f.ID
+	}
+	return reply
 }
 
 // parse makes a reply or an error of a message; ok is false where it is neither, or in another protocol than was asked in.

@@ -33,6 +33,7 @@ type Shared struct {
 	split     transport.Splitter
 	created   time.Time
 	maxQueued int64
+	shedding  bool // a reply that is on its way was given up; the receiver's own
 
 	mu       sync.Mutex
 	shares   map[*Share]struct{} // that are open

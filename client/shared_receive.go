@@ -3,6 +3,7 @@ package client
 import (
 	"io"
 
+	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/transport"
 )
@@ -10,6 +11,13 @@ import (
 // receive takes replies out of what came.
 func (c *Shared) receive(buf []byte) (used, need int) {
 	for used < len(buf) {
+		if c.shedding {
+			n := c.shedMore(buf[used:])
+			if used += n; n == 0 {
+				return used, 0
+			}
+			continue
+		}
 		m, n, want, err := c.split.Split(buf[used:])
 		if err != nil {
 			c.net.Close(err)
@@ -101,6 +109,44 @@ func (c *Shared) goodbye(last int32) {
 		}}
 		s.replied = true
 	}
+}
+
+// shed gives up the reply that is on its way, of which there is no room for more: its call fails, the others go on. It uses nothing up
+// where it cannot, and the connection is closed.
+func (c *Shared) shed(buf []byte) (used int) {
+	split, ok := c.split.(transport.Shedder)
+	if !ok {
+		return 0
+	}
+	m, ok := split.Peek(buf)
+	if !ok {
+		return 0
+	}
+	c.mu.Lock()
+	s := c.asked[m.Head.Seq]
+	if s == nil || s.state != calling || s.replied || m.Head.Name != s.name { // nobody waits for that many bytes
+		c.mu.Unlock()
+		return 0
+	}
+	delete(c.asked, m.Head.Seq)
+	c.received++
+	s.replied = true
+	s.done <- result{err: &rpc.Error{
+		Code: rpc.ResourceExhausted, Reach: rpc.Answered, Op: "client", Text: "no room for the reply: too much is held already",
+		Err: netio.ErrNoRoom, Outcome: rpc.LocalLimit,
+	}}
+	c.mu.Unlock()
+	return c.shedMore(buf)
+}
+
+// shedMore uses up bytes of a reply that was given up.
+func (c *Shared) shedMore(buf []byte) (used int) {
+	used, done, err := c.split.(transport.Shedder).Shed(buf)
+	if c.shedding = !done; err != nil {
+		c.net.Close(err)
+		return len(buf)
+	}
+	return used
 }
 
 // ended closes: a peer that sends no more bytes answers no more calls.

@@ -24,6 +24,7 @@ type talk struct {
 	*testing.T
 	net.Conn
 	split transport.Splitter
+	wire  transport.Wire
 	buf   []byte
 }
 
@@ -48,12 +49,12 @@ func (p *talk) read() (m transport.Message, ok bool) {
 
 // reply answers a message with an empty result, under that sequence id.
 func (p *talk) reply(name string, seq int32) {
-	m := transport.Message{Wire: unframed, Head: wire.Head{Name: name, Seq: seq, Type: wire.Reply}, Body: []byte{0}}
+	m := transport.Message{Wire: p.wire, Head: wire.Head{Name: name, Seq: seq, Type: wire.Reply}, Body: []byte{0}}
 	_, _ = p.Conn.Write(transport.Append(nil, m))
 }
 
 func (p *talk) unknown(name string, seq int32) {
-	m := transport.Message{Wire: unframed, Head: wire.Head{Name: name, Seq: seq, Type: wire.Exception}, Body: binary.AppendApplication(nil, 1, "")}
+	m := transport.Message{Wire: p.wire, Head: wire.Head{Name: name, Seq: seq, Type: wire.Exception}, Body: binary.AppendApplication(nil, 1, "")}
 	_, _ = p.Conn.Write(transport.Append(nil, m))
 }
 
@@ -80,6 +81,9 @@ func (g *greeted) share() (*client.Share, *owner) {
 // greet runs f in a bubble, over a connection to a peer that is greeted first and then does what the script says.
 func greet(t *testing.T, cfg client.Config, script func(*talk), f func(*greeted)) {
 	t.Helper()
+	if cfg.Wire == (transport.Wire{}) {
+		cfg.Wire = unframed
+	}
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		network := memnet.New()
@@ -94,12 +98,12 @@ func greet(t *testing.T, cfg client.Config, script func(*talk), f func(*greeted)
 				return
 			}
 			defer c.Close()
-			split, _ := transport.NewSplitter(unframed, wire.Limits{})
-			script(&talk{T: t, Conn: c, split: split})
+			split, _ := transport.NewSplitter(cfg.Wire, wire.Limits{})
+			script(&talk{T: t, Conn: c, split: split, wire: cfg.Wire})
 		})
 		engine := netio.NewPortable()
 		wg.Go(func() { _ = engine.Run(ctx) })
-		cfg.Wire, cfg.Dialer, cfg.Greets = unframed, network.Dial, true
+		cfg.Dialer, cfg.Greets = network.Dial, true
 		conn, err := client.Dial(ctx, engine, "peer:1", cfg)
 		if err != nil {
 			t.Fatal(err)
@@ -492,4 +496,59 @@ func TestCancelledAtAnyMoment(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A reply that there is no room for fails its call as one that was answered; the others on the connection go on.
+func TestNoRoomForASharedReply(t *testing.T) {
+	for _, kind := range []transport.Kind{transport.Buffered, transport.Framed} {
+		t.Run("transport="+kind.String(), func(t *testing.T) {
+			w := transport.Wire{Kind: kind, Protocol: wire.Binary}
+			b := netio.NewBudget(1 << 20)
+			greet(t, client.Config{Budget: b, Wire: w}, granting(func(p *talk) {
+				other, _ := p.read()
+				long, _ := p.read()
+				m := transport.Message{Wire: w, Head: wire.Head{Name: long.Head.Name, Seq: long.Head.Seq, Type: wire.Reply}, Body: text(0, 3<<20)}
+				_, _ = p.Conn.Write(transport.Append(nil, m))
+				p.reply(other.Head.Name, other.Head.Seq)
+				echo(p)
+			}), func(g *greeted) {
+				other, _ := g.share()
+				long, o := g.share()
+				var wg sync.WaitGroup
+				wg.Go(func() {
+					if _, err := other.Handle(g.Context(), call("none", time.Minute)); err != nil {
+						g.Error(err)
+					}
+				})
+				synctest.Wait()
+				_, err := long.Handle(g.Context(), call("long", time.Minute))
+				expect(g.T, err, rpc.ResourceExhausted, rpc.Answered, rpc.LocalLimit)
+				wg.Wait()
+				expectOwner(g.T, o, 0, true)
+				if _, err := long.Handle(g.Context(), call("none", time.Minute)); err != nil {
+					g.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// A request for which there is no room is not sent, and the connection goes on.
+func TestNoRoomForASharedRequest(t *testing.T) {
+	b := netio.NewBudget(1 << 20)
+	greet(t, client.Config{Budget: b}, granting(echo), func(g *greeted) {
+		s, o := g.share()
+		b.Force(1 << 20)
+		for _, oneway := range []bool{false, true} {
+			c := call("none", time.Second)
+			c.Oneway, c.Body = oneway, text(1, 100_000)
+			_, err := s.Handle(g.Context(), c)
+			expect(g.T, err, rpc.ResourceExhausted, rpc.NotSent, rpc.LocalLimit)
+		}
+		b.Give(1 << 20)
+		if _, err := s.Handle(g.Context(), call("none", time.Second)); err != nil {
+			g.Error(err)
+		}
+		expectOwner(g.T, o, 0, true, true, true)
+	})
 }

@@ -314,8 +314,13 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 	if u.Transport == "header" {
 		p.cluster.Wire.Kind = transport.Header
 	}
-	if u.Protocol == wire.Compact.String() {
-		p.cluster.Wire.Protocol = wire.Compact
+	for _, known := range []wire.Protocol{wire.Compact, wire.JSON, wire.ApacheJSON} {
+		if u.Protocol == known.String() {
+			p.cluster.Wire.Protocol = known
+		}
+	}
+	if p.cluster.Tracking = u.Tracking; u.Tracking != "" && !l.told(path+".tracking") {
+		l.checkTracking(strictyaml.At(node, "tracking"), path+".tracking", u, p.cluster.Wire.Protocol)
 	}
 	if u.Multiplexed {
 		p.multiplexed = true

@@ -30,6 +30,7 @@ type conn struct {
 
 	mu        sync.Mutex
 	order     []*exchange // that are not answered yet, as they came; oneways are not among them
+	tracking  Tracking    // what was agreed on; written by Receive alone
 	unordered bool        // the caller was granted replies as they are ready
 	last      int32       // sequence id of the last call that came
 	parting   bool        // such a caller is to be told that no further call is taken in
@@ -140,6 +141,10 @@ func (c *conn) take(m transport.Message) {
 		c.hello(m)
 		return
 	}
+	if isHandshake(&m) {
+		c.handshake(m)
+		return
+	}
 	c.server.calls.Add(1)
 	x := c.exchange(m)
 	x.memory = c.net.Hold()
@@ -148,7 +153,11 @@ func (c *conn) take(m transport.Message) {
 		c.begin(x, &rpc.Error{Code: rpc.InvalidMessageType, Reach: rpc.NotSent, Op: "server", Text: text})
 		return
 	}
-	c.begin(x, x.route())
+	refused := x.route()
+	if bad := x.tracked(m.Tracking); bad != nil {
+		refused = bad
+	}
+	c.begin(x, refused)
 }
 
 // malformed counts bytes that are no message and answers the caller if it can be. It returns how many bytes to go over, 0 if nothing

@@ -23,6 +23,15 @@ func addStreams(f *testing.F, add func(buf []byte)) {
 			}
 		}
 	}
+	for _, w := range wires {
+		for _, header := range trackingHeaders {
+			if isText(w.Protocol) {
+				break
+			}
+			m := transport.Message{Wire: w, Head: wire.Head{Name: "get", Type: wire.Reply}, Tracking: appendBody(w.Protocol, header), Body: []byte{0}}
+			add(transport.Append(transport.Append(nil, m), m))
+		}
+	}
 	for _, c := range hostile {
 		if buf := unhex(f, c.bytes); len(buf) < 1000 {
 			add(buf)

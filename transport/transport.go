@@ -48,6 +48,9 @@ type Message struct {
 	Envelope Envelope
 	Head     wire.Head
 	Headers  []KV // of transports that carry them
+	// Tracking is ThriftPy's tracking header, a struct that stood bare before the message in its protocol; nil: there was none. One without
+	// fields is its one STOP byte. A slice as Body is.
+	Tracking []byte
 	Body     []byte
 }
 

@@ -59,7 +59,7 @@ func (p *callPlan) send(ctx context.Context) (*rpc.Reply, *rpc.Error) {
 type oneCall struct{ freed chan struct{} }
 
 func (o oneCall) Freed(bool) { close(o.freed) }
-func (oneCall) Gone()          {}
+func (oneCall) Gone()        {}
 
 // config says how to speak to the server.
 func (p *callPlan) config(kind transport.Kind, owner client.Owner) client.Config {

@@ -26,8 +26,6 @@ func TestStrangers(t *testing.T) {
 		{"TLS to plain port", "\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03", wire.TLSHello},
 		{"SASL", "\x01\x00\x00\x00\x05PLAIN", wire.Unsupported},
 		{"THeader with an unknown protocol", "\x00\x00\x00\x20\x0f\xff\x00\x00\x00\x00\x00\x01\x00\x01\x09\x00", wire.Unsupported},
-		{"ThriftPy's JSON", "\x00\x00\x00\x5c{\"metadata\": {\"version\": 1, \"name\": \"get\"", wire.Unsupported},
-		{"Apache's JSON", "[1,\"get\",1,0,{}]", wire.Unsupported},
 		{"tracking header", "\x0b\x00\x01\x00\x00\x00\x01a\x00", wire.Unsupported},
 		{"SSH", "SSH-2.0-OpenSSH_9.9\r\n", wire.BadVersion},
 		{"Redis", "*1\r\n$4\r\nPING\r\n", wire.BadVersion},

@@ -19,6 +19,11 @@ type fault struct {
 // faults are all that are known. One that a cell should show and does not fails the test: the list stays true.
 var faults = []fault{
 	{
+		peer: "thriftpy2 thriftpy", role: "server", multiplexed: "yes", cases: "unknown_method", why: `error Kinds\.missing: the handler ended .*`,
+		evidence: "ThriftPy's TMultiplexedProcessor closes the connection where a service that it has lacks the method: " +
+			"`getattr(proc._service, api + \"_args\")` raises AttributeError (thriftpy2/thrift.py line 403, thriftpy/thrift.py line 340).",
+	},
+	{
 		peer: "node", protocols: "binary compact", cases: "bases", why: `Error: got 0, want -0|-0\.0 came back as 0, <nil>`,
 		evidence: "Node.js loses the sign of -0.0 in binary and compact: `buff[0] = v < 0 ? 0x80 : 0x00` (lib/thrift/binary.js, writeDouble).",
 	},
