@@ -24,7 +24,7 @@ import (
 
 // ClientConfig says how a client calls. Zero values are the defaults named.
 type ClientConfig struct {
-	// Addresses are the servers: "host:port" or "unix:/path". Each call goes to the one with the fewest calls in flight.
+	// Addresses are the servers: "host:port", "unix:/path", or "http://host:port/path" and the same with https; of one kind. Each call goes to the one with the fewest calls in flight.
 	Addresses []string
 	// Transport is how messages are laid on a connection. Default Buffered, as ThriftPy speaks.
 	Transport Transport
@@ -85,8 +85,15 @@ func (c ClientConfig) Dial(svc *Service) (*Client, error) {
 	var endpoints []rpc.Endpoint
 	for _, a := range c.Addresses {
 		a = strings.TrimSpace(a)
-		if _, _, err := netio.ParseAddress(a); err != nil && c.dialer == nil {
+		place, err := client.ParsePlace(a)
+		if err != nil && c.dialer == nil {
 			return nil, fmt.Errorf("thriftloom: %w", err)
+		}
+		if place.HTTP && c.Transport == 0 {
+			c.Transport = HTTP
+		}
+		if place.TLS && c.TLS == nil {
+			c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 		}
 		endpoints = append(endpoints, rpc.Endpoint{Address: a})
 	}

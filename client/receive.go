@@ -59,7 +59,7 @@ func (c *Conn) take(m transport.Message) bool {
 	switch c.state {
 	case calling:
 		defer c.mu.Unlock()
-		if c.replied || m.Head.Seq != c.seq || m.Head.Name != c.name { // a second reply would be taken for the next call's
+		if c.replied || m.Head.Seq != c.seq || m.Head.Name != c.name || m.Wire.Protocol != c.cfg.Wire.Protocol { // a second reply would be taken for the next call's
 			return false
 		}
 		meta, ok := c.meta(&m)
@@ -74,11 +74,24 @@ func (c *Conn) take(m transport.Message) bool {
 			reply.Memory = newClaim(c.net.Hold())
 		}
 		if ok {
-			c.replied, c.early = true, c.net.Written() < c.start+c.size
+			c.replied, c.early = true, c.net.Written() < c.start+c.size || m.Envelope.Close
 			c.done <- result{reply, err}
 		}
 		return ok
 	case fencing:
+		if c.acknowledged() {
+			c.late.Stop()
+			c.state = idle
+			if m.Envelope.Close {
+				c.state = closed
+			}
+			c.mu.Unlock()
+			if m.Envelope.Close {
+				c.net.Close(nil)
+			}
+			c.freed(!m.Envelope.Close)
+			return true
+		}
 		if m.Head.Seq != c.seq { // a stray answer to the oneway: some servers send one
 			stray := m.Head.Seq == c.seq-1
 			c.mu.Unlock()

@@ -110,8 +110,11 @@ func (c *conn) splitAll(buf []byte) (used, need int, broken bool) {
 			return used, least, false
 		} else {
 			c.take(m)
+			broken = m.Envelope.Close // nothing is read behind it
 		}
-		used += n
+		if used += n; broken {
+			return used, 0, true
+		}
 	}
 	return used, 0, false
 }
@@ -167,12 +170,25 @@ func (c *conn) malformed(err error) (skip int) {
 	bad := asMalformed(err)
 	c.server.countMalformed(bad.Err.Reason, err)
 	if !bad.HeadOK {
+		c.say(bad.Answer)
 		return 0
 	}
 	x := c.exchange(bad.Message)
 	_ = x.route()
 	c.begin(x, &rpc.Error{Code: rpc.Malformed, Reach: rpc.NotSent, Op: "server", Text: bad.Err.Text, Err: err})
 	return bad.Skip
+}
+
+// say answers what is no call, in the transport's own words, behind the answers before it. nil: there are none.
+func (c *conn) say(words []byte) {
+	if words == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x := &exchange{conn: c}
+	c.enter(x)
+	c.end(x, answer{head: words})
 }
 
 func asMalformed(err error) *transport.Malformed {
@@ -203,7 +219,7 @@ func (c *conn) enter(x *exchange) {
 	c.inflight++
 	c.last = x.request.Head.Seq
 	c.server.inflight.Add(1)
-	if !x.call.Oneway {
+	if !x.silent() {
 		x.unordered = c.unordered
 		c.order = append(c.order, x)
 	}
@@ -232,7 +248,7 @@ func (c *conn) next() {
 // end takes the answer of x, and writes all answers whose turn has come. A oneway's is dropped.
 func (c *conn) end(x *exchange, a answer) {
 	x.memory.Release()
-	if x.call.Oneway {
+	if x.silent() {
 		c.answered(1)
 		return
 	}

@@ -77,11 +77,14 @@ func (c *conn) run(x *exchange) {
 	reply, err = x.handler.Handle(ctx, &x.call)
 }
 
+// silent reports whether nothing answers the call: it is oneway, and its transport does not want an answer to everything.
+func (x *exchange) silent() bool { return x.call.Oneway && x.request.Wire.Kind != transport.HTTP }
+
 // replyTo makes the answer out of what the handler returned.
 func (x *exchange) replyTo(reply *rpc.Reply, err error) answer {
 	switch {
 	case x.call.Oneway:
-		return answer{}
+		return answer{head: transport.Acknowledge(nil, x.request, err == nil)}
 	case err != nil:
 		return x.exception(rpc.AsError(err, x.op()))
 	case reply == nil:

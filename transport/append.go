@@ -19,6 +19,8 @@ func Encode(dst []byte, m Message) (head, body []byte) {
 	case Buffered:
 	case Header:
 		return encodeHeader(dst, m)
+	case HTTP:
+		return encodeHTTP(dst, m)
 	case Framed:
 		dst = append(dst, 0, 0, 0, 0)
 	default:

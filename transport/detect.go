@@ -43,8 +43,10 @@ func detect(buf []byte, limits wire.Limits) (w Wire, nonStrict bool, need int, e
 		return Wire{Buffered, wire.ApacheJSON}, false, 0, nil
 	case b == 0x16 && buf[1] == 3:
 		return w, false, 0, wire.Errorf(wire.TLSHello, 0, "a TLS handshake on a plain Thrift port")
-	case httpMethods[string(buf[:4])]:
-		return refuse(Wire{Kind: HTTP}, "an HTTP request on a plain Thrift port")
+	case httpMethods[string(buf[:4])], string(buf[:4]) == "HTTP":
+		return Wire{HTTP, wire.Binary}, false, 0, nil // a body says itself what protocol it is in
+	case string(buf[:4]) == "PRI ":
+		return refuse(Wire{Kind: HTTP}, "HTTP/2, which is not spoken here")
 	case isTracking(buf):
 		return Wire{Buffered, wire.Binary}, false, 0, nil
 	case b == compactTracking:
@@ -144,7 +146,6 @@ func detectOld(buf []byte, k Kind, at, n int, limits wire.Limits) (w Wire, nonSt
 
 var httpMethods = map[string]bool{
 	"GET ": true, "POST": true, "PUT ": true, "HEAD": true, "OPTI": true, "DELE": true, "PATC": true, "CONN": true, "TRAC": true,
-	"PRI ": true, // HTTP/2
 }
 
 func isPrintable(b byte) bool { return b > 0x20 && b < 0x7f }

@@ -31,9 +31,9 @@ func TestDetect(t *testing.T) {
 		{"framed compact", "\x00\x00\x00\x20\x82\x21", "framed compact"},
 		{"framed Apache JSON", "\x00\x00\x00\x20[1", "framed apachejson"},
 		{"THeader", "\x00\x00\x00\x20\x0f\xff\x00\x00\x00\x00\x00\x01\x00\x01\x02", "header compact"},
-		{"HTTP", "POST /", "unsupported: an HTTP request"},
-		{"HTTP GET", "GET / ", "unsupported: an HTTP request"},
-		{"HTTP/2", "PRI * ", "unsupported: an HTTP request"},
+		{"HTTP", "POST /", "http binary"},
+		{"HTTP GET", "GET / ", "http binary"},
+		{"HTTP/2", "PRI * ", "unsupported: HTTP/2"},
 		{"TLS", "\x16\x03\x01\x02", "tls: a TLS handshake on a plain Thrift port"},
 		{"tracking, request id first", "\x0b\x00\x01\x00", "buffered binary"},
 		{"tracking, meta only", "\x0d\x00\x03\x0b", "buffered binary"},
@@ -130,7 +130,7 @@ func TestDetector(t *testing.T) {
 			t.Errorf("a message of %s was taken as one of %s", w.Kind, other.Kind)
 		}
 	})
-	if _, err := transport.Resume(transport.Wire{Kind: transport.HTTP, Protocol: wire.JSON}, wire.Limits{}); err == nil {
+	if _, err := transport.Resume(transport.Wire{Kind: transport.Header, Protocol: wire.JSON}, wire.Limits{}); err == nil {
 		t.Error("a wire that is not built was resumed")
 	}
 	// A connection that began unframed is held to it.

@@ -251,7 +251,7 @@ func TestException(t *testing.T) {
 // A transport or protocol that is not built is refused by name.
 func TestNewSplitterUnbuilt(t *testing.T) {
 	for _, w := range []transport.Wire{
-		{}, {Kind: transport.Header, Protocol: wire.JSON}, {Kind: transport.HTTP, Protocol: wire.JSON}, {Kind: transport.Framed, Protocol: 9},
+		{}, {Kind: transport.Header, Protocol: wire.JSON}, {Kind: transport.Framed, Protocol: 9},
 	} {
 		_, err := transport.NewSplitter(w, wire.Limits{})
 		if err == nil || !strings.Contains(err.Error(), w.Kind.String()) || !strings.Contains(err.Error(), w.Protocol.String()) ||

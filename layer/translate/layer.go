@@ -3,6 +3,7 @@ package translate
 
 import (
 	"context"
+	"errors"
 
 	"github.com/thriftloom/thriftloom/codec"
 	"github.com/thriftloom/thriftloom/rpc"
@@ -17,7 +18,7 @@ type Policy struct {
 }
 
 // Layer translates calls whose protocol is not the upstream's. The bodies of others pass untouched. Fields that the IDL does not have
-// survive where both protocols can carry them; a method that it does not have is translated where they need no IDL.
+// survive where both protocols can carry them; a method that it does not have is translated where they need no IDL, and unknown where they do.
 func Layer(policies rpc.PerMethod[Policy]) rpc.Layer {
 	return rpc.Layer{
 		Name: "translate",
@@ -38,6 +39,9 @@ func (p Policy) Handle(ctx context.Context, call *rpc.Call, next rpc.Handler) (*
 	}
 	args, result := structs(call.Method)
 	body, err := codec.Translate(nil, call.Protocol, p.Protocol, args, call.Body, p.Limits)
+	if e, ok := errors.AsType[*wire.Error](err); ok && e.Reason == wire.Unsupported && call.Method == nil {
+		return nil, p.failed(call, rpc.UnknownMethod, rpc.NotSent, "the arguments", err) // it would take an IDL that knows the method
+	}
 	if err != nil {
 		return nil, p.failed(call, rpc.Malformed, rpc.NotSent, "the arguments", err)
 	}
