@@ -75,7 +75,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer end()
 	srv := server.New(server.Config{
 		Limits: wire.Limits{MessageBytes: s.MaxMessageBytes}, MaxConnections: s.MaxConnections, Engine: engine, Route: s.router(),
-		Budget: s.budget(), AcknowledgeEarly: true,
+		Budget: s.budget(),
 	})
 	engineDone, served := make(chan error, 1), make(chan error, 1)
 	if s.TLS != nil {

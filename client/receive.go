@@ -123,8 +123,11 @@ func named(call *rpc.Call, reply *rpc.Reply) *rpc.Reply {
 	return reply
 }
 
-// parse makes a reply or an error of a message; ok is false where it is neither.
+// parse makes a reply or an error of a message; ok is false where it is neither, or in another protocol than was asked in.
 func parse(m transport.Message, p wire.Protocol, limits wire.Limits) (reply *rpc.Reply, e *rpc.Error, ok bool) {
+	if m.Wire.Protocol != p { // THeader's frames name their own
+		return nil, nil, false
+	}
 	switch m.Head.Type {
 	case wire.Reply:
 		id, _, _ := message.ResultField(p, m.Body)

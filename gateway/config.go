@@ -272,7 +272,8 @@ type Upstream struct {
 	Gateways int `yaml:"gateways" min:"1" max:"64"`
 	// Transport is how the servers lay messages on a connection. Default buffered, ThriftPy's own; framed for server: tornado, http for
 	// server: http. Over http an endpoint may be a URL, http://host:port/path; https:// needs a block tls, which may be empty.
-	Transport string `yaml:"transport" oneof:"buffered,framed,http" later:"header"`
+	// Over header (THeader) a call's key-value headers are passed on unchanged, and those of its reply are passed back.
+	Transport string `yaml:"transport" oneof:"buffered,framed,header,http"`
 	// Protocol is the encoding that the servers speak: binary, compact, json (ThriftPy's own) or apachejson. Calls that come in another one
 	// are translated. ThriftPy's servers answer a second message in apachejson on a connection with the first one's answer: towards them it
 	// is for transport http. Default binary.

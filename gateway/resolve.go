@@ -311,6 +311,9 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 	if u.Transport == "framed" || u.Transport == "" && kind.Framed {
 		p.cluster.Wire.Kind = transport.Framed
 	}
+	if u.Transport == "header" {
+		p.cluster.Wire.Kind = transport.Header
+	}
 	for _, known := range []wire.Protocol{wire.Compact, wire.JSON, wire.ApacheJSON} {
 		if u.Protocol == known.String() {
 			p.cluster.Wire.Protocol = known

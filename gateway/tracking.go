@@ -17,6 +17,8 @@ func (l *loader) checkTracking(node *yaml.Node, path string, u *Upstream, p wire
 		l.Addf(node, path, "has %d bytes; at most %d", len(u.Tracking), maxAppBytes)
 	case u.Multiplexed:
 		l.Addf(node, path, "does not go with multiplexed: such servers do not know ThriftPy's tracking")
+	case u.Transport == "header":
+		l.Addf(node, path, "does not go with transport: header, which has headers of its own")
 	case !tracking.Known(p):
 		l.Addf(node, path, "is not built for protocol: %s yet", p)
 	}

@@ -41,9 +41,6 @@ type Config struct {
 	// Crash, if set, reports whether a call that failed with HandlerFailed closes its connection without an answer, as ThriftPy does,
 	// instead of being answered with an exception.
 	Crash func(call *rpc.Call) bool
-	// AcknowledgeEarly answers a oneway, on transports that answer everything, when its handler begins, as Apache Thrift's servers do: for
-	// handlers that do the work themselves. Else it is answered when its handler has ended, and told whether that has failed.
-	AcknowledgeEarly bool
 
 	countLocal bool // MaxPerCaller is given: it holds for callers of this machine too
 }

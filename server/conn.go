@@ -204,6 +204,9 @@ func (c *conn) begin(x *exchange, refused *rpc.Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.enter(x)
+	if x.call.Oneway && x.request.Wire.Kind == transport.HTTP {
+		c.acknowledge(x, refused == nil)
+	}
 	switch {
 	case refused != nil:
 		c.end(x, x.replyTo(nil, refused))
@@ -219,10 +222,17 @@ func (c *conn) enter(x *exchange) {
 	c.inflight++
 	c.last = x.request.Head.Seq
 	c.server.inflight.Add(1)
-	if !x.silent() {
+	if !x.call.Oneway {
 		x.unordered = c.unordered
 		c.order = append(c.order, x)
 	}
+}
+
+// acknowledge answers a oneway whose transport wants an answer to everything: at once, for it does not wait for its handler.
+func (c *conn) acknowledge(x *exchange, ok bool) {
+	words := &exchange{conn: c, request: x.request}
+	c.enter(words)
+	c.end(words, answer{head: transport.Acknowledge(nil, x.request, ok)})
 }
 
 // start runs x.
@@ -248,7 +258,7 @@ func (c *conn) next() {
 // end takes the answer of x, and writes all answers whose turn has come. A oneway's is dropped.
 func (c *conn) end(x *exchange, a answer) {
 	x.memory.Release()
-	if x.silent() {
+	if x.call.Oneway {
 		c.answered(1)
 		return
 	}

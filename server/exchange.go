@@ -67,37 +67,21 @@ func (c *conn) run(x *exchange) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.started--
-		if !x.ended {
-			c.end(x, a)
-		}
+		c.end(x, a)
 		c.next()
 	}()
 	ctx := c.ctx
 	if x.call.Oneway {
 		ctx = c.serve
-		c.acknowledge(x)
 	}
 	reply, err = x.handler.Handle(ctx, &x.call)
 }
-
-// acknowledge answers a oneway before its handler runs, where that is wanted.
-func (c *conn) acknowledge(x *exchange) {
-	if !c.server.cfg.AcknowledgeEarly || x.silent() {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.end(x, answer{head: transport.Acknowledge(nil, x.request, true)})
-}
-
-// silent reports whether nothing answers the call: it is oneway, and its transport does not want an answer to everything.
-func (x *exchange) silent() bool { return x.call.Oneway && x.request.Wire.Kind != transport.HTTP }
 
 // replyTo makes the answer out of what the handler returned.
 func (x *exchange) replyTo(reply *rpc.Reply, err error) answer {
 	switch {
 	case x.call.Oneway:
-		return answer{head: transport.Acknowledge(nil, x.request, err == nil)}
+		return answer{}
 	case err != nil:
 		return x.exception(rpc.AsError(err, x.op()))
 	case reply == nil:

@@ -11,11 +11,14 @@ import (
 
 // Encode lays m out as m.Wire says. What is to be sent is head, which is what it appended to dst, and behind it body: m.Body itself, which
 // is sent from where it lies, or nil where all of it had to be written anew. Headers are left out where the transport carries none. m.Wire
-// must be one that NewSplitter accepts. Tracking, which must be in m.Wire's protocol, stands before the message, inside its frame.
+// must be one that NewSplitter accepts. Tracking, which must be in m.Wire's protocol, stands before the message, inside its frame; in
+// THeader it is left out.
 func Encode(dst []byte, m Message) (head, body []byte) {
 	at := len(dst)
 	switch m.Wire.Kind {
 	case Buffered:
+	case Header:
+		return encodeHeader(dst, m)
 	case HTTP:
 		return encodeHTTP(dst, m)
 	case Framed:

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/thriftloom/thriftloom/wire"
+	"github.com/thriftloom/thriftloom/wire/message"
 )
 
 // Detect tells from a connection's first bytes how it speaks. nonStrict says that the first message has a head without the version word.
@@ -71,7 +72,7 @@ func detectLength(buf []byte, n int, limits wire.Limits) (w Wire, nonStrict bool
 	case b == 0x82 && buf[5]&0x1f == 1:
 		return Wire{Framed, wire.Compact}, false, 0, nil
 	case b == 0x0f && buf[5] == 0xff:
-		return refuse(Wire{Kind: Header}, "a THeader frame, which is not spoken here")
+		return detectHeader(buf, n)
 	case b == '{':
 		return Wire{Buffered, wire.JSON}, false, 0, nil
 	case b == '[':
@@ -90,6 +91,22 @@ func detectLength(buf []byte, n int, limits wire.Limits) (w Wire, nonStrict bool
 		return Wire{Framed, wire.Binary}, false, 0, nil
 	}
 	return garbage(buf)
+}
+
+// detectHeader tells which protocol the first frame of THeader names. Each later frame may name another.
+func detectHeader(buf []byte, n int) (w Wire, nonStrict bool, need int, err *wire.Error) {
+	const at = frameHead + headerFixed
+	switch {
+	case n <= headerFixed:
+		return garbage(buf)
+	case len(buf) <= at:
+		return w, false, at + 1, nil
+	}
+	p, known := headerProtocols[int(buf[at])]
+	if !known || !message.Known(p) {
+		return refuse(Wire{Kind: Header}, "a THeader frame with a protocol that is neither binary nor compact")
+	}
+	return Wire{Header, p}, false, 0, nil
 }
 
 // detectFrame tells what a frame of length n holds that begins with a length of its own.

@@ -21,6 +21,10 @@ func NewSplitter(w Wire, limits wire.Limits) (Splitter, error) {
 		if message.Known(w.Protocol) {
 			return newFramed(w, limits), nil
 		}
+	case Header:
+		if (w.Protocol == wire.Binary || w.Protocol == wire.Compact) && message.Known(w.Protocol) {
+			return newHeader(w, limits), nil
+		}
 	case HTTP:
 		if message.Known(w.Protocol) {
 			return newHTTP(w, limits), nil

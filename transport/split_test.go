@@ -17,11 +17,14 @@ import (
 var (
 	bufferedBinary = transport.Wire{Kind: transport.Buffered, Protocol: wire.Binary}
 	framedBinary   = transport.Wire{Kind: transport.Framed, Protocol: wire.Binary}
+	headerBinary   = transport.Wire{Kind: transport.Header, Protocol: wire.Binary}
+	headerCompact  = transport.Wire{Kind: transport.Header, Protocol: wire.Compact}
 
 	// wires are all that are built.
 	wires = []transport.Wire{
 		bufferedBinary, framedBinary, {Kind: transport.Buffered, Protocol: wire.Compact}, {Kind: transport.Framed, Protocol: wire.Compact},
 		{Kind: transport.Buffered, Protocol: wire.JSON}, {Kind: transport.Framed, Protocol: wire.JSON},
+		headerBinary, headerCompact,
 		{Kind: transport.Buffered, Protocol: wire.ApacheJSON}, {Kind: transport.Framed, Protocol: wire.ApacheJSON},
 	}
 )
@@ -44,8 +47,17 @@ func newSplitter(t testing.TB, w transport.Wire, limits wire.Limits) transport.S
 
 // onWire returns a message as w lays it on the stream.
 func onWire(w transport.Wire, message []byte) []byte {
-	if w.Kind != transport.Framed {
+	switch w.Kind {
+	case transport.Buffered:
 		return message
+	case transport.Header:
+		id := byte(0) // binary
+		if w.Protocol == wire.Compact {
+			id = 2
+		}
+		frame := binary.BigEndian.AppendUint32(nil, uint32(14+len(message)))
+		frame = append(frame, 0x0f, 0xff, 0, 0, 0, 0, 0, 7, 0, 1, id, 0, 0, 0) // magic, flags, sequence id, words, block
+		return append(frame, message...)
 	}
 	return append(binary.BigEndian.AppendUint32(nil, uint32(len(message))), message...)
 }
@@ -239,7 +251,7 @@ func TestException(t *testing.T) {
 // A transport or protocol that is not built is refused by name.
 func TestNewSplitterUnbuilt(t *testing.T) {
 	for _, w := range []transport.Wire{
-		{}, {Kind: transport.Header, Protocol: wire.Binary}, {Kind: transport.HTTP, Protocol: wire.JSON}, {Kind: transport.Framed, Protocol: 9},
+		{}, {Kind: transport.Header, Protocol: wire.JSON}, {Kind: transport.Framed, Protocol: 9},
 	} {
 		_, err := transport.NewSplitter(w, wire.Limits{})
 		if err == nil || !strings.Contains(err.Error(), w.Kind.String()) || !strings.Contains(err.Error(), w.Protocol.String()) ||

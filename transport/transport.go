@@ -57,6 +57,10 @@ type Message struct {
 // Envelope is how a transport carried a message, where it has a choice. An answer has its request's; the zero value is for who asks, and
 // is what buffered and framed messages have.
 type Envelope struct {
+	Came       bool   // THeader: Seq and Flags are of the frame that came; else a frame is sent with its message's sequence id
+	Zlib       bool   // THeader: the payload is packed
+	Flags      uint16 // THeader: sent back as they came
+	Seq        int32  // THeader: the frame's own
 	Close      bool   // HTTP: no further message follows on the connection
 	Host, Path string // HTTP: of a request that is sent
 }

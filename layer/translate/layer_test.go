@@ -111,6 +111,15 @@ func TestUnknownMethodByName(t *testing.T) {
 	}
 }
 
+// ThriftPy's JSON needs the IDL: a method that it does not have is unknown then.
+func TestUnknownMethodInJSON(t *testing.T) {
+	u := &upstream{}
+	_, err := handle(t, u, &rpc.Call{Service: "Users", Name: "nope", Protocol: wire.JSON, Body: []byte("{}")})
+	if e := rpc.AsError(err, ""); e == nil || e.Code != rpc.UnknownMethod || e.Reach != rpc.NotSent || u.call != nil {
+		t.Errorf("%v", err)
+	}
+}
+
 // What cannot be translated is refused: arguments before anything is sent, a reply as a failure of the peer's.
 func TestRefused(t *testing.T) {
 	u := &upstream{reply: rpc.Reply{Protocol: wire.Binary, Body: []byte{11, 0, 0}}}

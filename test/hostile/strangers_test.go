@@ -25,7 +25,7 @@ func TestStrangers(t *testing.T) {
 		{"HTTP 2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", wire.Unsupported},
 		{"TLS to plain port", "\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03", wire.TLSHello},
 		{"SASL", "\x01\x00\x00\x00\x05PLAIN", wire.Unsupported},
-		{"THeader", "\x00\x00\x00\x20\x0f\xff\x00\x00\x00\x00\x00\x01\x00\x01\x00\x00", wire.Unsupported},
+		{"THeader with an unknown protocol", "\x00\x00\x00\x20\x0f\xff\x00\x00\x00\x00\x00\x01\x00\x01\x09\x00", wire.Unsupported},
 		{"tracking header", "\x0b\x00\x01\x00\x00\x00\x01a\x00", wire.Unsupported},
 		{"SSH", "SSH-2.0-OpenSSH_9.9\r\n", wire.BadVersion},
 		{"Redis", "*1\r\n$4\r\nPING\r\n", wire.BadVersion},
