@@ -96,7 +96,9 @@ var peers = []peer{
 	}, []string{
 		"ThriftPy's JSON: ThriftPy alone has it", "JSON in THeader: it carries binary and compact only",
 		"THeader with zlib: header_transport.js refuses transforms (\"Transforms are not yet supported\")",
-	}, 17, false, nil, nil},
+		"a THeader server: it answers a THeader request without THeader, as `80 01 00 02 …` or `82 41 …` alone, where its handler is " +
+			"asynchronous: `shouldWriteHeaders` is false by then (lib/thrift/header_transport.js, writeHeaders)",
+	}, 17, false, []string{"header-binary", "header-compact"}, nil},
 }
 
 // ways are all in which the peer can speak.
@@ -136,8 +138,11 @@ func (w way) upstream() string {
 }
 
 // unbuilt says why Thriftloom cannot take its part yet; nil where it can.
-func unbuilt(t testing.TB, r role, w way) error {
+func unbuilt(t testing.TB, p peer, r role, w way) error {
 	t.Helper()
+	if p.name == "apache-cpp" && !r.calls() && w.transport == "header" && w.protocol == "compact" {
+		return errors.New("C++'s server answers compact in THeader with binary in THeader, which the client does not take yet")
+	}
 	if _, err := transport.NewSplitter(w.wire(), wire.Limits{}); err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func newTable(t testing.TB) *table {
 				if !p.has(r, w) {
 					continue
 				}
-				all.cells = append(all.cells, &cell{peer: p.name, role: r, way: w, results: map[string]peertest.Result{}, toCome: unbuilt(t, r, w)})
+				all.cells = append(all.cells, &cell{peer: p.name, role: r, way: w, results: map[string]peertest.Result{}, toCome: unbuilt(t, p, r, w)})
 			}
 		}
 	}
