@@ -59,14 +59,14 @@ func (c *Conn) take(m transport.Message) bool {
 	switch c.state {
 	case calling:
 		defer c.mu.Unlock()
-		if c.replied || m.Head.Seq != c.seq || m.Head.Name != c.name || m.Wire.Protocol != c.cfg.Wire.Protocol { // a second reply would be taken for the next call's
+		if c.replied || m.Head.Seq != c.seq || m.Head.Name != c.name { // a second reply would be taken for the next call's
 			return false
 		}
 		meta, ok := c.meta(&m)
 		if !ok {
 			return false
 		}
-		reply, err, ok := parse(m, c.cfg.Wire.Protocol, c.cfg.Limits)
+		reply, err, ok := parse(m, m.Wire.Protocol, c.cfg.Limits)
 		if reply != nil {
 			reply.Meta = meta
 		}
