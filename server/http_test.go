@@ -34,33 +34,42 @@ func (r *rig) web() *web {
 	return &web{c, bufio.NewReader(c.conn)}
 }
 
-// response reads the next response and its body.
-func (w *web) response() (*http.Response, string) {
+// page is a response.
+type page struct {
+	status int
+	kind   string // its content type
+	last   bool   // it says that it is the connection's last
+	text   string
+}
+
+// response reads the next response.
+func (w *web) response() page {
 	w.Helper()
 	resp, err := http.ReadResponse(w.in, nil)
 	if err != nil {
 		w.Fatal(err)
 	}
+	defer func() { _ = resp.Body.Close() }()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		w.Fatal(err)
 	}
-	return resp, string(text)
+	return page{resp.StatusCode, resp.Header.Get("Content-Type"), resp.Close, string(text)}
 }
 
 // answered reads a response and checks that it answers that call. last: it says that it is the connection's last.
 func (w *web) answered(name string, seq int) (last bool) {
 	w.Helper()
-	resp, text := w.response()
+	p := w.response()
 	s, err := transport.NewSplitter(transport.Wire{Kind: transport.Buffered, Protocol: wire.Binary}, wire.Limits{})
 	if err != nil {
 		w.Fatal(err)
 	}
-	m, used, _, err := s.Split([]byte(text))
-	if err != nil || used != len(text) || m.Head.Name != name || int(m.Head.Seq) != seq || resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "application/x-thrift" {
-		w.Errorf("%s %d: %s, %+v, %v", name, seq, resp.Status, m.Head, err)
+	m, used, _, err := s.Split([]byte(p.text))
+	if err != nil || used != len(p.text) || m.Head.Name != name || int(m.Head.Seq) != seq || p.status != 200 || p.kind != "application/x-thrift" {
+		w.Errorf("%s %d: %+v, %+v, %v", name, seq, p, m.Head, err)
 	}
-	return resp.Close
+	return p.last
 }
 
 // ended checks that the connection is closed.
@@ -115,8 +124,8 @@ func TestHTTPAnswers(t *testing.T) {
 		began := time.Now()
 		w.write([]byte(post("notify5", 3) + post("notifyPanic", 4) + post("echo", 5)))
 		for range 2 {
-			if resp, text := w.response(); resp.StatusCode != 200 || text != "" {
-				t.Errorf("a oneway: %s %q", resp.Status, text)
+			if p := w.response(); p.status != 200 || p.text != "" {
+				t.Errorf("a oneway: %+v", p)
 			}
 		}
 		w.answered("echo", 5)
@@ -163,9 +172,8 @@ func TestHTTPRefuses(t *testing.T) {
 				w := r.web()
 				w.write([]byte(post("echo1", 1) + c.bytes))
 				w.answered("echo1", 1)
-				resp, text := w.response()
-				if resp.StatusCode != c.status || !resp.Close || text == "" {
-					t.Errorf("%s %q, want %d", resp.Status, text, c.status)
+				if p := w.response(); p.status != c.status || !p.last || p.text == "" {
+					t.Errorf("%+v, want %d", p, c.status)
 				}
 				w.ended()
 				if names := r.called(); len(names) != 1 {

@@ -231,7 +231,7 @@ func oneway(t tester, c *goClient) {
 	if err := c.Remember(t.Context(), word, 1000); err != nil {
 		t.Error(err)
 	}
-	if waited := time.Since(start); waited >= 500*time.Millisecond {
+	if waited := time.Since(start); waited >= 900*time.Millisecond {
 		t.Errorf("the oneway waited for its handler")
 	}
 	comes(t, c.EchoString, word)
