@@ -19,7 +19,7 @@ var (
 	framedBinary   = transport.Wire{Kind: transport.Framed, Protocol: wire.Binary}
 	headerBinary   = transport.Wire{Kind: transport.Header, Protocol: wire.Binary}
 	headerCompact  = transport.Wire{Kind: transport.Header, Protocol: wire.Compact}
-	overHTTP       = transport.Wire{Kind: transport.HTTP, Protocol: wire.Binary}
+	httpBinary     = transport.Wire{Kind: transport.HTTP, Protocol: wire.Binary}
 
 	// wires are all that are built.
 	wires = []transport.Wire{
@@ -27,7 +27,7 @@ var (
 		{Kind: transport.Buffered, Protocol: wire.JSON}, {Kind: transport.Framed, Protocol: wire.JSON},
 		headerBinary, headerCompact,
 		{Kind: transport.Buffered, Protocol: wire.ApacheJSON}, {Kind: transport.Framed, Protocol: wire.ApacheJSON},
-		overHTTP, // a body says itself what protocol it is in
+		httpBinary, // a body says itself what protocol it is in
 	}
 )
 
