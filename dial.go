@@ -53,6 +53,9 @@ type ClientConfig struct {
 	MaxMessageBytes int
 	// TLS speaks TLS to the servers. Its ServerName is by default the host of each address. nil: none.
 	TLS *tls.Config
+	// User and Password are said to each server by SASL PLAIN, as Apache Thrift frames it, behind TLS where there is one; without TLS
+	// everybody on the way reads them. Transport is what is inside of SASL's own frames: mostly Buffered. Default "": no login.
+	User, Password string
 	// Tracking is the name (app id) under which the client asks servers for ThriftPy's contrib.tracking, once on each connection. Servers
 	// that do not know it are called as ever. Such a client does not ask for replies in any order. Default "": it does not track.
 	Tracking string
@@ -105,6 +108,9 @@ func (c ClientConfig) Dial(svc *Service) (*Client, error) {
 		c.dialer = client.TLSDialer(c.dialer, c.tlsFor)
 	}
 	w := c.wire()
+	if c.User != "" {
+		c.dialer = client.LoginDialer(c.dialer, func() (netio.Credentials, error) { return netio.Credentials{User: c.User, Password: c.Password}, nil })
+	}
 	if _, err := transport.NewSplitter(w, wire.Limits{}); err != nil {
 		return nil, fmt.Errorf("thriftloom: %w", err)
 	}

@@ -32,6 +32,11 @@ type Server struct {
 	// TLS ends TLS at the listener; a handler finds in call.Caller what a certificate says that it asked for. nil: none.
 	TLS *tls.Config
 
+	// Login, if set, is asked whether a user and a password are right, which each caller has to say by SASL PLAIN before it calls, behind TLS
+	// where there is one; a handler finds "user:alice" in call.Caller. It has to take the same time over wrong ones, and is called
+	// concurrently. nil: nobody is asked.
+	Login func(user, password string) bool
+
 	more []part
 }
 
@@ -78,8 +83,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		Budget: s.budget(),
 	})
 	engineDone, served := make(chan error, 1), make(chan error, 1)
-	if s.TLS != nil {
-		l = netio.NewTLSListener(l, netio.TLSOptions{Config: func() *tls.Config { return s.TLS }})
+	if s.TLS != nil || s.Login != nil {
+		l = netio.NewTLSListener(l, netio.TLSOptions{Config: func() *tls.Config { return s.TLS }, Users: s.users})
 	}
 	go func() { engineDone <- engine.Run(life) }()
 	go func() { served <- srv.Serve(life, l) }()
@@ -102,6 +107,14 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	end()
 	_ = <-engineDone
 	return err
+}
+
+// users is who may log in; nil: nobody is asked.
+func (s *Server) users() func(netio.Credentials) bool {
+	if s.Login == nil {
+		return nil
+	}
+	return func(c netio.Credentials) bool { return s.Login(c.User, c.Password) }
 }
 
 func (s *Server) budget() *netio.Budget {

@@ -161,6 +161,9 @@ func dialError(err error) *rpc.Error {
 	if e, ok := handshakeError(err); ok {
 		return e
 	}
+	if e, ok := loginError(err); ok {
+		return e
+	}
 	e := &rpc.Error{Code: rpc.Unavailable, Reach: rpc.NotSent, Op: "client", Text: "connection refused", Err: err, Outcome: rpc.Refused}
 	var ne net.Error
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &ne) && ne.Timeout() {

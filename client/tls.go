@@ -25,6 +25,46 @@ func TLSDialer(dial Dialer, config func(address string) *tls.Config) Dialer {
 	}
 }
 
+// LoginDialer returns a dialer whose connections have said who calls, by SASL PLAIN. who is asked for each connection; its error is the
+// dialer's. What follows on them is in SASL's pieces, which are none of the transport inside. dial makes the connection, with TLS where the password is not to be read on the way; nil: the
+// operating system's network.
+func LoginDialer(dial Dialer, who func() (netio.Credentials, error)) Dialer {
+	if dial == nil {
+		dial = dialSystem
+	}
+	return func(ctx context.Context, address string) (net.Conn, error) {
+		say, err := who()
+		if err != nil {
+			return nil, &netio.LoginError{Failure: netio.OtherHandshakeFail, Text: "the user or the password is not known", Err: err}
+		}
+		c, err := dial(ctx, address)
+		if err != nil {
+			return nil, err
+		}
+		return netio.LogIn(ctx, c, say)
+	}
+}
+
+// loginTexts are what a caller is told of a login that failed.
+var loginTexts = map[netio.HandshakeFailure]string{
+	netio.BadCredentials:    "the server refused the user or the password",
+	netio.NotSASL:           "the server does not speak SASL",
+	netio.ClosedInHandshake: "the server closed the connection in the SASL login",
+}
+
+// loginError says that a login failed, as handshakeError does.
+func loginError(err error) (e *rpc.Error, ok bool) {
+	var failed *netio.LoginError
+	if !errors.As(err, &failed) || failed.Failure == netio.HandshakeTimeout || errors.Is(err, context.Canceled) {
+		return nil, false
+	}
+	text := loginTexts[failed.Failure]
+	if text == "" {
+		text = "the SASL login failed"
+	}
+	return &rpc.Error{Code: rpc.Unavailable, Reach: rpc.NotSent, Op: "client", Text: text, Err: err, Outcome: rpc.LoginFailed}, true
+}
+
 // handshakeTexts are what a caller is told of a failed handshake.
 var handshakeTexts = map[netio.HandshakeFailure]string{
 	netio.BadCertificate:    "the server's certificate is not accepted",

@@ -42,7 +42,7 @@ func Explain(cfg *Config) string {
 	r := cfg.Resolved
 	var ports, peers, commands, rights []string
 	for _, l := range r.listeners {
-		ports = append(ports, fmt.Sprintf("%s  calls of %s%s", l.address, strings.Join(l.services, ", "), l.tls.explain()))
+		ports = append(ports, fmt.Sprintf("%s  calls of %s%s", l.address, strings.Join(l.services, ", "), l.tls.explain()+l.users.explain()))
 	}
 	if cfg.Health != "" {
 		ports = append(ports, cfg.Health+"  /livez /readyz /metrics, read-only")
@@ -59,7 +59,7 @@ func Explain(cfg *Config) string {
 	writes := []string{filepath.Join(r.State, "lock") + ", handover.sock  who holds the folder, and where the next process takes over"}
 	for _, u := range r.upstreams {
 		for _, e := range u.endpoints {
-			peers = append(peers, fmt.Sprintf("%s  upstream %s%s", e.Address, u.name, u.tls.explain()))
+			peers = append(peers, fmt.Sprintf("%s  upstream %s%s", e.Address, u.name, u.tls.explain()+u.login.explain()))
 		}
 		if u.run == nil {
 			continue

@@ -79,6 +79,8 @@ type Listener struct {
 	Address string `yaml:"address"`
 	// TLS ends TLS at this listener.
 	TLS ServerTLS `yaml:"tls"`
+	// SASL asks each caller who it is, by SASL PLAIN as Apache Thrift frames it, behind TLS where there is one.
+	SASL ServerSASL `yaml:"sasl"`
 	// MaxConnections bounds the callers' connections. Default 10000; 1 to 1,000,000.
 	MaxConnections int `yaml:"max_connections" min:"1" max:"1000000"`
 	// MaxPerCaller bounds the connections of one caller's address: an IPv4 address, or the /64 network of an IPv6 address. Default seven
@@ -108,6 +110,25 @@ type ServerTLS struct {
 	ClientCAFile string `yaml:"client_ca_file"`
 	// MinVersion is the least version of TLS. Default 1.2.
 	MinVersion string `yaml:"min_version" oneof:"1.2,1.3"`
+
+	at place
+}
+
+// ServerSASL is who may log in at a listener. A user is user:NAME in lists of allow, and in what is counted by caller.
+type ServerSASL struct {
+	// UsersFile has a line for each user, user:password; what begins with # is a comment. It is read anew at each reload; connections that
+	// are open stay as they are.
+	UsersFile string `yaml:"users_file"`
+
+	at place
+}
+
+// ClientSASL is what a login at a server needs.
+type ClientSASL struct {
+	// User is who the gateway says it is.
+	User string `yaml:"user"`
+	// PasswordFile is a file that holds the password. It is read anew for each connection.
+	PasswordFile string `yaml:"password_file"`
 
 	at place
 }
@@ -163,8 +184,8 @@ type Defaults struct {
 type Policies struct {
 	Deadline deadline.Config `yaml:",inline"`
 	// Allow is who may call: networks and addresses (10.0.0.0/8), identities of callers' certificates (spiffe://acme/web, with /* at the
-	// end all below it, or a host name), unix for unix sockets, * for anyone. An empty list lets nobody in. The more specific list
-	// replaces the other. Default anyone.
+	// end all below it, or a host name), users who have logged in (user:alice), unix for unix sockets, * for anyone. An empty
+	// list lets nobody in. The more specific list replaces the other. Default anyone.
 	Allow Allow `yaml:"allow"`
 	// Retry says how calls are tried again.
 	Retry retry.Config `yaml:"retry"`
@@ -289,6 +310,9 @@ type Upstream struct {
 	Tracking string `yaml:"tracking"`
 	// TLS speaks TLS to the servers.
 	TLS ClientTLS `yaml:"tls"`
+	// SASL logs in at the servers by SASL PLAIN, behind TLS where there is one; without it everybody on the way reads the password.
+	// transport is what is inside of SASL's own frames: mostly buffered.
+	SASL ClientSASL `yaml:"sasl"`
 }
 
 // UpstreamRef is a name out of `upstreams`, or an upstream of the service's own.

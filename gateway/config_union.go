@@ -67,6 +67,20 @@ func (c *ClientTLS) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path stri
 	d.Decode(node, path, (*plain)(c))
 }
 
+// DecodeYAML notes where the block stands.
+func (s *ServerSASL) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
+	type plain ServerSASL
+	s.at = place{node, path}
+	d.Decode(node, path, (*plain)(s))
+}
+
+// DecodeYAML notes where the block stands.
+func (c *ClientSASL) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
+	type plain ClientSASL
+	c.at = place{node, path}
+	d.Decode(node, path, (*plain)(c))
+}
+
 // DecodeYAML takes a number or a block.
 func (g *Gateways) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
 	g.at = place{node, path}

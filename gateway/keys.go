@@ -181,7 +181,11 @@ func (g *Gateway) malformed(listener string, reason wire.Reason, err error) {
 // handshakeFailed counts a caller that did not get in. What ports are checked with goes away without a word, and is not logged.
 func (g *Gateway) handshakeFailed(listener string, from net.Addr, why netio.HandshakeFailure, err error) {
 	g.metrics.handshakes.WithLabelValues(listener, string(why)).Inc()
-	text := err.Error()
+	text, what := err.Error(), "TLS handshake failed"
+	var login *netio.LoginError
+	if errors.As(err, &login) {
+		what = "SASL login failed"
+	}
 	switch why {
 	case netio.ClosedInHandshake:
 		return
@@ -189,7 +193,7 @@ func (g *Gateway) handshakeFailed(listener string, from net.Addr, why netio.Hand
 		text = "plain Thrift, or whatever it was, on a TLS port: " + text
 	}
 	if n, ok := g.quiet.take("tls "+listener+" "+string(why), time.Now()); ok {
-		g.log.Warn("TLS handshake failed", "listener", listener, "client.address", from.String(), "reason", string(why), "error", text, "not_told", n)
+		g.log.Warn(what, "listener", listener, "client.address", from.String(), "reason", string(why), "error", text, "not_told", n)
 	}
 }
 

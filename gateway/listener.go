@@ -28,6 +28,7 @@ type listenerPlan struct {
 	fallback       string   // label of the service that gets bare names which fit several
 	maxConnections int
 	tls            *tlsPlan // nil: none
+	users          users    // who may log in; nil: nobody is asked
 	maxPerCaller   int
 	stallTimeout   time.Duration
 	where          strictyaml.Mistake // its place, without a text
@@ -116,6 +117,7 @@ func (g *Gateway) startListener(p listenerPlan, socket *Gate, r *routes, st *sta
 	l.began = listenerLimits{st.config.MaxMessageBytes, p.maxConnections, p.maxPerCaller, p.stallTimeout}
 	l.routes.Store(r)
 	l.keys.Store(st.keys.source(p.tls))
+	l.plan.Store(&p)
 	l.server = server.New(server.Config{
 		Limits:         wire.Limits{MessageBytes: int(st.config.MaxMessageBytes)},
 		MaxConnections: p.maxConnections,
@@ -136,6 +138,7 @@ func (g *Gateway) startListener(p listenerPlan, socket *Gate, r *routes, st *sta
 			}
 			return nil
 		},
+		Users: func() func(netio.Credentials) bool { return l.plan.Load().users.asks() },
 		OnFailure: func(from net.Addr, why netio.HandshakeFailure, err error) {
 			g.handshakeFailed(p.address, from, why, err)
 		},

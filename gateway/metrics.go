@@ -37,7 +37,7 @@ func newMetrics(g *Gateway) *metrics {
 		bad:         counter("malformed_messages_total", "Bytes from callers that are no message, by reason.", "reason"),
 		lost:        counter("unrouted_calls_total", "Calls that lead to no service, by reason.", "reason"),
 		missing:     counter("required_missing_total", "Calls that lack a required field, where required_fields asks for it.", "rpc_method"),
-		handshakes:  counter("tls_handshake_failures_total", "Callers whose TLS handshake failed, by reason.", "listener", "reason"),
+		handshakes:  counter("tls_handshake_failures_total", "Callers whose TLS handshake or SASL login failed, by reason.", "listener", "reason"),
 		reloadOK:    gauge("config_last_reload_successful", "1 if the last reload took over everything."),
 		reloadTime:  gauge("config_last_reload_timestamp_seconds", "When the config was last taken over."),
 		endpoints:   desc("upstream_endpoints", "Endpoints by state: up, down, draining.", "upstream", "state"),

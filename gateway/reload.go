@@ -37,7 +37,7 @@ func (g *Gateway) apply(cfg *Config, stale stale) error {
 	}
 	for i := range next.upstreams {
 		u := &next.upstreams[i]
-		u.cluster.Dialer = u.tls.dialer(keys.source(u.tls))
+		u.cluster.Dialer = u.login.dialer(u.tls.dialer(keys.source(u.tls)))
 	}
 	bound, err := g.bind(next.listeners, was.listeners)
 	if err != nil {

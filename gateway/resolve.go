@@ -338,6 +338,7 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 	if p.tls = l.clientTLS(&u.TLS); p.tls != nil {
 		p.cluster.DialTimeout = tlsDialTimeout
 	}
+	p.login = l.clientSASL(&u.SASL, &p)
 	l.places(node, path, &p)
 	l.share(node, path, u, &p)
 	l.cfg.Resolved.upstreams = append(l.cfg.Resolved.upstreams, p)
@@ -430,9 +431,11 @@ func (l *loader) listener(ln Listener, key string, services []string) listenerPl
 		l.Addf(node, key, "%v", err)
 	}
 	l.opens(node, key, address)
+	secure := l.serverTLS(&ln.TLS)
 	return listenerPlan{
 		key: key, address: address, services: services, fallback: ln.Default,
-		maxConnections: ln.MaxConnections, maxPerCaller: ln.MaxPerCaller, stallTimeout: ln.StallTimeout, tls: l.serverTLS(&ln.TLS),
+		maxConnections: ln.MaxConnections, maxPerCaller: ln.MaxPerCaller, stallTimeout: ln.StallTimeout, tls: secure,
+		users: l.serverSASL(&ln.SASL, secure != nil || strings.HasPrefix(address, "unix:")),
 		where: strictyaml.Mistake{File: l.File, Line: node.Line, Col: node.Column, Key: key},
 	}
 }

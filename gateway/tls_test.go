@@ -45,6 +45,12 @@ func peerTLS(t *testing.T, config *tls.Config, script func(transport.Message) fa
 	if err != nil {
 		t.Fatal(err)
 	}
+	return peerAt(t, l, script)
+}
+
+// peerAt is peer on a listener.
+func peerAt(t *testing.T, l net.Listener, script func(transport.Message) fakepeer.Answer) (address string) {
+	t.Helper()
 	p, done := &fakepeer.Peer{Script: script}, make(chan struct{})
 	go func() {
 		defer close(done)

@@ -25,6 +25,7 @@ type upstreamPlan struct {
 	probe       string          // method that a probe calls, "" for none of the service's
 	multiplexed bool            // methods go out as service:method
 	tls         *tlsPlan        // nil: none
+	login       *loginPlan      // nil: none
 	drainTime   time.Duration   // the longest a call may take
 }
 
@@ -97,7 +98,7 @@ func (p *upstreamPlan) sameProcesses(o *upstreamPlan) bool {
 
 // sameWire reports whether connections of one plan speak as the other wants.
 func (p *upstreamPlan) sameWire(o *upstreamPlan) bool {
-	return p.cluster.Wire == o.cluster.Wire && p.cluster.Limits == o.cluster.Limits && p.multiplexed == o.multiplexed && p.cluster.Tracking == o.cluster.Tracking && p.tls.equal(o.tls)
+	return p.cluster.Wire == o.cluster.Wire && p.cluster.Limits == o.cluster.Limits && p.multiplexed == o.multiplexed && p.cluster.Tracking == o.cluster.Tracking && p.tls.equal(o.tls) && p.login.equal(o.login)
 }
 
 // startUpstream brings an upstream to life. Its goroutines end after halt.

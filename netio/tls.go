@@ -16,7 +16,10 @@ import (
 type TLSOptions struct {
 	// Config is asked for each connection, so that certificates may change. nil, or a nil that it returns, leaves connections as they are.
 	Config func() *tls.Config
-	// Timeout bounds one handshake. Default 10s.
+	// Users is asked for each connection who may log in by SASL PLAIN, which follows TLS: what it returns is asked whether credentials are
+	// right, and has to take the same time over wrong ones. nil, or a nil that it returns, lets everybody in unasked.
+	Users func() func(Credentials) bool
+	// Timeout bounds one handshake, with the login. Default 10s.
 	Timeout time.Duration
 	// MaxHandshakes bounds the handshakes at one time; a connection past it is closed at once. Default 2048.
 	MaxHandshakes int
@@ -32,6 +35,9 @@ type TLSOptions struct {
 func NewTLSListener(l net.Listener, opts TLSOptions) net.Listener {
 	if opts.Config == nil {
 		opts.Config = func() *tls.Config { return nil }
+	}
+	if opts.Users == nil {
+		opts.Users = func() func(Credentials) bool { return nil }
 	}
 	if opts.Timeout == 0 {
 		opts.Timeout = 10 * time.Second
@@ -94,8 +100,8 @@ func (t *tlsListener) run() {
 			t.offer(accepted{err: err})
 			continue
 		}
-		config := t.opts.Config()
-		if config == nil {
+		config, users := t.opts.Config(), t.opts.Users()
+		if config == nil && users == nil {
 			t.offer(accepted{conn: c})
 			continue
 		}
@@ -107,7 +113,7 @@ func (t *tlsListener) run() {
 		}
 		t.running.Go(func() {
 			defer leave()
-			t.greet(c, config)
+			t.greet(c, config, users)
 		})
 	}
 }
@@ -138,19 +144,35 @@ func (t *tlsListener) enter(from net.Addr) (leave func(), ok bool) {
 	}, true
 }
 
-// greet makes the handshake.
-func (t *tlsListener) greet(c net.Conn, config *tls.Config) {
+// greet makes the handshake, and hears who calls.
+func (t *tlsListener) greet(c net.Conn, config *tls.Config, users func(Credentials) bool) {
 	ctx, cancel := context.WithTimeout(t.life, t.opts.Timeout)
 	defer cancel()
-	secure := tls.Server(c, config)
-	if err := secure.HandshakeContext(ctx); err != nil {
+	greeted, err := greet(ctx, c, config, users)
+	if err != nil {
 		if t.life.Err() == nil {
 			t.failed(c, FailureOf(err), err)
 		}
-		_ = c.Close()
+		_ = greeted.Close()
 		return
 	}
-	t.offer(accepted{conn: secure})
+	t.offer(accepted{conn: greeted})
+}
+
+// greet returns what speaks through c, also with an error.
+func greet(ctx context.Context, c net.Conn, config *tls.Config, users func(Credentials) bool) (net.Conn, error) {
+	if config != nil {
+		secure := tls.Server(c, config)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			return c, err
+		}
+		c = secure
+	}
+	if users == nil {
+		return c, nil
+	}
+	user, err := greetSASL(ctx, c, users)
+	return &pieces{Conn: c, user: user}, err
 }
 
 // offer waits until a is accepted, or the listener is closed.
@@ -183,6 +205,9 @@ const (
 	RefusedByPeer      HandshakeFailure = "refused_by_peer"   // the peer said no: mostly to the certificate that it was shown
 	NoCommonVersion    HandshakeFailure = "no_common_version" // of TLS, or no common cipher
 	ClosedInHandshake  HandshakeFailure = "closed"            // the peer went away; a port check does
+	NotSASL            HandshakeFailure = "not_sasl"          // the peer does not speak SASL, or not in turn
+	BadMechanism       HandshakeFailure = "bad_mechanism"     // of SASL: another than PLAIN
+	BadCredentials     HandshakeFailure = "bad_credentials"   // a user or a password is wrong
 	OtherHandshakeFail HandshakeFailure = "other"             //
 )
 
@@ -192,8 +217,11 @@ func FailureOf(err error) HandshakeFailure {
 	var bad *tls.CertificateVerificationError
 	var op *net.OpError
 	var ne net.Error
+	var login *LoginError
 	text := err.Error()
 	switch {
+	case errors.As(err, &login):
+		return login.Failure
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &ne) && ne.Timeout():
 		return HandshakeTimeout
 	case errors.As(err, &notTLS):

@@ -22,6 +22,7 @@ const (
 	Abandoned                 // the caller has gone
 	LocalLimit                // this machine has no descriptor, port or memory for a connection, a request or a reply
 	TLSFailed                 // the connection came about, and the TLS handshake on it failed
+	LoginFailed               // the same of the SASL login
 )
 
 // Health is what an outcome says of the endpoint.
@@ -71,6 +72,8 @@ var Classes = [...]Class{
 	LocalLimit: {"local_limit", "the gateway has no descriptor or port for a connection, or no room for the request or the reply",
 		[]Reach{NotSent, Answered}, ResourceExhausted, Silent, false},
 	TLSFailed: {"tls_failed", "the TLS handshake failed: a certificate that is not trusted, over or for another name, or no TLS there",
+		[]Reach{NotSent}, Unavailable, Unreachable, true},
+	LoginFailed: {"login_failed", "the SASL login failed: the user or the password is wrong, or no SASL there",
 		[]Reach{NotSent}, Unavailable, Unreachable, true},
 }
 

@@ -30,7 +30,7 @@ func TestClassesAreWhole(t *testing.T) {
 			t.Errorf("%s: %+v", o, c)
 		}
 	})
-	if len(seen) != 15 {
+	if len(seen) != 16 {
 		t.Errorf("%d classes", len(seen))
 	}
 }
@@ -56,6 +56,7 @@ func TestWhatMayBeTriedAgain(t *testing.T) {
 		{Abandoned, Unknown, false, false},
 		{LocalLimit, NotSent, true, true},
 		{TLSFailed, NotSent, true, true},
+		{LoginFailed, NotSent, true, true},
 	}
 	for _, tt := range tests {
 		e := &Error{Code: Classes[tt.o].Code, Outcome: tt.o, Reach: tt.reach}

@@ -3,8 +3,11 @@ package server
 import (
 	"crypto/tls"
 	"net"
+	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/thriftloom/thriftloom/netio"
 )
 
 // The bounds of what is taken from a certificate: it becomes the value of labels and of log lines.
@@ -13,9 +16,22 @@ const (
 	maxIdentityBytes = 512
 )
 
-// identities returns what a verified certificate says of the peer of c: its URIs, then its host names; its subject's common name where it
-// has neither. nil where there is no certificate, or nobody has verified it.
+// userPrefix is before the name of a user who has logged in. No certificate can claim it.
+const userPrefix = "user:"
+
+// identities returns who the peer of c is by its certificate, and behind that by its login: "user:alice".
 func identities(c net.Conn) (all []string) {
+	user, below := netio.UserOf(c)
+	all = certified(below)
+	if usable(user) {
+		all = append(all, userPrefix+user)
+	}
+	return all
+}
+
+// certified returns what a verified certificate says of the peer of c: its URIs, then its host names; its subject's common name where it
+// has neither. nil where there is no certificate, or nobody has verified it.
+func certified(c net.Conn) (all []string) {
 	secure, ok := c.(*tls.Conn)
 	if !ok {
 		return nil
@@ -34,7 +50,7 @@ func identities(c net.Conn) (all []string) {
 	}
 	kept := all[:0]
 	for _, name := range all {
-		if usable(name) && len(kept) < maxIdentities {
+		if usable(name) && !strings.HasPrefix(name, userPrefix) && len(kept) < maxIdentities {
 			kept = append(kept, name)
 		}
 	}

@@ -32,6 +32,7 @@ func TestIdentities(t *testing.T) {
 		{"an address is no identity", verified, ca.Sign(t, []string{"10.0.0.7"}, testcert.CommonName("web")), []string{"web"}},
 		{"nothing", verified, ca.Sign(t, nil), nil},
 		{"control characters", verified, ca.Sign(t, nil, testcert.CommonName("we\nb")), nil},
+		{"who has not logged in", verified, ca.Sign(t, nil, testcert.CommonName("user:alice")), nil},
 		{"too long", verified, ca.Sign(t, []string{"spiffe://acme/" + strings.Repeat("x", maxIdentityBytes)}), nil},
 		{"too many", verified, ca.Sign(t, many), many[:maxIdentities]},
 		{"not verified", asked, testcert.NewCA(t, "strangers").Sign(t, []string{"spiffe://acme/web"}), nil},

@@ -14,6 +14,8 @@ import (
 
 	"github.com/thriftloom/thriftloom/client"
 	"github.com/thriftloom/thriftloom/codec"
+	"github.com/thriftloom/thriftloom/internal/secret"
+	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/schema"
 	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
@@ -34,6 +36,8 @@ type callFlags struct {
 	data        string
 	empty       bool
 	tls         tlsFlags
+	user        string
+	password    string // its file
 }
 
 // callPlan is one call, ready to be sent.
@@ -87,6 +91,9 @@ func (f *callFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.empty, "empty", false, "print arguments to fill in, and call nothing")
 	flags.BoolVar(&f.tls.on, "tls", false, "speak TLS; the flags below say so too")
 	f.tls.add(cmd, "the server")
+	flags.StringVar(&f.user, "user", "", "log in by SASL PLAIN as `name`")
+	flags.StringVar(&f.password, "password-file", "", "`file` of its password")
+	_ = cmd.MarkFlagFilename("password-file")
 }
 
 func (a *app) call(cmd *cobra.Command, f *callFlags, args []string) error {
@@ -125,6 +132,8 @@ func (f *callFlags) check() error {
 		}
 	}
 	switch {
+	case (f.user == "") != (f.password == ""):
+		return usageError("--user and --password-file go together")
 	case f.timeout <= 0:
 		return usageError("--timeout %v: want more than 0", f.timeout)
 	case f.config != "" && f.idl.path != "":
@@ -165,6 +174,12 @@ func (a *app) planCall(f *callFlags, args []string) (p *callPlan, input string, 
 	}
 	if f.multiplexed && !strings.Contains(p.wireName, ":") {
 		p.wireName = p.method.Service.Name + ":" + p.method.Name
+	}
+	if f.user != "" {
+		p.dial = client.LoginDialer(p.dial, func() (netio.Credentials, error) {
+			password, err := secret.Read(f.password)
+			return netio.Credentials{User: f.user, Password: password}, err
+		})
 	}
 	return p, input, p.setWire(f)
 }

@@ -86,7 +86,7 @@ func (p *callPlan) probe(ctx context.Context, engine netio.Engine) (transport.Ki
 			if last = p.ask(ctx, engine, kind, method, p.timeout*2/3/time.Duration(len(p.kinds)*len(methods))); last == nil {
 				return kind, nil
 			}
-			if last.Outcome == rpc.Refused || last.Outcome == rpc.ConnectTimeout || last.Outcome == rpc.TLSFailed {
+			if last.Outcome == rpc.Refused || last.Outcome == rpc.ConnectTimeout || last.Outcome == rpc.TLSFailed || last.Outcome == rpc.LoginFailed {
 				return 0, last
 			}
 		}

@@ -59,3 +59,15 @@ func (l Library) client(t *testing.T, kind transport.Kind, crash Crash, address,
 	}
 	return string(out)
 }
+
+// Refused runs the first case of client.py against a server that does not let it in, and returns the kind of exception that it gets.
+func (l Library) Refused(t *testing.T, address string, flags ...string) (kind string) {
+	t.Helper()
+	out := strings.TrimSpace(l.client(t, transport.Buffered, CrashException, address, "void", flags...))
+	text, failed := strings.CutPrefix(out, "FAIL void: ")
+	if !failed {
+		t.Errorf("client.py says %q", out)
+	}
+	kind, _, _ = strings.Cut(text, ":")
+	return kind
+}

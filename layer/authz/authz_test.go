@@ -48,6 +48,8 @@ func TestWhoGetsIn(t *testing.T) {
 		{"spiffe://acme/*", rpc.Caller{Address: far, Identities: []string{"spiffe://acme.evil/web"}}, false},
 		{"web.acme.test", rpc.Caller{Address: far, Identities: []string{"spiffe://acme/web", "web.acme.test"}}, true},
 		{"web.acme.test", rpc.Caller{Address: far, Identities: []string{"WEB.acme.test"}}, false},
+		{"user:alice", rpc.Caller{Address: far, Identities: []string{"web.acme.test", "user:alice"}}, true},
+		{"user:alice", rpc.Caller{Address: far, Identities: []string{"alice", "user:alice2"}}, false},
 		{"orders 10.0.0.0/8", rpc.Caller{Address: far, Identities: []string{"web", "orders"}}, true},
 	} {
 		var list []string
@@ -105,6 +107,7 @@ func TestListOfTheMethod(t *testing.T) {
 func TestCheck(t *testing.T) {
 	for entry, want := range map[string]string{
 		"":                     "is empty",
+		"user:":                "names no user",
 		" web":                 "has space around it",
 		"we\nb":                "what cannot be printed",
 		"10.0.0.1/8":           "has bits behind its 8: 10.0.0.0/8 is meant?",

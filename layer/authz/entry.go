@@ -14,7 +14,7 @@ type entry struct {
 	anyone   bool
 	unix     bool         // whoever calls over a unix socket
 	network  netip.Prefix // of addresses
-	identity string       // of a certificate, as it stands there
+	identity string       // of a certificate, as it stands there, or a user with userPrefix
 	below    string       // what such an identity begins with; it ends with /
 }
 
@@ -27,8 +27,11 @@ func Check(text string) error {
 // NeedsCertificate reports whether an entry, which is one, fits nobody without a certificate.
 func NeedsCertificate(text string) bool {
 	e, err := parse(text)
-	return err == nil && (e.identity != "" || e.below != "")
+	return err == nil && (e.identity != "" || e.below != "") && !strings.HasPrefix(text, userPrefix)
 }
+
+// userPrefix is before the name of a user in a list, and in a caller's identities.
+const userPrefix = "user:"
 
 // parse reads an entry:
 //
@@ -37,6 +40,7 @@ func NeedsCertificate(text string) bool {
 //     10.0.0.0/8  10.0.0.7   addresses, of IPv6 too
 //     spiffe://acme/web      the identity of a certificate: a URI, a host name or a common name
 //     spiffe://acme/web/*    identities below it
+//     user:alice             who has logged in so
 func parse(text string) (e entry, err error) {
 	switch {
 	case text == "*":
@@ -47,6 +51,11 @@ func parse(text string) (e entry, err error) {
 		return e, errors.New("is empty")
 	case strings.TrimSpace(text) != text || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }):
 		return e, errors.New("has space around it, or what cannot be printed in it")
+	case strings.HasPrefix(text, userPrefix):
+		if text == userPrefix {
+			return e, errors.New("names no user")
+		}
+		return entry{identity: text}, nil
 	case strings.Contains(text, "://"):
 		return parseURI(text)
 	case strings.ContainsAny(text, "/:") || strings.Trim(text, "0123456789.") == "":
