@@ -166,6 +166,10 @@ func TestHTTPRefuses(t *testing.T) {
 		{"HTTP/1.9", strings.Replace(post("echo", 1), "HTTP/1.1", "HTTP/1.9", 1), 505},
 		{"a body that is no Thrift", head + "Content-Length: 5\r\n\r\nhello", 400},
 		{"an empty body", head + "Content-Length: 0\r\n\r\n", 400},
+		{"a response", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 400},
+		{"responses in responses", strings.Repeat("HTTP/1.1 200 OK\r\n\r\n", 20_000), 400},
+		{"257 header lines", head + strings.Repeat("x:\r\n", 257) + "\r\n", 431},
+		{"chunks that are lines", head + "Transfer-Encoding: chunked\r\n\r\n" + strings.Repeat("1;"+strings.Repeat("x", 4000)+"\r\na\r\n", 20), 413},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			serve(t, server.Config{}, func(r *rig) {

@@ -43,8 +43,10 @@ func detect(buf []byte, limits wire.Limits) (w Wire, nonStrict bool, need int, e
 		return Wire{Buffered, wire.ApacheJSON}, false, 0, nil
 	case b == 0x16 && buf[1] == 3:
 		return w, false, 0, wire.Errorf(wire.TLSHello, 0, "a TLS handshake on a plain Thrift port")
-	case httpMethods[string(buf[:4])], string(buf[:4]) == "HTTP":
+	case httpMethods[string(buf[:4])]:
 		return Wire{HTTP, wire.Binary}, false, 0, nil // a body says itself what protocol it is in
+	case string(buf[:4]) == "HTTP":
+		return refuse(Wire{Kind: HTTP}, "an HTTP response where a request should begin")
 	case string(buf[:4]) == "PRI ":
 		return refuse(Wire{Kind: HTTP}, "HTTP/2, which is not spoken here")
 	case isTracking(buf):

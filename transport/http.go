@@ -17,9 +17,10 @@ const maxBlockBytes = 64 << 10
 // lines before a body are parsed by net/http, once they are there in full and bare of what two parsers could read in two ways; the body's
 // bounds are found here. A body says itself what protocol it is in.
 type httpStream struct {
-	wire   Wire
-	limits wire.Limits
-	name   string // of the last message
+	wire     Wire
+	limits   wire.Limits
+	requests bool   // nothing but requests may come
+	name     string // of the last message
 
 	looked int    // how far the end of the lines was looked for
 	block  *block // of the message that is on its way; nil until its lines are there
@@ -68,8 +69,13 @@ func (s *httpStream) readBlock(buf []byte) (need int, err error) {
 		return 0, s.refuse(&httpError{http.StatusRequestHeaderFieldsTooLarge, "the header lines are longer than 64 KiB"})
 	}
 	b, err := parseBlock(buf[:length])
-	if err != nil {
+	switch {
+	case err != nil:
 		return 0, s.refuse(err)
+	case b.status != 0 && s.requests:
+		return 0, s.refuse(&httpError{http.StatusBadRequest, "a response where a request should begin"})
+	case b.status != 0 && b.status != http.StatusOK: // its body is a page: nothing is lost with it
+		return 0, s.refuse(&httpError{b.status, fmt.Sprintf("the peer answers with HTTP status %d", b.status)})
 	}
 	if int64(b.size) > int64(s.limits.MessageBytes) {
 		return 0, s.refuse(wire.Errorf(wire.SizeLimit, 0, "a body of %d bytes, the limit is %d", b.size, s.limits.MessageBytes))
@@ -82,9 +88,6 @@ func (s *httpStream) readBlock(buf []byte) (need int, err error) {
 // message reads the one message of a body. An empty body is the answer to a oneway: a message without a head.
 func (s *httpStream) message(b *block, body []byte, end int) (m Message, err error) {
 	m = Message{Wire: s.wire, Envelope: b.envelope, Headers: b.headers}
-	if b.status != 0 && b.status != http.StatusOK {
-		return m, s.refuse(&httpError{b.status, fmt.Sprintf("the peer answers with HTTP status %d", b.status)})
-	}
 	if len(body) == 0 && b.status != 0 {
 		return m, nil
 	}

@@ -3,7 +3,10 @@ package transport
 import (
 	"bufio"
 	"bytes"
+	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,7 +36,7 @@ func parseBlock(buf []byte) (*block, error) {
 		return nil, err
 	}
 	b := &block{length: len(buf), size: -1}
-	r := bufio.NewReader(bytes.NewReader(buf))
+	r := bufio.NewReaderSize(bytes.NewReader(buf), len(buf))
 	var header http.Header
 	var major, minor int
 	if bytes.HasPrefix(buf, []byte("HTTP/")) {
@@ -64,9 +67,9 @@ func parseBlock(buf []byte) (*block, error) {
 	if err := b.bodyOf(buf, header); err != nil {
 		return nil, err
 	}
-	for key, values := range header {
+	for _, key := range slices.Sorted(maps.Keys(header)) {
 		if !notPassed[key] {
-			for _, v := range values {
+			for _, v := range header[key] {
 				b.headers = append(b.headers, KV{strings.ToLower(key), v})
 			}
 		}
@@ -110,8 +113,11 @@ func count(buf []byte, name string) (n int) {
 }
 
 // plain refuses what parsers read in different ways: line ends of other kinds, lines that go on in the next one, names with blanks behind
-// them, and control characters.
+// them, and control characters. It refuses more lines than headerCount too.
 func plain(buf []byte) error {
+	if bytes.Count(buf, []byte("\r\n")) > headerCount+2 { // the first line and the empty one are no headers
+		return &httpError{http.StatusRequestHeaderFieldsTooLarge, "too many header lines"}
+	}
 	for i, line := range bytes.Split(buf, []byte("\r\n")) {
 		for _, c := range line {
 			if c < ' ' && c != '\t' || c == 0x7f {
@@ -153,7 +159,7 @@ func (b *bodyBounds) find(buf []byte) (end, need int, err error) {
 		return b.chunks(buf)
 	}
 	if b.inner == nil {
-		b.inner = NewDetector(b.limits, nil)
+		b.inner = NewDetector(b.limits, bodyOnly)
 	}
 	_, used, need, err := b.inner.Split(buf)
 	if bad, isBad := err.(*Malformed); isBad { //nolint:errorlint // a splitter's errors are of this type
@@ -163,6 +169,14 @@ func (b *bodyBounds) find(buf []byte) (end, need int, err error) {
 		return -1, max(need, len(buf)+1), nil
 	}
 	return used, 0, nil
+}
+
+// bodyOnly allows what a body may be: a message that ends by itself. Another transport in a body could hold a third one, without end.
+func bodyOnly(w Wire) error {
+	if w.Kind != Buffered {
+		return errors.New("the body is no Thrift message")
+	}
+	return nil
 }
 
 // body returns the bytes of the body that find has bounded.
@@ -208,6 +222,9 @@ func (b *bodyBounds) chunks(buf []byte) (end, need int, err error) {
 		size := int(n)
 		if len(b.joined)+size > b.limits.MessageBytes {
 			return 0, 0, wire.Errorf(wire.SizeLimit, 0, "a body of more than %d bytes", b.limits.MessageBytes)
+		}
+		if b.at+i-len(b.joined) > maxBlockBytes+len(b.joined) {
+			return 0, 0, wire.Errorf(wire.SizeLimit, b.at, "the lines of a body's chunks are longer than what they hold")
 		}
 		from := b.at + i + 2
 		if size == 0 {

@@ -24,7 +24,7 @@ var trackingHeaders = []wiretest.Value{
 // tracks reports whether headers stand before messages in w: they are read in binary and compact alone, and not in THeader, which has its
 // own.
 func tracks(w transport.Wire) bool {
-	return w.Kind != transport.Header && (w.Protocol == wire.Binary || w.Protocol == wire.Compact)
+	return (w.Kind == transport.Buffered || w.Kind == transport.Framed) && (w.Protocol == wire.Binary || w.Protocol == wire.Compact)
 }
 
 // A header stands before a message or not, from one message to the next, and each goes to its own message, wherever the bytes are cut.

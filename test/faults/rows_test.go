@@ -56,7 +56,7 @@ var planned = map[string][]string{
 		"duplicate map keys", "duplicate fields", "missing required", "message type 5", "REPLY to server", "EXCEPTION malformed",
 		"empty method name", "1 MiB method name", "NUL and CRLF in header keys", "oversized header block", "bad header lengths",
 		"unknown transforms", "zlib bomb", "bad magic", "TLS to plain port", "plain Thrift to a TLS port", "HTTP: a length and chunks", "HTTP: two lengths",
-		"HTTP: a bare line feed", "HTTP: a chunk longer than its size",
+		"HTTP: a bare line feed", "HTTP: a chunk longer than its size", "HTTP: responses in responses", "HTTP: 257 header lines",
 		"ThriftPy's JSON: depth 10^4", "Apache's JSON: depth 10^4", "ThriftPy's JSON: numbers out of range",
 		"Apache's JSON: numbers out of range", "ThriftPy's JSON: bad base64", "trailing garbage", "slow drip, buffered, strict=true",
 		"truncated and split at every offset", "connection flood", "slow readers", "one noisy caller",
