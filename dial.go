@@ -24,7 +24,7 @@ import (
 
 // ClientConfig says how a client calls. Zero values are the defaults named.
 type ClientConfig struct {
-	// Addresses are the servers: "host:port" or "unix:/path". Each call goes to the one with the fewest calls in flight.
+	// Addresses are the servers: "host:port", "unix:/path", or "http://host:port/path" and the same with https; of one kind. Each call goes to the one with the fewest calls in flight.
 	Addresses []string
 	// Transport is how messages are laid on a connection. Default Buffered, as ThriftPy speaks.
 	Transport Transport
@@ -53,6 +53,9 @@ type ClientConfig struct {
 	MaxMessageBytes int
 	// TLS speaks TLS to the servers. Its ServerName is by default the host of each address. nil: none.
 	TLS *tls.Config
+	// Tracking is the name (app id) under which the client asks servers for ThriftPy's contrib.tracking, once on each connection. Servers
+	// that do not know it are called as ever. Such a client does not ask for replies in any order. Default "": it does not track.
+	Tracking string
 
 	dialer client.Dialer
 }
@@ -82,8 +85,15 @@ func (c ClientConfig) Dial(svc *Service) (*Client, error) {
 	var endpoints []rpc.Endpoint
 	for _, a := range c.Addresses {
 		a = strings.TrimSpace(a)
-		if _, _, err := netio.ParseAddress(a); err != nil && c.dialer == nil {
+		place, err := client.ParsePlace(a)
+		if err != nil && c.dialer == nil {
 			return nil, fmt.Errorf("thriftloom: %w", err)
+		}
+		if place.HTTP && c.Transport == 0 {
+			c.Transport = HTTP
+		}
+		if place.TLS && c.TLS == nil {
+			c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 		}
 		endpoints = append(endpoints, rpc.Endpoint{Address: a})
 	}
@@ -101,8 +111,8 @@ func (c ClientConfig) Dial(svc *Service) (*Client, error) {
 	engine := netio.NewPortable()
 	cl := cluster.New(cluster.Options{
 		Name: svc.Name, Engine: engine, Wire: w, Limits: wire.Limits{MessageBytes: c.MaxMessageBytes}, Dialer: c.dialer,
-		Slots: c.Connections, IdleExpiry: c.IdleExpiry, Queue: cluster.QueueConfig{MaxCalls: 65536, MaxWait: c.Timeout},
-		Shared: c.asks(w), SharedSlots: c.Connections * client.MaxShares,
+		Slots: c.Connections, IdleExpiry: c.IdleExpiry, Queue: cluster.QueueConfig{MaxCalls: 65536, MaxWait: c.Timeout}, Tracking: c.Tracking,
+		Shared: c.Tracking == "" && c.asks(w), SharedSlots: c.Connections * client.MaxShares,
 	})
 	cl.Update(endpoints)
 	client := &Client{cluster: cl, schema: svc, protocol: w.Protocol, ended: make(chan struct{})}

@@ -18,7 +18,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 const module = "github.com/thriftloom/thriftloom"
 
 // thrift are the folders that know Thrift and nothing of calls.
-var thrift = []string{"idl", "schema", "wire", "wire/binary", "wire/compact", "wire/message", "transport", "codec"}
+var thrift = []string{"idl", "schema", "wire", "wire/binary", "wire/compact", "wire/jsontext", "wire/json", "wire/apachejson", "wire/message", "transport", "tracking", "codec"}
 
 // allowed is the map: which folders of the module each folder may import. A folder's own sub-folders inherit its row unless they have
 // one. Folders in internal/ may be used by all and use none but each other.
@@ -27,14 +27,17 @@ var allowed = map[string][]string{
 	"idl":             {},
 	"schema":          {"idl", "wire"},
 	"wire":            {"wire"},
-	"wire/message":    {"wire", "wire/binary", "wire/compact"},
-	"transport":       {"wire", "wire/binary", "wire/compact", "wire/message"},
-	"codec":           {"schema", "wire", "wire/binary", "wire/compact"},
-	"rpc":             {"schema", "wire", "transport"},
+	"wire/message":    {"wire", "wire/binary", "wire/compact", "wire/json", "wire/apachejson"},
+	"wire/json":       {"wire", "wire/jsontext"},
+	"wire/apachejson": {"wire", "wire/jsontext"},
+	"transport":       {"wire", "wire/binary", "wire/compact", "wire/jsontext", "wire/message"},
+	"tracking":        {"wire", "wire/binary", "wire/compact"},
+	"codec":           {"schema", "wire", "wire/binary", "wire/compact", "wire/jsontext", "wire/apachejson"},
+	"rpc":             {"schema", "wire", "transport", "tracking"},
 	"bind":            append([]string{"rpc"}, thrift...),
 	"netio":           {},
-	"client":          {"rpc", "netio", "transport", "wire", "wire/message"},
-	"server":          {"rpc", "netio", "transport", "wire", "wire/message", "schema"},
+	"client":          {"rpc", "netio", "transport", "wire", "wire/message", "tracking"},
+	"server":          {"rpc", "netio", "transport", "wire", "wire/message", "tracking", "schema"},
 	"cluster":         {"rpc", "client", "netio", "transport", "wire", "cluster/balance"},
 	"cluster/balance": {"rpc"},
 	"cluster/lease":   {"cluster"},

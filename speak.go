@@ -58,8 +58,8 @@ func (c ClientConfig) wire() transport.Wire {
 	return w
 }
 
-// asks reports whether servers are asked for replies in any order. Over HTTP they cannot be; and a ThriftPy server of Apache JSON answers
+// asks reports whether servers are asked for replies in any order. Over HTTP they cannot be; a connection with tracking headers is serial; and a ThriftPy server of Apache JSON answers
 // the first call of a connection again and again, so that it may not be the question.
 func (c ClientConfig) asks(w transport.Wire) bool {
-	return !c.Serial && w.Kind != HTTP && w.Protocol != ApacheJSON
+	return !c.Serial && c.Tracking == "" && w.Kind != HTTP && w.Protocol != ApacheJSON
 }

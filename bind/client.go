@@ -188,6 +188,7 @@ func newCall(ctx context.Context, m *schema.Method, proto wire.Protocol, body []
 	if at, ok := ctx.Deadline(); ok {
 		call.Deadline = at
 	}
+	track(ctx, call)
 	return call
 }
 

@@ -46,7 +46,7 @@ type Config struct {
 	FenceTimeout time.Duration
 	// Owner may be nil.
 	Owner Owner
-	// Greets says that Greet follows: more than one call may wait to be written.
+	// Greets says that Greet or Track follows: more than one call may wait to be written.
 	Greets bool
 }
 
@@ -88,17 +88,19 @@ type Conn struct {
 	created time.Time
 	shared  atomic.Pointer[Shared] // what the connection is once the peer has granted it
 
-	mu      sync.Mutex
-	state   state
-	cause   error  // why it closed
-	seq     int32  // of the call or fence that is awaited
-	name    string // of the method that is awaited
-	start   int64  // bytes written before the call's first
-	size    int64  // bytes of the call
-	partial bool   // some bytes of a reply have come
-	calls   int    // that began
-	replied bool   // the call's reply has come, and Handle has not taken it yet
-	early   bool   // it came before the request was written: the rest of that would stand in the way of the next call
+	mu       sync.Mutex
+	level    int // of tracking, which Track has set
+	state    state
+	cause    error              // why it closed
+	envelope transport.Envelope // of requests
+	seq      int32              // of the call or fence that is awaited
+	name     string             // of the method that is awaited
+	start    int64              // bytes written before the call's first
+	size     int64              // bytes of the call
+	partial  bool               // some bytes of a reply have come
+	calls    int                // that began
+	replied  bool               // the call's reply has come, and Handle has not taken it yet
+	early    bool               // it came before the request was written: the rest of that would stand in the way of the next call
 
 	done  chan result // holds the result for Handle; capacity 1
 	timer *time.Timer // Handle's deadline, reused; nil until the first
@@ -110,7 +112,7 @@ type result struct {
 	err   *rpc.Error
 }
 
-// Dial connects to address ("host:port" or "unix:/path"). The error is an *rpc.Error with Reach NotSent and no endpoint name.
+// Dial connects to address, as ParsePlace reads it; TLS is the Dialer's. The error is an *rpc.Error with Reach NotSent and no endpoint name.
 func Dial(ctx context.Context, engine netio.Engine, address string, cfg Config) (*Conn, error) {
 	split, err := transport.NewSplitter(cfg.Wire, cfg.Limits)
 	if err != nil {
@@ -119,7 +121,17 @@ func Dial(ctx context.Context, engine netio.Engine, address string, cfg Config) 
 	if cfg.FenceTimeout == 0 {
 		cfg.FenceTimeout = time.Minute
 	}
+	place, err := ParsePlace(address)
+	if err != nil && cfg.Dialer == nil {
+		return nil, dialError(err)
+	}
+	if err == nil {
+		address = place.Socket
+	}
 	c := &Conn{cfg: cfg, split: split, done: make(chan result, 1), created: time.Now()}
+	if cfg.Wire.Kind == transport.HTTP {
+		c.envelope = transport.Envelope{Host: place.Host, Path: place.Path}
+	}
 	limit := cfg.Limits.WithDefaults().MessageBytes
 	opts := netio.Options{MaxBufferBytes: limit + 64<<10, MaxQueuedBytes: cfg.maxQueued(), Budget: cfg.Budget}
 	if cfg.Dialer == nil {
@@ -185,6 +197,11 @@ func localLimit(err error) bool {
 
 // Handle sends the call and waits for its reply, until the call's deadline or the end of ctx.
 func (c *Conn) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
+	reply, err := c.handle(ctx, call)
+	return named(call, reply), err
+}
+
+func (c *Conn) handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
 	if err := c.begin(call); err != nil {
 		return nil, err
 	}
@@ -222,12 +239,15 @@ func (c *Conn) begin(call *rpc.Call) error {
 	c.state, c.name, c.partial, c.replied, c.early = calling, bare, false, false, false // multiplexed servers answer by the bare name
 	if call.Oneway {
 		head.Type = wire.Oneway
-		c.seq++
+		if !c.acknowledged() {
+			c.seq++
+		}
 		c.state, c.name = fencing, FenceMethod
 		c.late = c.expireAfter(fenceTime(call, c.cfg.FenceTimeout))
 	}
 	seq := c.seq
-	before, body := transport.Encode(nil, transport.Message{Wire: c.cfg.Wire, Head: head, Headers: call.Headers, Body: call.Body})
+	header := c.header(call)
+	before, body := transport.Encode(nil, transport.Message{Wire: c.cfg.Wire, Envelope: c.envelope, Head: head, Headers: headers(call), Tracking: header, Body: call.Body})
 	c.start, c.size = c.net.Written(), int64(len(before)+len(body))
 	c.mu.Unlock()
 
@@ -235,8 +255,10 @@ func (c *Conn) begin(call *rpc.Call) error {
 	if c.net.Send(before, body) == netio.ErrNoRoom {
 		return c.unsend(call.Oneway)
 	}
-	if call.Oneway {
-		fence := transport.Message{Wire: c.cfg.Wire, Head: wire.Head{Name: FenceMethod, Seq: seq, Type: wire.Call}, Body: message.Empty(c.cfg.Wire.Protocol)}
+	if call.Oneway && !c.acknowledged() {
+		fence := transport.Message{
+			Wire: c.cfg.Wire, Head: wire.Head{Name: FenceMethod, Seq: seq, Type: wire.Call}, Tracking: header, Body: message.Empty(c.cfg.Wire.Protocol),
+		}
 		if multiplexed { // an unknown method of a known service would close the connection; an unknown service does not
 			fence.Head.Name = multiplexedFence
 		}
@@ -246,6 +268,9 @@ func (c *Conn) begin(call *rpc.Call) error {
 	}
 	return nil
 }
+
+// acknowledged reports whether the peer answers oneways too, so that they need no fence: over HTTP each request has its response.
+func (c *Conn) acknowledged() bool { return c.cfg.Wire.Kind == transport.HTTP }
 
 // unsend takes back a call of which there is no room to write a byte.
 func (c *Conn) unsend(oneway bool) *rpc.Error {
@@ -401,6 +426,9 @@ func (c *Conn) closedError(cause error) *rpc.Error {
 	var bad *transport.Malformed
 	if errors.As(cause, &bad) || errors.Is(cause, errBadReply) {
 		e.Code, e.Outcome, e.Text = rpc.Unavailable, rpc.BadReply, "what came back is no reply to the call"
+		if bad != nil && c.acknowledged() {
+			e.Text += ": " + bad.Err.Text // HTTP's status
+		}
 	}
 	return e
 }

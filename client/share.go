@@ -32,6 +32,11 @@ type Share struct {
 
 // Handle sends the call and waits for its reply, until the call's deadline or the end of ctx.
 func (s *Share) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
+	reply, err := s.handle(ctx, call)
+	return named(call, reply), err
+}
+
+func (s *Share) handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
 	if e := s.begin(call); e != nil {
 		return nil, e
 	}
@@ -72,7 +77,7 @@ func (s *Share) begin(call *rpc.Call) *rpc.Error {
 	if call.Oneway {
 		head.Type = wire.Oneway
 	}
-	before, body := transport.Encode(nil, transport.Message{Wire: c.cfg.Wire, Head: head, Headers: call.Headers, Body: call.Body})
+	before, body := transport.Encode(nil, transport.Message{Wire: c.cfg.Wire, Head: head, Headers: headers(call), Body: call.Body})
 	_, bare, multiplexed := transport.SplitName(call.Name)
 	s.seq, s.stray, s.name, s.heard, s.replied = head.Seq, 0, bare, c.received, false
 	s.start, s.size = c.sent, int64(len(before)+len(body))

@@ -81,7 +81,7 @@ func (c *Shared) take(m transport.Message) bool {
 
 // deliver hands a reply to Handle. c.mu is held.
 func (c *Shared) deliver(s *Share, m transport.Message) bool {
-	reply, err, ok := parse(m, c.cfg.Wire.Protocol, c.cfg.Limits)
+	reply, err, ok := parse(m, m.Wire.Protocol, c.cfg.Limits)
 	if !ok {
 		c.asked[m.Head.Seq] = s
 		return false

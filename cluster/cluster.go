@@ -34,7 +34,10 @@ type Options struct {
 	IdleExpiry  time.Duration // after which a free connection is closed; default 1.5s
 	MaxAge      time.Duration // after which a connection takes no new call; zero: none
 	DialTimeout time.Duration // default 1s
-	Queue       QueueConfig
+	// Tracking is the name under which connections ask for ThriftPy's tracking, one round trip each; "": none does. It is for endpoints that
+	// are not Shared, or turn out to answer in order.
+	Tracking string
+	Queue    QueueConfig
 	// Shared asks each endpoint whether it answers in any order: where it does, a slot is a share of a connection, and there are few.
 	Shared bool
 	// SharedSlots is Slots, whatever an endpoint names, of those that do; zero: the same.

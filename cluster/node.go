@@ -23,6 +23,7 @@ type node struct {
 	lastErr  rpc.Outcome
 	latency  quantile.Sketch // of attempts that were answered
 	lessons  lessons
+	plainTil time.Time // it closes connections that begin with tracking's handshake, and is not asked until then
 	sharing  sharing
 }
 

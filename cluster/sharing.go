@@ -169,6 +169,13 @@ func (c *Cluster) ask(ctx context.Context, call *rpc.Call, n *node, l *link) (sh
 // serial makes a connection of the call's own.
 func (c *Cluster) serial(ctx context.Context, call *rpc.Call, n *node) (*link, *rpc.Error) {
 	l := &link{node: n}
+	if c.opts.Load().Tracking != "" {
+		if ok, e := c.tracked(ctx, call, l); e != nil {
+			return nil, e
+		} else if ok {
+			return l, nil
+		}
+	}
 	conn, e := c.dial(ctx, call, n, l)
 	if e != nil {
 		return nil, e

@@ -75,7 +75,7 @@ const (
 )
 
 func unsupported(p wire.Protocol) error {
-	return wire.Errorf(wire.Unsupported, 0, "values in protocol %s cannot be read or written yet", p)
+	return wire.Errorf(wire.Unsupported, 0, "values in protocol %s cannot be read or written", p)
 }
 
 // decoder is the state of one decoding, dynamic or typed.
@@ -86,18 +86,40 @@ type decoder struct {
 	arena  arena
 	slab   sliceHeader // where the structs of a list of pointers are made
 
+	text      int  // the length of a body that was text; 0: it was not
 	inDefault bool // decoding a default, whose structs get none of their own
 }
 
-func newDecoder(p wire.Protocol, body []byte, limits wire.Limits) (*decoder, error) {
+// newDecoder returns what decodes a value of type t. The JSON protocols are read by way of binary: of those, body is a whole struct.
+func newDecoder(p wire.Protocol, t *schema.Type, body []byte, limits wire.Limits) (*decoder, error) {
 	if p != wire.Binary && p != wire.Compact {
-		return nil, unsupported(p)
+		if t.Kind != schema.Struct {
+			return nil, unsupported(p)
+		}
+		limits.MessageBytes = max(limits.WithDefaults().MessageBytes, len(body))
+		inBinary, err := Translate(nil, p, wire.Binary, t.Struct, body, limits)
+		if err != nil {
+			return nil, err
+		}
+		d, err := newDecoder(wire.Binary, t, inBinary, limits)
+		if err == nil {
+			d.text = len(body)
+		}
+		return d, err
 	}
 	return &decoder{
 		reader: reader{r: binary.Reader{Buf: body}, compact: p == wire.Compact},
 		depth:  limits.WithDefaults().Depth,
 		budget: unpackFactor*len(body) + unpackFloorBytes,
 	}, nil
+}
+
+// used is how many bytes of the body the value took.
+func (d *decoder) used() int {
+	if d.text > 0 {
+		return d.text
+	}
+	return d.r.Pos
 }
 
 // enter begins a struct or container; leave ends it.

@@ -159,14 +159,18 @@ func TestRoundTrips(t *testing.T) {
 		}
 		in := reflect.New(rt)
 		fill(t, in.Elem())
-		for _, p := range loops {
+		for _, p := range protocols {
 			checkRoundTrip(t, p, plan, st, in)
 		}
 	})
 }
 
-// loops are the protocols that have loops of their own.
-var loops = []wire.Protocol{wire.Binary, wire.Compact}
+var (
+	// loops are the protocols that have loops of their own.
+	loops = []wire.Protocol{wire.Binary, wire.Compact}
+	// protocols are all.
+	protocols = []wire.Protocol{wire.Binary, wire.Compact, wire.JSON, wire.ApacheJSON}
+)
 
 func checkRoundTrip(t *rapid.T, p wire.Protocol, plan *Plan, st *schema.StructType, in reflect.Value) {
 	typed, err := plan.Append(nil, p, in.Interface())

@@ -5,47 +5,97 @@ import (
 	"github.com/thriftloom/thriftloom/wire"
 	"github.com/thriftloom/thriftloom/wire/binary"
 	"github.com/thriftloom/thriftloom/wire/compact"
+	"github.com/thriftloom/thriftloom/wire/jsontext"
 )
 
-// Translate appends body, a whole struct in protocol from, in protocol to. What binary and compact write says all that the other needs:
-// between them t, the struct's type, may be nil, and fields that it does not have survive. It is looked at for the types of an empty map
-// alone, which compact does not write.
+// Translate appends body, a whole struct in protocol from, in protocol to; t is the struct's type.
 //
-// Of limits, Depth bounds the body and MessageBytes what is appended. The error is a *wire.Error, whose offset is in body.
+// Binary, compact and Apache's JSON say the types of what they carry: between them t may be nil, and fields that it does not have survive.
+// It is looked at for the types of an empty map, which compact does not write, and for which strings of Apache's JSON are base64. ThriftPy's
+// JSON goes by t alone: fields that it does not have are dropped.
+//
+// Of limits, Depth bounds the body and MessageBytes what is appended. The error is a *wire.Error, whose offset is in body, or in what it
+// comes to in binary, through which all others go.
 func Translate(dst []byte, from, to wire.Protocol, t *schema.StructType, body []byte, limits wire.Limits) ([]byte, error) {
-	tr := translator{limit: len(dst) + limits.WithDefaults().MessageBytes}
-	var whole *schema.Type
-	if t != nil {
-		whole = TypeOf(t)
-	}
-	depth := limits.WithDefaults().Depth
-	var used int
-	var err error
-	switch {
-	case from == to:
+	if from == to {
 		return append(dst, body...), nil
-	case from == wire.Binary && to == wire.Compact:
-		r := binary.Reader{Buf: body}
-		dst, err = tr.toCompact(dst, &r, wire.Struct, depth)
-		used = r.Pos
-	case from == wire.Compact && to == wire.Binary:
+	}
+	tr := translator{limit: len(dst) + limits.WithDefaults().MessageBytes, depth: limits.WithDefaults().Depth}
+	if t != nil {
+		tr.whole = TypeOf(t)
+	}
+	switch {
+	case to == wire.Binary:
+		return tr.intoBinary(dst, from, body)
+	case from == wire.Binary:
+		return tr.outOfBinary(dst, to, body)
+	}
+	hub := translator{limit: tr.limit - len(dst), depth: tr.depth, whole: tr.whole}
+	inBinary, err := hub.intoBinary(nil, from, body)
+	if err != nil {
+		return dst, err
+	}
+	return tr.outOfBinary(dst, to, inBinary)
+}
+
+// intoBinary appends a whole body in binary.
+func (t *translator) intoBinary(dst []byte, from wire.Protocol, body []byte) (_ []byte, err error) {
+	switch from {
+	case wire.Compact:
 		r := compact.Reader{Buf: body}
-		dst, err = tr.toBinary(dst, &r, wire.Struct, whole, depth)
-		used = r.Pos
-	case from != wire.Binary && from != wire.Compact:
-		return dst, unsupported(from)
+		dst, err = t.toBinary(dst, &r, wire.Struct, t.whole, t.depth)
+		return dst, whole(err, r.Pos, body)
+	case wire.ApacheJSON:
+		r := jsontext.Reader{Buf: body}
+		if dst, err = t.fromApache(dst, &r, wire.Struct, t.whole, t.depth, false); err == nil {
+			err = r.End()
+		}
+		return dst, err
+	case wire.JSON:
+		if t.whole == nil {
+			return dst, wire.Errorf(wire.Unsupported, 0, "ThriftPy's JSON cannot be read without the IDL")
+		}
+		r := jsontext.Reader{Buf: body}
+		if dst, err = t.fromTJSON(dst, &r, t.whole, t.depth); err == nil {
+			err = r.End()
+		}
+		return dst, err
+	}
+	return dst, unsupported(from)
+}
+
+// outOfBinary appends a whole body in another protocol.
+func (t *translator) outOfBinary(dst []byte, to wire.Protocol, body []byte) (_ []byte, err error) {
+	r := binary.Reader{Buf: body}
+	switch to {
+	case wire.Compact:
+		dst, err = t.toCompact(dst, &r, wire.Struct, t.depth)
+	case wire.ApacheJSON:
+		dst, err = t.toApache(dst, &r, wire.Struct, t.whole, t.depth, false)
+	case wire.JSON:
+		if t.whole == nil {
+			return dst, wire.Errorf(wire.Unsupported, 0, "ThriftPy's JSON cannot be written without the IDL")
+		}
+		dst, err = t.toTJSON(dst, &r, t.whole, t.depth)
 	default:
 		return dst, unsupported(to)
 	}
+	return dst, whole(err, r.Pos, body)
+}
+
+// whole checks that all of a body was read.
+func whole(err error, used int, body []byte) error {
 	if err == nil && used < len(body) {
-		err = wire.Errorf(wire.Trailing, used, "%d bytes follow the struct", len(body)-used)
+		return wire.Errorf(wire.Trailing, used, "%d bytes follow the struct", len(body)-used)
 	}
-	return dst, err
+	return err
 }
 
 // translator is one translation.
 type translator struct {
 	limit int // the longest that dst may become
+	depth int
+	whole *schema.Type // of the whole body; nil: not known
 }
 
 func (t *translator) fits(dst []byte, more, at int) error {
@@ -230,13 +280,7 @@ func (t *translator) structToBinary(dst []byte, r *compact.Reader, of *schema.Ty
 		case typ == wire.Bool:
 			dst = binary.AppendBool(binary.AppendField(dst, typ, id), v)
 		default:
-			var field *schema.Type
-			if of != nil {
-				if f := of.Struct.Field(id); f != nil {
-					field = f.Type
-				}
-			}
-			dst, err = t.toBinary(binary.AppendField(dst, typ, id), r, typ, field, depth)
+			dst, err = t.toBinary(binary.AppendField(dst, typ, id), r, typ, fieldOf(of, id), depth)
 		}
 		if err != nil {
 			return dst, err

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/thriftloom/thriftloom/internal/allocs"
+	"github.com/thriftloom/thriftloom/schema"
 	"github.com/thriftloom/thriftloom/wire"
 	"github.com/thriftloom/thriftloom/wire/wiretest"
 )
@@ -94,4 +95,78 @@ func FuzzTranslate(f *testing.F) {
 			t.Fatalf("%x\n%x\n%x\n%x, %v", body, there, back, again, err)
 		}
 	})
+}
+
+// Whatever the text: what can be translated comes to the same value by way of every other protocol, with the schema at hand.
+func FuzzTranslateText(f *testing.F) {
+	v := full()
+	plan := mustCompile(f, "Everything", v)
+	v.Places = nil // its keys are structs, which Apache's JSON cannot say
+	for i, p := range protocols {
+		body, err := plan.Append(nil, p, &v)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(body, uint8(i))
+	}
+	for _, text := range []string{
+		`{"flag": true, "medium": "7", "text": null, "counts": [{"value": 1, "key": "a"}], "unknown": [1, {"a": 2}]}`, `{"real": NaN, "raw": "/wA", "shape": {}}`,
+	} {
+		f.Add([]byte(text), uint8(2))
+	}
+	for _, text := range []string{
+		`{"6":{"dbl":"NaN"},"8":{"str":"/wA"},"14":{"map":["str","i64",1,{"a":1}]},"99":{"rec":{"1":{"tf":1}}}}`, `{"12":{"lst":["str",0]},"21":{"map":["dbl","i8",1,{"1.5":2}]}}`,
+	} {
+		f.Add([]byte(text), uint8(3))
+	}
+	st := structType("Everything")
+	f.Fuzz(func(t *testing.T, body []byte, which uint8) {
+		from := protocols[int(which)%len(protocols)]
+		var first []byte
+		var err error
+		allocs.Bound(t, 64, len(body), func() { first, err = Translate(nil, from, wire.Binary, st, body, wire.Limits{}) })
+		if err != nil {
+			if _, ok := errors.AsType[*wire.Error](err); !ok {
+				t.Fatalf("%v is no *wire.Error", err)
+			}
+			return
+		}
+		want, _, err := DecodeStruct(wire.Binary, st, first, wire.Limits{})
+		if err != nil {
+			return // text that no value of the schema has: an unknown field that is nested too deep, or too much
+		}
+		first, err = AppendStruct(nil, wire.Binary, want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range protocols {
+			there, err := Translate(nil, wire.Binary, p, st, first, wire.Limits{})
+			if e, ok := errors.AsType[*wire.Error](err); ok && e.Reason == wire.Unsupported {
+				continue // a struct as a map's key in Apache's JSON
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			back, err := Translate(nil, p, wire.Binary, st, there, wire.Limits{})
+			if err != nil {
+				t.Fatalf("%s %q: %v", p, there, err)
+			}
+			if p == wire.Compact && !bytes.Equal(back, first) || normal(t, st, back) != normal(t, st, first) {
+				t.Fatalf("%s %q: %x, want %x", p, there, back, first)
+			}
+		}
+	})
+}
+
+// normal is a struct in binary as JSON of ours, in which a NaN is like another, and what is no UTF-8 like what else is none.
+func normal(t *testing.T, st *schema.StructType, body []byte) string {
+	v, _, err := DecodeStruct(wire.Binary, st, body, wire.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := AppendJSON(nil, TypeOf(st), v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

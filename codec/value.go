@@ -13,15 +13,13 @@ import (
 // AppendValue appends v, which is of type t. v must be one of the Go types that schema.Value names, fit its type (an i8 is -128 to 127),
 // and have no nil inside a container; else the error is an *Error. Structs and containers nest at most wire.DefaultDepth levels.
 func AppendValue(dst []byte, p wire.Protocol, t *schema.Type, v schema.Value) ([]byte, error) {
-	w, err := newWriter(p)
-	if err != nil {
-		return dst, err
-	}
-	out, err := appendValue(dst, t, v, w)
-	if err != nil {
-		return dst, under(rootName(t), err)
-	}
-	return out, nil
+	return written(dst, p, t, func(dst []byte, w writer) ([]byte, error) {
+		out, err := appendValue(dst, t, v, w)
+		if err != nil {
+			return dst, under(rootName(t), err)
+		}
+		return out, nil
+	})
 }
 
 // AppendStruct is AppendValue for structs. Required fields are not demanded: a struct that was decoded can always be encoded again.
@@ -32,26 +30,26 @@ func AppendStruct(dst []byte, p wire.Protocol, v *schema.StructValue) ([]byte, e
 // DecodeValue decodes one value of type t from the start of body, and returns how many bytes it took. Nothing in the value points into
 // body. Of limits, Depth counts. The error is a *wire.Error.
 func DecodeValue(p wire.Protocol, t *schema.Type, body []byte, limits wire.Limits) (v schema.Value, used int, err error) {
-	d, err := newDecoder(p, body, limits)
+	d, err := newDecoder(p, t, body, limits)
 	if err != nil {
 		return nil, 0, err
 	}
 	if v, err = d.value(t); err != nil {
 		return nil, 0, err
 	}
-	return v, d.r.Pos, nil
+	return v, d.used(), nil
 }
 
 // DecodeStruct is DecodeValue for structs. Fields that are not there stay nil; see ApplyDefaults.
 func DecodeStruct(p wire.Protocol, t *schema.StructType, body []byte, limits wire.Limits) (v *schema.StructValue, used int, err error) {
-	d, err := newDecoder(p, body, limits)
+	d, err := newDecoder(p, TypeOf(t), body, limits)
 	if err != nil {
 		return nil, 0, err
 	}
 	if v, err = d.structValue(t); err != nil {
 		return nil, 0, err
 	}
-	return v, d.r.Pos, nil
+	return v, d.used(), nil
 }
 
 func rootName(t *schema.Type) string {

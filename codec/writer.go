@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"github.com/thriftloom/thriftloom/schema"
 	"github.com/thriftloom/thriftloom/wire"
 	"github.com/thriftloom/thriftloom/wire/binary"
 	"github.com/thriftloom/thriftloom/wire/compact"
@@ -13,11 +14,20 @@ type writer struct {
 	compact bool
 }
 
-func newWriter(p wire.Protocol) (writer, error) {
-	if p != wire.Binary && p != wire.Compact {
-		return writer{}, unsupported(p)
+// written has write append a value of type t. The JSON protocols are written by way of binary, and hold structs alone.
+func written(dst []byte, p wire.Protocol, t *schema.Type, write func([]byte, writer) ([]byte, error)) ([]byte, error) {
+	w := writer{depth: wire.DefaultDepth, compact: p == wire.Compact}
+	if p == wire.Binary || p == wire.Compact {
+		return write(dst, w)
 	}
-	return writer{depth: wire.DefaultDepth, compact: p == wire.Compact}, nil
+	if t.Kind != schema.Struct {
+		return dst, unsupported(p)
+	}
+	inBinary, err := write(nil, w)
+	if err != nil {
+		return dst, err
+	}
+	return Translate(dst, wire.Binary, p, t.Struct, inBinary, wire.Limits{MessageBytes: maxStringBytes})
 }
 
 // deeper is the writer one level down.

@@ -9,6 +9,7 @@ type ServerKind struct {
 	IdleExpiry time.Duration // after which a free connection is closed
 	MaxAge     time.Duration // after which a connection takes no new call; zero: none
 	Framed     bool          // the transport where the file names none
+	HTTP       bool          // the same
 	Shared     bool          // answers in any order: a slot is a share of a connection
 }
 
@@ -35,7 +36,7 @@ var ServerKinds = []ServerKind{
 	{Name: "gunicorn-async", Slots: 64, IdleExpiry: 1500 * time.Millisecond, MaxAge: gunicornAge},
 	{Name: "aio", Slots: 64, IdleExpiry: time.Second, MaxAge: time.Second},
 	{Name: "tornado", Slots: 64, IdleExpiry: 500 * time.Millisecond, Framed: true},
-	{Name: "http", Slots: 16, IdleExpiry: 1500 * time.Millisecond},
+	{Name: "http", Slots: 16, IdleExpiry: 1500 * time.Millisecond, HTTP: true},
 	{Name: "concurrent", Slots: 256, IdleExpiry: time.Minute, Shared: true},
 	{Name: "", Slots: 1, IdleExpiry: 1500 * time.Millisecond},
 }

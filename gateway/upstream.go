@@ -97,7 +97,7 @@ func (p *upstreamPlan) sameProcesses(o *upstreamPlan) bool {
 
 // sameWire reports whether connections of one plan speak as the other wants.
 func (p *upstreamPlan) sameWire(o *upstreamPlan) bool {
-	return p.cluster.Wire == o.cluster.Wire && p.cluster.Limits == o.cluster.Limits && p.multiplexed == o.multiplexed && p.tls.equal(o.tls)
+	return p.cluster.Wire == o.cluster.Wire && p.cluster.Limits == o.cluster.Limits && p.multiplexed == o.multiplexed && p.cluster.Tracking == o.cluster.Tracking && p.tls.equal(o.tls)
 }
 
 // startUpstream brings an upstream to life. Its goroutines end after halt.

@@ -30,6 +30,7 @@ type conn struct {
 
 	mu        sync.Mutex
 	order     []*exchange // that are not answered yet, as they came; oneways are not among them
+	tracking  Tracking    // what was agreed on; written by Receive alone
 	unordered bool        // the caller was granted replies as they are ready
 	last      int32       // sequence id of the last call that came
 	parting   bool        // such a caller is to be told that no further call is taken in
@@ -109,8 +110,11 @@ func (c *conn) splitAll(buf []byte) (used, need int, broken bool) {
 			return used, least, false
 		} else {
 			c.take(m)
+			broken = m.Envelope.Close // nothing is read behind it
 		}
-		used += n
+		if used += n; broken {
+			return used, 0, true
+		}
 	}
 	return used, 0, false
 }
@@ -140,6 +144,10 @@ func (c *conn) take(m transport.Message) {
 		c.hello(m)
 		return
 	}
+	if isHandshake(&m) {
+		c.handshake(m)
+		return
+	}
 	c.server.calls.Add(1)
 	x := c.exchange(m)
 	x.memory = c.net.Hold()
@@ -148,7 +156,11 @@ func (c *conn) take(m transport.Message) {
 		c.begin(x, &rpc.Error{Code: rpc.InvalidMessageType, Reach: rpc.NotSent, Op: "server", Text: text})
 		return
 	}
-	c.begin(x, x.route())
+	refused := x.route()
+	if bad := x.tracked(m.Tracking); bad != nil {
+		refused = bad
+	}
+	c.begin(x, refused)
 }
 
 // malformed counts bytes that are no message and answers the caller if it can be. It returns how many bytes to go over, 0 if nothing
@@ -158,12 +170,25 @@ func (c *conn) malformed(err error) (skip int) {
 	bad := asMalformed(err)
 	c.server.countMalformed(bad.Err.Reason, err)
 	if !bad.HeadOK {
+		c.say(bad.Answer)
 		return 0
 	}
 	x := c.exchange(bad.Message)
 	_ = x.route()
 	c.begin(x, &rpc.Error{Code: rpc.Malformed, Reach: rpc.NotSent, Op: "server", Text: bad.Err.Text, Err: err})
 	return bad.Skip
+}
+
+// say answers what is no call, in the transport's own words, behind the answers before it. nil: there are none.
+func (c *conn) say(words []byte) {
+	if words == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x := &exchange{conn: c}
+	c.enter(x)
+	c.end(x, answer{head: words})
 }
 
 func asMalformed(err error) *transport.Malformed {
@@ -179,6 +204,9 @@ func (c *conn) begin(x *exchange, refused *rpc.Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.enter(x)
+	if x.call.Oneway && x.request.Wire.Kind == transport.HTTP {
+		c.acknowledge(x, refused == nil)
+	}
 	switch {
 	case refused != nil:
 		c.end(x, x.replyTo(nil, refused))
@@ -198,6 +226,13 @@ func (c *conn) enter(x *exchange) {
 		x.unordered = c.unordered
 		c.order = append(c.order, x)
 	}
+}
+
+// acknowledge answers a oneway whose transport wants an answer to everything: at once, for it does not wait for its handler.
+func (c *conn) acknowledge(x *exchange, ok bool) {
+	words := &exchange{conn: c, request: x.request}
+	c.enter(words)
+	c.end(words, answer{head: transport.Acknowledge(nil, x.request, ok)})
 }
 
 // start runs x.

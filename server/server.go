@@ -149,11 +149,11 @@ func (s *Server) start(nc net.Conn) {
 		_ = nc.Close()
 		return
 	}
-	s.attach(with, nc, s.options, transport.NewDetector(s.cfg.Limits, nil), false)
+	s.attach(with, nc, s.options, transport.NewDetector(s.cfg.Limits, nil), false, Tracking{})
 }
 
 // attach starts a connection.
-func (s *Server) attach(with *serving, nc net.Conn, options netio.Options, split *transport.Detector, unordered bool) {
+func (s *Server) attach(with *serving, nc net.Conn, options netio.Options, split *transport.Detector, unordered bool, tracked Tracking) {
 	number := s.accepted.Add(1)
 	var ended bool
 	n := with.engine.Start(nc, options, func(n netio.Conn) netio.Receiver {
@@ -163,6 +163,7 @@ func (s *Server) attach(with *serving, nc net.Conn, options netio.Options, split
 		if len(c.caller.Identities) > 0 {
 			c.caller.Name = c.caller.Identities[0]
 		}
+		c.track(tracked)
 		c.group, c.caller.Group = s.groupOf(nc), shareOf(nc, number)
 		s.mu.Lock()
 		s.conns[c] = struct{}{}

@@ -21,6 +21,14 @@ func NewSplitter(w Wire, limits wire.Limits) (Splitter, error) {
 		if message.Known(w.Protocol) {
 			return newFramed(w, limits), nil
 		}
+	case Header:
+		if (w.Protocol == wire.Binary || w.Protocol == wire.Compact) && message.Known(w.Protocol) {
+			return newHeader(w, limits), nil
+		}
+	case HTTP:
+		if message.Known(w.Protocol) {
+			return newHTTP(w, limits), nil
+		}
 	}
 	return nil, fmt.Errorf("transport %s with protocol %s is not built yet", w.Kind, w.Protocol)
 }

@@ -3,6 +3,7 @@ package translate
 
 import (
 	"context"
+	"errors"
 
 	"github.com/thriftloom/thriftloom/codec"
 	"github.com/thriftloom/thriftloom/rpc"
@@ -17,7 +18,7 @@ type Policy struct {
 }
 
 // Layer translates calls whose protocol is not the upstream's. The bodies of others pass untouched. Fields that the IDL does not have
-// survive where both protocols can carry them; a method that it does not have is translated where they need no IDL.
+// survive where both protocols can carry them; a method that it does not have is translated where they need no IDL, and unknown where they do.
 func Layer(policies rpc.PerMethod[Policy]) rpc.Layer {
 	return rpc.Layer{
 		Name: "translate",
@@ -33,25 +34,48 @@ func Layer(policies rpc.PerMethod[Policy]) rpc.Layer {
 
 // Handle has next answer the call in the protocol that p names.
 func (p Policy) Handle(ctx context.Context, call *rpc.Call, next rpc.Handler) (*rpc.Reply, error) {
-	if p.Protocol == 0 || call.Protocol == p.Protocol {
-		return next.Handle(ctx, call)
+	theirs, err := p.there(call)
+	if err != nil {
+		return nil, err
 	}
-	args, result := structs(call.Method)
+	reply, err := next.Handle(ctx, theirs)
+	if err != nil {
+		return nil, err
+	}
+	return p.back(call, reply)
+}
+
+// there returns the call in the upstream's protocol: itself, or a copy.
+func (p Policy) there(call *rpc.Call) (*rpc.Call, error) {
+	if p.Protocol == 0 || call.Protocol == p.Protocol {
+		return call, nil
+	}
+	args, _ := structs(call.Method)
 	body, err := codec.Translate(nil, call.Protocol, p.Protocol, args, call.Body, p.Limits)
+	if e, ok := errors.AsType[*wire.Error](err); ok && e.Reason == wire.Unsupported && call.Method == nil {
+		return nil, p.failed(call, rpc.UnknownMethod, rpc.NotSent, "the arguments", err) // it would take an IDL that knows the method
+	}
 	if err != nil {
 		return nil, p.failed(call, rpc.Malformed, rpc.NotSent, "the arguments", err)
 	}
 	theirs := *call
 	theirs.Protocol, theirs.Body = p.Protocol, body
-	reply, err := next.Handle(ctx, &theirs)
-	if err != nil {
-		return nil, err
+	return &theirs, nil
+}
+
+// back returns the reply in the caller's protocol: itself, or a copy. It may be in another one than the upstream's: Apache's C++ answers
+// compact in THeader with binary.
+func (p Policy) back(call *rpc.Call, reply *rpc.Reply) (*rpc.Reply, error) {
+	if reply.Protocol == call.Protocol || reply.Protocol == 0 {
+		return reply, nil
 	}
 	ours := *reply
 	ours.Protocol = call.Protocol
-	if call.Oneway || reply.Protocol == call.Protocol {
+	if call.Oneway {
 		return &ours, nil
 	}
+	_, result := structs(call.Method)
+	var err error
 	if ours.Body, err = codec.Translate(nil, reply.Protocol, call.Protocol, result, reply.Body, p.Limits); err != nil {
 		return nil, p.failed(call, rpc.Internal, rpc.Answered, "the reply", err)
 	}

@@ -2,6 +2,7 @@ package translate_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -98,6 +99,24 @@ func TestUnknownMethod(t *testing.T) {
 	reply, err := handle(t, u, &rpc.Call{Protocol: wire.Compact, Body: wiretest.AppendCompact(nil, wiretest.Struct(3, wiretest.I16(5)))})
 	if err != nil || string(reply.Body) != string(wiretest.AppendCompact(nil, wiretest.Struct(0, wiretest.I32(1)))) {
 		t.Errorf("%+v, %v", reply, err)
+	}
+}
+
+// A method that the IDL has not is unknown where the IDL is needed, as it is in ThriftPy's JSON.
+func TestUnknownMethodByName(t *testing.T) {
+	u := &upstream{}
+	_, err := handle(t, u, &rpc.Call{Protocol: wire.JSON, Body: []byte(`{"word": "x"}`)})
+	if e, ok := errors.AsType[*rpc.Error](err); !ok || e.Code != rpc.UnknownMethod || e.Reach != rpc.NotSent {
+		t.Errorf("error %v", err)
+	}
+}
+
+// ThriftPy's JSON needs the IDL: a method that it does not have is unknown then.
+func TestUnknownMethodInJSON(t *testing.T) {
+	u := &upstream{}
+	_, err := handle(t, u, &rpc.Call{Service: "Users", Name: "nope", Protocol: wire.JSON, Body: []byte("{}")})
+	if e := rpc.AsError(err, ""); e == nil || e.Code != rpc.UnknownMethod || e.Reach != rpc.NotSent || u.call != nil {
+		t.Errorf("%v", err)
 	}
 }
 

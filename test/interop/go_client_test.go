@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -18,7 +19,7 @@ import (
 	"github.com/thriftloom/thriftloom"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/transport"
-	"github.com/thriftloom/thriftloom/wire"
+	"github.com/thriftloom/thriftloom/wire/message"
 )
 
 // tester is what a case needs of a *testing.T: the matrix has cases that a peer's own fault keeps from passing.
@@ -77,7 +78,9 @@ func comes[T any](t tester, echo func(context.Context, T) (T, error), values ...
 	for _, v := range values {
 		got, err := echo(t.Context(), v)
 		if err != nil {
-			t.Errorf("%.200v: %v", v, err)
+			t.Errorf("%.100s: %v", fmt.Sprint(v), err)
+		} else if reflect.DeepEqual(v, got) {
+			continue // a hundred times faster than what comes next, which knows of NaN and of empty
 		} else if diff := cmp.Diff(v, got, cmpopts.EquateEmpty(), cmpopts.EquateNaNs()); diff != "" {
 			t.Error(diff[:min(len(diff), 2000)])
 		}
@@ -193,7 +196,8 @@ func undeclared(t tester, c *goClient) {
 
 // unknown calls what the service does not have.
 func unknown(t tester, c *goClient) {
-	call := &rpc.Call{ID: rpc.NewID(), Service: "Kinds", Name: "missing", Protocol: wire.Binary, Body: []byte{0}, Start: time.Now()}
+	speaks := c.client.Protocol()
+	call := &rpc.Call{ID: rpc.NewID(), Service: "Kinds", Name: "missing", Protocol: speaks, Body: message.Empty(speaks), Start: time.Now()}
 	_, err := c.client.Handle(t.Context(), call)
 	var e *thriftloom.Error
 	if !errors.As(err, &e) || e.Code != rpc.UnknownMethod {
@@ -227,7 +231,7 @@ func oneway(t tester, c *goClient) {
 	if err := c.Remember(t.Context(), word, 1000); err != nil {
 		t.Error(err)
 	}
-	if waited := time.Since(start); waited >= 500*time.Millisecond {
+	if waited := time.Since(start); waited >= 900*time.Millisecond {
 		t.Errorf("the oneway waited for its handler")
 	}
 	comes(t, c.EchoString, word)

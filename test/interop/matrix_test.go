@@ -13,7 +13,6 @@ import (
 
 	"github.com/thriftloom/thriftloom"
 	"github.com/thriftloom/thriftloom/internal/peertest"
-	"github.com/thriftloom/thriftloom/transport"
 )
 
 var update = flag.Bool("update", false, "rewrite docs/interop.md")
@@ -34,7 +33,7 @@ func TestMatrix(t *testing.T) {
 	programs := peertest.Programs(t)
 	ours := serveGo(t)
 	gateway := startFleet(t)
-	table := newTable()
+	table := newTable(t)
 	t.Run("peers", func(t *testing.T) {
 		for _, p := range peers {
 			t.Run(p.name, func(t *testing.T) {
@@ -42,7 +41,9 @@ func TestMatrix(t *testing.T) {
 				program := programs[p.name]
 				table.add(p, asClient, program.Call(t, table.addresses(p, asClient, ours)))
 				table.add(p, asCaller, program.Call(t, table.addresses(p, asCaller, gateway)))
-				table.add(p, asServer, callServer(t, program, p, table.ways(p, asServer)))
+				servers := program.Serve(t, table.names(p, asServer, asBehind))
+				table.add(p, asServer, callServers(t, p, table.configs(p, asServer, servers)))
+				table.add(p, asBehind, callServers(t, p, table.configs(p, asBehind, startGateways(t, servers, table.ways(p, asBehind)))))
 				for _, c := range table.of(p) {
 					t.Run(string(c.role)+"-"+c.way.String(), func(t *testing.T) { c.judge(t, p) })
 				}
@@ -60,40 +61,48 @@ func startFleet(t *testing.T) string {
 	fleet := []*peertest.Server{
 		peertest.Threaded.Serve(t, peertest.FreePort(t), "--record", record), peertest.Threaded.Serve(t, peertest.FreePort(t), "--record", record),
 	}
-	peertest.StartGateway(t, fmt.Sprintf("defaults: {timeout: 30s, queue: {max_wait: 30s}}\nservices:\n"+
+	peertest.StartGateway(t, fmt.Sprintf("defaults: {timeout: 30s, queue: {max_calls: 10000, max_wait: 30s}}\nservices:\n"+
 		"  Kinds: {idl: %s, listen: %q, upstream: {endpoints: [%q, %q], server: threaded, slots: 16}}\n",
 		peertest.File("kinds.thrift"), address, fleet[0].Address, fleet[1].Address))
 	return address
 }
 
-// callServer starts the peer's server and runs the Go cases over each way, several at the same time.
-func callServer(t *testing.T, program peertest.Program, p peer, ways []way) (all []peertest.Result) {
+// startGateways puts the servers of those ways behind a gateway, each behind a port of its own, and returns the ports.
+func startGateways(t *testing.T, servers map[string]string, ways []way) map[string]string {
 	t.Helper()
-	if len(ways) == 0 {
-		return nil
-	}
-	var names []string
+	var file strings.Builder
+	file.WriteString("defaults: {timeout: 30s, queue: {max_wait: 30s}}\nservices:\n")
+	fronts := make(map[string]string)
 	for _, w := range ways {
-		names = append(names, w.String())
+		fronts[w.String()] = peertest.FreePort(t)
+		fmt.Fprintf(&file, "  %s: {service: Kinds, unknown_methods: refuse, idl: %s, listen: %q, upstream: {endpoints: [%q], %s}}\n",
+			w, peertest.File("kinds.thrift"), fronts[w.String()], servers[w.String()], w.upstream())
 	}
-	addresses := program.Serve(t, names)
+	peertest.StartGateway(t, file.String())
+	return fronts
+}
+
+// callServers runs the Go cases with a client of each config, several at the same time.
+func callServers(t *testing.T, p peer, configs map[string]thriftloom.ClientConfig) (all []peertest.Result) {
+	t.Helper()
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	turns := make(chan struct{}, 8)
-	for _, w := range ways {
+	for name, cfg := range configs {
 		group.Go(func() {
 			turns <- struct{}{}
 			defer func() { <-turns }()
-			c := dialGo(t, configOf(w, addresses[w.String()]))
+			c := dialGo(t, cfg)
 			c.zeroes = p.zeroes
 			defer c.client.Close()
+			without := strings.Fields(p.without[strings.Split(name, "-")[1]])
 			for _, one := range goCases {
-				if slices.Contains(strings.Fields(p.without[w.protocol]), one.name) {
+				if slices.Contains(without, one.name) {
 					continue
 				}
 				why := said(t.Context(), one.run, c)
 				mu.Lock()
-				all = append(all, peertest.Result{Wire: w.String(), Case: one.name, Why: why})
+				all = append(all, peertest.Result{Wire: name, Case: one.name, Why: why})
 				mu.Unlock()
 			}
 		})
@@ -104,7 +113,11 @@ func callServer(t *testing.T, program peertest.Program, p peer, ways []way) (all
 
 // configOf makes our client speak that way.
 func configOf(w way, address string) thriftloom.ClientConfig {
-	return thriftloom.ClientConfig{Addresses: []string{address}, Framed: w.wire().Kind == transport.Framed, Connections: 16}
+	cfg := thriftloom.ClientConfig{Addresses: []string{address}, Transport: w.wire().Kind, Protocol: w.wire().Protocol, Connections: 16}
+	if w.multiplexed {
+		cfg.Multiplexed = "Kinds"
+	}
+	return cfg
 }
 
 // recorder is a tester that writes down what a case says.

@@ -2,11 +2,19 @@ package interop
 
 import (
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"testing"
 
+	"github.com/thriftloom/thriftloom/codec"
+	"github.com/thriftloom/thriftloom/gateway"
+	"github.com/thriftloom/thriftloom/internal/peertest"
 	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
+	"github.com/thriftloom/thriftloom/wire/message"
 )
 
 // way is how a peer and Thriftloom speak: TRANSPORT-PROTOCOL[-multiplexed], as the programs of test/peers name it.
@@ -88,7 +96,9 @@ var peers = []peer{
 	}, []string{
 		"ThriftPy's JSON: ThriftPy alone has it", "JSON in THeader: it carries binary and compact only",
 		"THeader with zlib: header_transport.js refuses transforms (\"Transforms are not yet supported\")",
-	}, 17, false, nil, nil},
+		"a THeader server: it answers a THeader request without THeader, as `80 01 00 02 …` or `82 41 …` alone, where its handler is " +
+			"asynchronous: `shouldWriteHeaders` is false by then (lib/thrift/header_transport.js, writeHeaders)",
+	}, 17, false, []string{"header-binary", "header-compact"}, nil},
 }
 
 // ways are all in which the peer can speak.
@@ -101,11 +111,6 @@ func (p peer) ways() (all []way) {
 	return all
 }
 
-// has reports whether the peer can be that.
-func (p peer) has(r role, w way) bool {
-	return r != asServer || !slices.Contains(p.noServer, w.transport+"-"+w.protocol)
-}
-
 // role is what the peer is in a cell.
 type role string
 
@@ -113,20 +118,45 @@ const (
 	asClient role = "client"  // of our server
 	asCaller role = "gateway" // client of our gateway, before ThriftPy servers that speak only buffered binary
 	asServer role = "server"  // of our client
+	asBehind role = "behind"  // server behind our gateway
 )
 
-var roles = []role{asClient, asCaller, asServer}
+var roles = []role{asClient, asCaller, asServer, asBehind}
 
-// unbuilt says why Thriftloom cannot take a part yet; nil where it can.
-func unbuilt(r role, w way) error {
+// calls reports whether the peer calls.
+func (r role) calls() bool { return r == asClient || r == asCaller }
+
+// has reports whether the peer can be that.
+func (p peer) has(r role, w way) bool {
+	return r.calls() || !slices.Contains(p.noServer, w.transport+"-"+w.protocol)
+}
+
+// upstream is what the gateway's config says of servers that speak so.
+func (w way) upstream() string {
+	kind := w.wire().Kind.String()
+	return fmt.Sprintf("server: threaded, slots: 16, transport: %s, protocol: %s, multiplexed: %v", kind, w.protocol, w.multiplexed)
+}
+
+// unbuilt says why Thriftloom cannot take its part yet; nil where it can.
+func unbuilt(t testing.TB, p peer, r role, w way) error {
+	t.Helper()
 	if _, err := transport.NewSplitter(w.wire(), wire.Limits{}); err != nil {
 		return err
 	}
-	switch {
-	case r == asCaller && w.protocol != "binary":
-		return errors.New("the gateway does not translate yet")
-	case r == asServer && (w.multiplexed || w.protocol != "binary"):
-		return errors.New("the library's client speaks binary only, and is not multiplexed yet")
+	switch r {
+	case asCaller:
+		_, err := codec.Translate(nil, protocols[w.protocol], wire.Binary, document(t).Service("Kinds").Method("ping").Args,
+			message.Empty(protocols[w.protocol]), wire.Limits{})
+		return err
+	case asBehind:
+		path := filepath.Join(t.TempDir(), "thriftloom.yaml")
+		text := fmt.Sprintf("services: {Kinds: {idl: %s, listen: 127.0.0.1:1, upstream: {endpoints: [127.0.0.1:2], %s}}}", peertest.File("kinds.thrift"), w.upstream())
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range gateway.Load(path, nil).Mistakes {
+			return errors.New(m.String())
+		}
 	}
 	return nil
 }

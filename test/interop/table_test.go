@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/thriftloom/thriftloom"
 	"github.com/thriftloom/thriftloom/internal/peertest"
 )
 
@@ -23,7 +24,7 @@ type table struct {
 }
 
 // newTable returns the cells of all peers, none of them tried.
-func newTable() *table {
+func newTable(t testing.TB) *table {
 	all := new(table)
 	for _, p := range peers {
 		for _, w := range p.ways() {
@@ -31,7 +32,7 @@ func newTable() *table {
 				if !p.has(r, w) {
 					continue
 				}
-				all.cells = append(all.cells, &cell{peer: p.name, role: r, way: w, results: map[string]peertest.Result{}, toCome: unbuilt(r, w)})
+				all.cells = append(all.cells, &cell{peer: p.name, role: r, way: w, results: map[string]peertest.Result{}, toCome: unbuilt(t, p, r, w)})
 			}
 		}
 	}
@@ -57,6 +58,31 @@ func (a *table) ways(p peer, r role) (all []way) {
 		if c := a.find(p, r, w.String()); c != nil && c.toCome == nil {
 			all = append(all, w)
 		}
+	}
+	return all
+}
+
+// names are those of the ways in any of the roles.
+func (a *table) names(p peer, in ...role) (all []string) {
+	for _, r := range in {
+		for _, w := range a.ways(p, r) {
+			if !slices.Contains(all, w.String()) {
+				all = append(all, w.String())
+			}
+		}
+	}
+	return all
+}
+
+// configs are those of our clients, by the way: of the peer's server itself in its own way, and of a gateway before it in ours.
+func (a *table) configs(p peer, r role, addresses map[string]string) map[string]thriftloom.ClientConfig {
+	all := make(map[string]thriftloom.ClientConfig)
+	for _, w := range a.ways(p, r) {
+		name := w.String()
+		if r == asBehind {
+			w = way{transport: "buffered", protocol: "binary"}
+		}
+		all[name] = configOf(w, addresses[name])
 	}
 	return all
 }
@@ -87,11 +113,11 @@ func (c *cell) judge(t *testing.T, p peer) {
 		t.Skip(c.toCome)
 	}
 	tried, want := 0, p.cases
-	if c.role == asServer {
+	if !c.role.calls() {
 		want = len(goCases)
 	}
 	for _, name := range strings.Fields(p.without[c.way.protocol]) {
-		if name != "oneway_as_call" || c.role != asServer { // which our client does not have
+		if name != "oneway_as_call" || c.role.calls() { // which our client does not have
 			want--
 		}
 	}
@@ -169,6 +195,7 @@ do). The columns:
 - **client**: the peer's client calls a server of the library, which tells all of these apart on one port.
 - **gateway**: the peer's client calls the gateway, also on one port, before two ThriftPy2 servers that speak only buffered binary.
 - **server**: a client of the library calls the peer's server.
+- **behind**: a client of the library calls the gateway, which calls the peer's server.
 
 Each of them plain and multiplexed (m). "–": the peer has it not. "known": a fault of the peer's own, in the list at the end, keeps one or
 more of the cases from passing; all others pass.
@@ -206,7 +233,7 @@ func (a *table) document() []byte {
 }
 
 func (a *table) section(b *bytes.Buffer, p peer) {
-	fmt.Fprintf(b, "\n## %s\n\n| transport | protocol | client | client m | gateway | gateway m | server | server m |\n|---|---|---|---|---|---|---|---|\n", p.title)
+	fmt.Fprintf(b, "\n## %s\n\n| transport | protocol | client | client m | gateway | gateway m | server | server m | behind | behind m |\n|---|---|---|---|---|---|---|---|---|---|\n", p.title)
 	for _, t := range transportNames {
 		for _, protocol := range strings.Fields(p.protocols[t]) {
 			fmt.Fprintf(b, "| %s | %s |", t, protocol)

@@ -8,8 +8,10 @@ wire and case: "ok WIRE CASE", or "FAIL WIRE CASE: why", or "none WIRE CASE: why
 """
 
 import argparse
+import http.server
 import logging
 import socket
+import socketserver
 import sys
 import threading
 import time
@@ -112,6 +114,8 @@ def main():
     parser.add_argument("places", nargs="+", metavar="WIRE=ADDRESS")
     flags = parser.parse_args()
     logging.disable(logging.CRITICAL)  # the libraries log each crash that a case asks for
+    http.server.BaseHTTPRequestHandler.log_message = lambda *_: None
+    socketserver.BaseServer.handle_error = lambda *_: None
     places = [(Wire(name), address) for name, address in (place.split("=") for place in flags.places)]
     {"serve": serve, "call": call}[flags.job](library(flags.library, flags.generated), places)
 

@@ -23,8 +23,10 @@ type format struct {
 
 // formats are the protocols that are built.
 var formats = map[wire.Protocol]*format{
-	wire.Binary:  &binaryFormat,
-	wire.Compact: &compactFormat,
+	wire.Binary:     &binaryFormat,
+	wire.Compact:    &compactFormat,
+	wire.JSON:       &jsonFormat,
+	wire.ApacheJSON: &apacheFormat,
 }
 
 // of returns the format of p.

@@ -57,6 +57,21 @@ func BinaryVectors() []Vector { return read("binary") }
 // CompactVectors returns messages of ThriftPy2 in the compact protocol.
 func CompactVectors() []Vector { return read("compact") }
 
+// JSONVectors returns messages of ThriftPy2 in its own JSON protocol.
+func JSONVectors() []Vector { return read("json") }
+
+// ApacheJSONVectors returns messages of ThriftPy2 in Apache's JSON protocol; it cannot write empty lists.
+func ApacheJSONVectors() []Vector { return read("apachejson") }
+
+// UsersIDL is the IDL of all vectors.
+func UsersIDL() string {
+	text, err := vectors.ReadFile("testdata/vectors/users.thrift")
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	return string(text)
+}
+
 func read(protocol string) []Vector {
 	text, err := vectors.ReadFile("testdata/vectors/" + protocol + ".txt")
 	if err != nil {

@@ -199,7 +199,7 @@ func oneway(c *connection, p place) error {
 	if err := c.Remember(ctx, word, 1000); err != nil {
 		return err
 	}
-	if waited := time.Since(start); waited > 500*time.Millisecond {
+	if waited := time.Since(start); waited > 900*time.Millisecond {
 		return fmt.Errorf("the oneway waited for its handler: %v", waited)
 	}
 	return errors.Join(comes(c.EchoString, word), comes(c.EchoI32, 4711), p.recorded(word))
