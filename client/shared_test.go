@@ -38,12 +38,12 @@ func (p *talk) read() (m transport.Message, ok bool) {
 			p.buf = p.buf[used:]
 			return m, true
 		}
-		chunk := make([]byte, 4096)
+		chunk := make([]byte, 64<<10)
 		n, err := p.Conn.Read(chunk)
 		if err != nil {
 			return m, false
 		}
-		p.buf = append(p.buf[:len(p.buf):len(p.buf)], chunk[:n]...)
+		p.buf = append(p.buf, chunk[:n]...) // behind what the messages lie in
 	}
 }
 
@@ -550,5 +550,86 @@ func TestNoRoomForASharedRequest(t *testing.T) {
 			g.Error(err)
 		}
 		expectOwner(g.T, o, 0, true, true, true)
+	})
+}
+
+// A caller may also go while its request is being written, to a peer that does not read: the rest goes out all the same, and what follows
+// it on the connection is understood.
+func TestCancelledInMidWrite(t *testing.T) {
+	const size = 4 << 20
+	read := func(p *talk) {
+		time.Sleep(5 * time.Second)
+		for m, ok := p.read(); ok; m, ok = p.read() {
+			if m.Head.Name == "long" && len(m.Body) < size {
+				p.Errorf("%d bytes came of %d", len(m.Body), size)
+			}
+			p.reply(m.Head.Name, m.Head.Seq)
+		}
+	}
+	long := func() *rpc.Call {
+		c := call("long", time.Minute)
+		c.Body = text(1, size)
+		return c
+	}
+	greet(t, client.Config{Linger: func() time.Duration { return time.Minute }}, granting(read), func(g *greeted) {
+		s, o := g.share()
+		other, _ := g.share()
+		ctx, cancel := context.WithTimeout(g.Context(), time.Second)
+		defer cancel()
+		_, err := s.Handle(ctx, long())
+		expect(g.T, err, rpc.Cancelled, rpc.Unknown, rpc.Abandoned)
+		expectOwner(g.T, o, 0)
+		if _, err := other.Handle(g.Context(), call("none", time.Minute)); err != nil {
+			g.Error(err)
+		}
+		synctest.Wait()
+		expectOwner(g.T, o, 0, true)
+	})
+	greet(t, client.Config{Linger: func() time.Duration { return time.Minute }}, func(p *talk) { // a serial peer
+		m, _ := p.read()
+		p.unknown(m.Head.Name, m.Head.Seq)
+		read(p)
+	}, func(g *greeted) {
+		ctx, cancel := context.WithTimeout(g.Context(), time.Second)
+		defer cancel()
+		_, err := g.conn.Handle(ctx, long())
+		expect(g.T, err, rpc.Cancelled, rpc.Unknown, rpc.Abandoned)
+		if !g.conn.Waiting() {
+			g.Error("the connection is not kept for the late reply")
+		}
+		time.Sleep(10 * time.Second)
+		expectOwner(g.T, g.owner, 0, false)
+	})
+}
+
+// More than may wait to be written to a peer that does not read is refused, call by call, and the connection goes on.
+func TestTooMuchWaitsToBeWritten(t *testing.T) {
+	greet(t, client.Config{}, granting(func(p *talk) {
+		time.Sleep(5 * time.Second)
+		echo(p)
+	}), func(g *greeted) {
+		var refused, answered int
+		var mu sync.Mutex
+		var calls sync.WaitGroup
+		for range 10 {
+			s, _ := g.share()
+			calls.Go(func() {
+				c := call("none", time.Minute)
+				c.Body = text(1, 12<<20)
+				_, err := s.Handle(g.Context(), c)
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil {
+					answered++
+					return
+				}
+				refused++
+				expect(g.T, err, rpc.ResourceExhausted, rpc.NotSent, rpc.LocalLimit)
+			})
+		}
+		calls.Wait()
+		if refused == 0 || answered < 5 {
+			g.Errorf("%d answered, %d refused; 64 MiB may wait, five calls of 12 MiB", answered, refused)
+		}
 	})
 }
