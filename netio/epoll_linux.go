@@ -41,9 +41,6 @@ func NewEpoll(loops int) (Engine, error) {
 		}
 		e.loops = append(e.loops, l)
 	}
-	for _, l := range e.loops {
-		go l.run()
-	}
 	return e, nil
 }
 

@@ -23,6 +23,7 @@ type loop struct {
 	file  *os.File // the same descriptor, as the runtime waits for it: a loop at rest holds no thread
 	raw   syscall.RawConn
 	wake  int // an eventfd
+	begin sync.Once // run, with the first connection
 	ended chan struct{}
 
 	// The loop's own.
@@ -150,6 +151,7 @@ func (l *loop) settle() {
 
 // add makes a connection one of the loop's.
 func (l *loop) add(s *socket) {
+	l.begin.Do(func() { go l.run() })
 	l.mu.Lock()
 	l.sockets[int32(s.fd)] = s
 	l.mu.Unlock()
@@ -208,6 +210,7 @@ func (l *loop) rouse() {
 
 // stop ends the loop, which has no connection any more, and waits for it.
 func (l *loop) stop() {
+	l.begin.Do(func() { go l.run() }) // it had no connection: it ends at once
 	l.mu.Lock()
 	l.stopping = true
 	l.mu.Unlock()
