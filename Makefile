@@ -6,7 +6,7 @@ LINT := $(BIN)/golangci-lint-2.15.0
 FUZZTIME ?= 60s
 SOAK ?= 30m
 
-.PHONY: help build test race fuzz bench lint golden check cross peers demo faults soak upgrade
+.PHONY: help build test race fuzz bench lint golden check cross peers demo faults interop soak upgrade
 
 help: ## list the jobs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -23,6 +23,9 @@ test: peers ## all tests with the race detector, real ThriftPy peers included
 
 faults: peers ## every named fault case, as a table; fails unless each has passed
 	@THRIFTLOOM_REQUIRE_PEERS=1 go run ./test/faults/report
+
+interop: peers ## every peer's client and server with ours, over each protocol and transport; prints docs/interop.md
+	@THRIFTLOOM_REQUIRE_PEERS=1 go test ./test/interop -count=1 -run TestMatrix -update && cat docs/interop.md
 
 soak: peers ## real servers and callers for SOAK, with a fault every 10 s; SEED=n plays the faults of a run again
 	@THRIFTLOOM_REQUIRE_PEERS=1 go test ./test/soak -count=1 -timeout 0 -v -run Soak -soak $(SOAK) $(if $(SEED),-seed $(SEED))

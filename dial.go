@@ -14,6 +14,7 @@ import (
 	"github.com/thriftloom/thriftloom/internal/memnet"
 	"github.com/thriftloom/thriftloom/layer/deadline"
 	"github.com/thriftloom/thriftloom/layer/retry"
+	"github.com/thriftloom/thriftloom/layer/translate"
 	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/service"
@@ -23,13 +24,24 @@ import (
 
 // ClientConfig says how a client calls. Zero values are the defaults named.
 type ClientConfig struct {
-	// Addresses are the servers: "host:port" or "unix:/path". Each call goes to the one with the fewest calls in flight.
+	// Addresses are the servers: "host:port", "unix:/path", or "http://host:port/path" and the same with https; of one kind. Each call goes to the one with the fewest calls in flight.
 	Addresses []string
-	// Framed puts a length before each message. Default: unframed, as ThriftPy speaks.
+	// Transport is how messages are laid on a connection. Default Buffered, as ThriftPy speaks.
+	Transport Transport
+	// Framed is Transport: Framed.
 	Framed bool
-	// Connections bounds the connections to one address, each with one call in flight. Default 16; set it to the number of workers for
+	// Protocol is how values are encoded. Default Binary.
+	Protocol Protocol
+	// Multiplexed is the name under which a server of several services has this one: it is put before each method's, "Users:getUser".
+	// Default "": none.
+	Multiplexed string
+	// Connections bounds the connections to one address. To a server that answers in any order, as this package's does, there are as few as
+	// hold the calls in flight, up to 128 on each; to others each has one call in flight. Default 16; set it to the number of workers for
 	// servers that serve one connection at a time.
 	Connections int
+	// Serial does not ask servers whether they answer in any order: each connection has one call in flight. Others are asked by a call of a
+	// method that no service has, first on a connection; one that refuses is asked again after a minute.
+	Serial bool
 	// IdleExpiry is how long an unused connection is kept. Default 2.5s: ThriftPy's servers close at 3s.
 	IdleExpiry time.Duration
 	// Timeout bounds a call whose context has no earlier deadline. Default 60s.
@@ -41,17 +53,22 @@ type ClientConfig struct {
 	MaxMessageBytes int
 	// TLS speaks TLS to the servers. Its ServerName is by default the host of each address. nil: none.
 	TLS *tls.Config
+	// Tracking is the name (app id) under which the client asks servers for ThriftPy's contrib.tracking, once on each connection. Servers
+	// that do not know it are called as ever. Such a client does not ask for replies in any order. Default "": it does not track.
+	Tracking string
 
 	dialer client.Dialer
 }
 
-// Client calls one service at one or several addresses. Safe for concurrent use. Close it when it is not needed any more.
+// Client calls one service at one or several addresses. Safe for concurrent use: calls share one connection to a server that answers in
+// any order, else each has one of its own. A call ends at its deadline or with its context, whatever the server does. Close it when it is not needed any more.
 type Client struct {
-	service *service.Service
-	cluster *cluster.Cluster
-	schema  *Service
-	end     context.CancelFunc
-	ended   chan struct{}
+	service  *service.Service
+	cluster  *cluster.Cluster
+	schema   *Service
+	protocol Protocol
+	end      context.CancelFunc
+	ended    chan struct{}
 }
 
 // Dial returns a client for the service at address: "host:port" or "unix:/path", or several of them with commas between. It does not
@@ -68,8 +85,15 @@ func (c ClientConfig) Dial(svc *Service) (*Client, error) {
 	var endpoints []rpc.Endpoint
 	for _, a := range c.Addresses {
 		a = strings.TrimSpace(a)
-		if _, _, err := netio.ParseAddress(a); err != nil && c.dialer == nil {
+		place, err := client.ParsePlace(a)
+		if err != nil && c.dialer == nil {
 			return nil, fmt.Errorf("thriftloom: %w", err)
+		}
+		if place.HTTP && c.Transport == 0 {
+			c.Transport = HTTP
+		}
+		if place.TLS && c.TLS == nil {
+			c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 		}
 		endpoints = append(endpoints, rpc.Endpoint{Address: a})
 	}
@@ -80,18 +104,19 @@ func (c ClientConfig) Dial(svc *Service) (*Client, error) {
 	if c.TLS != nil {
 		c.dialer = client.TLSDialer(c.dialer, c.tlsFor)
 	}
-	w := transport.Wire{Kind: transport.Buffered, Protocol: wire.Binary}
-	if c.Framed {
-		w.Kind = transport.Framed
+	w := c.wire()
+	if _, err := transport.NewSplitter(w, wire.Limits{}); err != nil {
+		return nil, fmt.Errorf("thriftloom: %w", err)
 	}
 	engine := netio.NewPortable()
 	cl := cluster.New(cluster.Options{
 		Name: svc.Name, Engine: engine, Wire: w, Limits: wire.Limits{MessageBytes: c.MaxMessageBytes}, Dialer: c.dialer,
-		Slots: c.Connections, IdleExpiry: c.IdleExpiry, Queue: cluster.QueueConfig{MaxCalls: 65536, MaxWait: c.Timeout},
+		Slots: c.Connections, IdleExpiry: c.IdleExpiry, Queue: cluster.QueueConfig{MaxCalls: 65536, MaxWait: c.Timeout}, Tracking: c.Tracking,
+		Shared: c.Tracking == "" && c.asks(w), SharedSlots: c.Connections * client.MaxShares,
 	})
 	cl.Update(endpoints)
-	client := &Client{cluster: cl, schema: svc, ended: make(chan struct{})}
-	client.service = service.New(service.Config{Name: svc.Name, Schema: svc, Policies: c.policies(svc, cl)})
+	client := &Client{cluster: cl, schema: svc, protocol: w.Protocol, ended: make(chan struct{})}
+	client.service = service.New(service.Config{Name: svc.Name, Schema: svc, Policies: c.policies(svc, cl, w.Protocol)})
 	ctx, cancel := context.WithCancel(context.Background())
 	client.end = cancel
 	go func() {
@@ -126,8 +151,14 @@ func (c ClientConfig) tlsFor(address string) *tls.Config {
 	return config
 }
 
-func (c ClientConfig) policies(svc *Service, to rpc.Handler) rpc.PerMethod[service.Policy] {
-	p := service.Policy{Timeout: c.Timeout, Retry: retry.Config{Attempts: c.Attempts}, Upstream: to}
+func (c ClientConfig) policies(svc *Service, to rpc.Handler, speaks Protocol) rpc.PerMethod[service.Policy] {
+	if c.Multiplexed != "" {
+		to = named{c.Multiplexed, to}
+	}
+	p := service.Policy{
+		Timeout: c.Timeout, Retry: retry.Config{Attempts: c.Attempts}, Upstream: to,
+		Wire: translate.Policy{Protocol: speaks, Limits: wire.Limits{MessageBytes: c.MaxMessageBytes}},
+	}
 	all := rpc.PerMethod[service.Policy]{Other: p}
 	for _, m := range svc.Methods {
 		p.Idempotent = m.Annotations["idempotent"] == "true"
@@ -136,13 +167,16 @@ func (c ClientConfig) policies(svc *Service, to rpc.Handler) rpc.PerMethod[servi
 	return all
 }
 
-// Handle makes one call.
+// Handle makes one call. A call in another protocol than the client's is translated.
 func (c *Client) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
 	return c.service.Handle(ctx, call)
 }
 
 // Service returns the service that the client calls.
 func (c *Client) Service() *Service { return c.schema }
+
+// Protocol returns the protocol that the client speaks.
+func (c *Client) Protocol() Protocol { return c.protocol }
 
 // Close closes the connections. Calls in flight fail.
 func (c *Client) Close() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"net"
 
 	"github.com/thriftloom/thriftloom"
 )
@@ -62,3 +63,50 @@ func Example() {
 	// Grace <nil>
 	// true no user 8
 }
+
+// Two services at one port, called over one connection each: multiplexed callers name the service that they mean.
+func ExampleServer_Add() {
+	doc, err := thriftloom.LoadBytes("shop.thrift", []byte(usersIDL+"service Teams { string captain(1: string team) }"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	server, err := thriftloom.NewServer(doc.Service("Users"), Users{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := server.Add("", doc.Service("Teams"), Teams{}); err != nil {
+		log.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error)
+	go func() { served <- server.Serve(ctx, l) }()
+
+	client, err := thriftloom.ClientConfig{
+		Addresses: []string{l.Addr().String()}, Protocol: thriftloom.Compact, Transport: thriftloom.Framed, Multiplexed: "Teams",
+	}.Dial(doc.Service("Teams"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	var teams struct {
+		Captain func(ctx context.Context, team string) (string, error)
+	}
+	if err := thriftloom.Bind(client, &teams); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(teams.Captain(ctx, "navy"))
+	client.Close()
+	stop()
+	fmt.Println(<-served)
+	// Output:
+	// Grace of navy <nil>
+	// <nil>
+}
+
+// Teams serves the service of that name.
+type Teams struct{}
+
+func (Teams) Captain(_ context.Context, team string) (string, error) { return "Grace of " + team, nil }

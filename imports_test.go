@@ -18,23 +18,26 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 const module = "github.com/thriftloom/thriftloom"
 
 // thrift are the folders that know Thrift and nothing of calls.
-var thrift = []string{"idl", "schema", "wire", "wire/binary", "wire/message", "transport", "codec"}
+var thrift = []string{"idl", "schema", "wire", "wire/binary", "wire/compact", "wire/jsontext", "wire/json", "wire/apachejson", "wire/message", "transport", "tracking", "codec"}
 
 // allowed is the map: which folders of the module each folder may import. A folder's own sub-folders inherit its row unless they have
 // one. Folders in internal/ may be used by all and use none but each other.
 var allowed = map[string][]string{
-	"":                {"schema", "rpc", "bind", "client", "cluster", "server", "service", "netio", "transport", "wire", "idl", "layer/deadline", "layer/retry", "layer/observe", "internal/memnet"},
+	"":                {"schema", "rpc", "bind", "client", "cluster", "server", "service", "netio", "transport", "wire", "idl", "layer/deadline", "layer/retry", "layer/observe", "layer/translate", "internal/memnet"},
 	"idl":             {},
 	"schema":          {"idl", "wire"},
 	"wire":            {"wire"},
-	"wire/message":    {"wire", "wire/binary"},
-	"transport":       {"wire", "wire/binary", "wire/message"},
-	"codec":           {"schema", "wire", "wire/binary"},
-	"rpc":             {"schema", "wire", "transport"},
+	"wire/message":    {"wire", "wire/binary", "wire/compact", "wire/json", "wire/apachejson"},
+	"wire/json":       {"wire", "wire/jsontext"},
+	"wire/apachejson": {"wire", "wire/jsontext"},
+	"transport":       {"wire", "wire/binary", "wire/compact", "wire/jsontext", "wire/message"},
+	"tracking":        {"wire", "wire/binary", "wire/compact"},
+	"codec":           {"schema", "wire", "wire/binary", "wire/compact", "wire/jsontext", "wire/apachejson"},
+	"rpc":             {"schema", "wire", "transport", "tracking"},
 	"bind":            append([]string{"rpc"}, thrift...),
 	"netio":           {},
-	"client":          {"rpc", "netio", "transport", "wire", "wire/message"},
-	"server":          {"rpc", "netio", "transport", "wire", "schema"},
+	"client":          {"rpc", "netio", "transport", "wire", "wire/message", "tracking"},
+	"server":          {"rpc", "netio", "transport", "wire", "wire/message", "tracking", "schema"},
 	"cluster":         {"rpc", "client", "netio", "transport", "wire", "cluster/balance"},
 	"cluster/balance": {"rpc"},
 	"cluster/lease":   {"cluster"},
@@ -42,11 +45,13 @@ var allowed = map[string][]string{
 	"layer/deadline":  append([]string{"rpc"}, thrift...),
 	"layer/retry":     append([]string{"rpc"}, thrift...),
 	"layer/observe":   append([]string{"rpc"}, thrift...),
+	"layer/required":  append([]string{"rpc"}, thrift...),
+	"layer/translate": append([]string{"rpc"}, thrift...),
 	"scale/process":   {"rpc"},
-	"service":         {"rpc", "schema", "cluster", "layer/authz", "layer/deadline", "layer/retry", "layer/observe"},
+	"service":         {"rpc", "schema", "cluster", "layer/authz", "layer/deadline", "layer/retry", "layer/observe", "layer/required", "layer/translate"},
 	"gateway": append([]string{
 		"rpc", "service", "server", "client", "cluster", "cluster/lease", "scale/process", "netio", "layer/authz", "layer/deadline", "layer/retry",
-		"layer/observe",
+		"layer/observe", "layer/required", "layer/translate",
 	}, thrift...),
 	"gateway/handover":    {},
 	"admin":               {"gateway/status"},

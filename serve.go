@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"time"
 
@@ -12,12 +11,13 @@ import (
 	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/server"
-	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
 )
 
-// Server serves one service. The zero values of its fields are the defaults named; do not change them once it serves.
+// Server serves one service, or several that Add adds. The zero values of its fields are the defaults named; do not change them once it
+// serves.
 type Server struct {
+	// Service is the one that gets calls without a service's name of methods that no service has, or several.
 	Service *Service
 	Handler rpc.Handler
 	// MaxConnections bounds callers' connections. Default 10,000.
@@ -31,6 +31,8 @@ type Server struct {
 	DrainTimeout time.Duration
 	// TLS ends TLS at the listener; a handler finds in call.Caller what a certificate says that it asked for. nil: none.
 	TLS *tls.Config
+
+	more []part
 }
 
 // NewServer returns a server whose calls the methods of impl answer, matched by name:
@@ -52,7 +54,7 @@ func NewServer(svc *Service, impl any, opts ...Option) (*Server, error) {
 var errNoService = errors.New("thriftloom: the service is nil: is its name in the IDL?")
 
 // Serve answers calls of svc at address ("host:port" or "unix:/path") by the methods of impl until ctx ends; then it answers what it has
-// read and returns nil. Framed and unframed binary are told apart for each connection.
+// read and returns nil. Transports and protocols are told apart for each connection.
 func Serve(ctx context.Context, address string, svc *Service, impl any, opts ...Option) error {
 	s, err := NewServer(svc, impl, opts...)
 	if err != nil {
@@ -72,7 +74,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	srv := server.New(server.Config{
-		Limits: wire.Limits{MessageBytes: s.MaxMessageBytes}, MaxConnections: s.MaxConnections, Engine: engine, Route: s.route,
+		Limits: wire.Limits{MessageBytes: s.MaxMessageBytes}, MaxConnections: s.MaxConnections, Engine: engine, Route: s.router(),
 		Budget: s.budget(),
 	})
 	engineDone, served := make(chan error, 1), make(chan error, 1)
@@ -107,20 +109,4 @@ func (s *Server) budget() *netio.Budget {
 		return netio.NewBudget(int64(s.MaxBufferedBytes))
 	}
 	return netio.NewBudget(int64(max(256<<20, 4*s.MaxMessageBytes)))
-}
-
-// route leads every message to the one service, by its bare or multiplexed name.
-func (s *Server) route(head *wire.Head, call *rpc.Call) (rpc.Handler, *rpc.Error) {
-	name := head.Name
-	if label, method, ok := transport.SplitName(name); ok {
-		if label != s.Service.Name {
-			return nil, &rpc.Error{Code: rpc.UnknownMethod, Op: s.Service.Name, Text: fmt.Sprintf("no service %.64q is served here", label)}
-		}
-		name = method
-	}
-	call.Service, call.Name, call.Method = s.Service.Name, name, s.Service.Method(name)
-	if call.Method != nil {
-		call.Oneway = call.Method.Oneway
-	}
-	return s.Handler, nil
 }

@@ -7,8 +7,12 @@
 //	var users struct{ GetUser func(ctx context.Context, id int64) (*User, error) }
 //	err = thriftloom.Bind(client, &users)
 //
-// Methods and fields are matched by name when the program starts, and every mismatch is reported at once. The package speaks to every
-// ThriftPy and Apache Thrift peer in strict unframed binary, or framed.
+// Methods and fields are matched by name when the program starts, and every mismatch is reported at once. A server tells transports and
+// protocols apart by itself, for each connection; a client speaks as its ClientConfig says, by default as ThriftPy does: unframed binary.
+//
+//	client, err := thriftloom.ClientConfig{
+//		Addresses: []string{"10.0.0.7:6000"}, Transport: thriftloom.Framed, Protocol: thriftloom.Compact, Multiplexed: "Users",
+//	}.Dial(doc.Service("Users"))
 package thriftloom
 
 import (

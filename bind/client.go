@@ -34,7 +34,8 @@ func (e *Exception) Error() string {
 //
 // A field is matched to a method by its name, or by the tag thrift:"getUser"; methods without a field are left out. A declared exception
 // comes back as its Go type where Exceptions names it, else as *Exception; everything else that goes wrong is an *rpc.Error. A deadline
-// of the context is the call's. The functions are safe for concurrent use. The error is Mismatches.
+// of the context is the call's. Calls are made in the protocol of h where it is a Speaker, else in binary. The functions are safe for
+// concurrent use. The error is Mismatches.
 func Client(svc *schema.Service, h rpc.Handler, target any, opts ...Option) error {
 	v := reflect.ValueOf(target)
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
@@ -139,11 +140,12 @@ func (c *caller) call(in []reflect.Value) (result reflect.Value, err error) {
 	for i, v := range in[1:] {
 		args.Elem().Field(i).Set(v)
 	}
-	body, err := c.args.Append(nil, wire.Binary, args.Interface())
+	proto := protocolOf(c.handler)
+	body, err := c.args.Append(nil, proto, args.Interface())
 	if err != nil {
 		return result, &rpc.Error{Code: rpc.Malformed, Reach: rpc.NotSent, Op: c.where, Text: "the arguments cannot be written", Err: err}
 	}
-	reply, err := c.handler.Handle(ctx, newCall(ctx, c.method, body))
+	reply, err := c.handler.Handle(ctx, newCall(ctx, c.method, proto, body))
 	if err != nil || c.method.Oneway {
 		return result, err
 	}
@@ -167,14 +169,26 @@ func (c *caller) call(in []reflect.Value) (result reflect.Value, err error) {
 	}
 }
 
+// Speaker is a Handler that has a protocol of its own: calls in it need no translation.
+type Speaker interface{ Protocol() wire.Protocol }
+
+// protocolOf is the protocol in which calls to h are made: its own, or binary.
+func protocolOf(h rpc.Handler) wire.Protocol {
+	if s, ok := h.(Speaker); ok {
+		return s.Protocol()
+	}
+	return wire.Binary
+}
+
 // newCall makes a call of the method; a deadline of ctx becomes the call's.
-func newCall(ctx context.Context, m *schema.Method, body []byte) *rpc.Call {
+func newCall(ctx context.Context, m *schema.Method, proto wire.Protocol, body []byte) *rpc.Call {
 	call := &rpc.Call{
-		ID: rpc.NewID(), Service: m.Service.Name, Name: m.Name, Method: m, Oneway: m.Oneway, Protocol: wire.Binary, Body: body, Start: time.Now(),
+		ID: rpc.NewID(), Service: m.Service.Name, Name: m.Name, Method: m, Oneway: m.Oneway, Protocol: proto, Body: body, Start: time.Now(),
 	}
 	if at, ok := ctx.Deadline(); ok {
 		call.Deadline = at
 	}
+	track(ctx, call)
 	return call
 }
 
@@ -215,11 +229,12 @@ func (c *caller) exception(reply *rpc.Reply) error {
 // Call makes one call with dynamic values. exc is the declared exception that the service threw, nil if it threw none; result is nil for
 // a void and a oneway method. err is an *rpc.Error, or the codec's where args cannot be written.
 func Call(ctx context.Context, h rpc.Handler, m *schema.Method, args *schema.StructValue) (result schema.Value, exc *Exception, err error) {
-	body, err := codec.AppendStruct(nil, wire.Binary, args)
+	proto := protocolOf(h)
+	body, err := codec.AppendStruct(nil, proto, args)
 	if err != nil {
 		return nil, nil, err
 	}
-	reply, err := h.Handle(ctx, newCall(ctx, m, body))
+	reply, err := h.Handle(ctx, newCall(ctx, m, proto, body))
 	if err != nil || m.Oneway {
 		return nil, nil, err
 	}

@@ -91,6 +91,7 @@ func (s *server) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error)
 		ctx, cancel = context.WithDeadline(ctx, call.Deadline)
 		defer cancel()
 	}
+	ctx = tracked(ctx, call)
 	in := make([]reflect.Value, 1, 1+args.Elem().NumField())
 	in[0] = reflect.ValueOf(ctx)
 	for i := range args.Elem().NumField() {
@@ -101,9 +102,11 @@ func (s *server) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error)
 		return nil, failed
 	}
 	if err, _ := out[len(out)-1].Interface().(error); err != nil {
-		return s.failure(ctx, m, call, err)
+		reply, err := s.failure(ctx, m, call, err)
+		return withMeta(ctx, reply, err)
 	}
-	return m.reply(call, out)
+	reply, err := m.reply(call, out)
+	return withMeta(ctx, reply, err)
 }
 
 // method returns what answers the call, nil if nothing does. A caller in the same process may have loaded the IDL on its own: its methods

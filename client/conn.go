@@ -1,7 +1,8 @@
 // Package client is one connection to a peer as a Handler.
 //
-// The peer is serial: it answers one call at a time, in order, as every ThriftPy server does. A Conn therefore has one call in flight;
-// the cluster above holds as many as an endpoint has slots.
+// Most peers are serial: they answer one call at a time, in order, as every ThriftPy server does. A Conn therefore has one call in flight;
+// the cluster above holds as many as an endpoint has slots. With a peer that answers in any order, which Conn.Greet finds out, many calls
+// share one connection: a Shared has a Share for each.
 package client
 
 import (
@@ -10,6 +11,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -44,16 +46,27 @@ type Config struct {
 	FenceTimeout time.Duration
 	// Owner may be nil.
 	Owner Owner
+	// Greets says that Greet or Track follows: more than one call may wait to be written.
+	Greets bool
 }
 
-// Owner is told what becomes of a connection. Its methods may be called from any goroutine; they must not call the Conn's methods
-// other than Close.
+// maxQueued bounds what waits to be written, in bytes. One request always fits.
+func (c Config) maxQueued() int {
+	limit := c.Limits.WithDefaults().MessageBytes
+	if c.Greets {
+		return max(64<<20, limit*5/4)
+	}
+	return limit + 64<<10
+}
+
+// Owner is told what becomes of a connection. Its methods may be called from any goroutine; they must not call the connection's
+// methods other than Close.
 type Owner interface {
 	// Freed is called exactly once for each Handle that began, when the peer is done with the call: before Handle returns, or later
 	// where the call has timed out (the peer still works) or was oneway. reusable says whether the connection can take another call.
-	Freed(c *Conn, reusable bool)
+	Freed(reusable bool)
 	// Gone is called when the connection closes while no call is in flight.
-	Gone(c *Conn)
+	Gone()
 }
 
 // state is what a Conn is doing.
@@ -73,18 +86,21 @@ type Conn struct {
 	net     netio.Conn
 	split   transport.Splitter
 	created time.Time
+	shared  atomic.Pointer[Shared] // what the connection is once the peer has granted it
 
-	mu      sync.Mutex
-	state   state
-	cause   error  // why it closed
-	seq     int32  // of the call or fence that is awaited
-	name    string // of the method that is awaited
-	start   int64  // bytes written before the call's first
-	size    int64  // bytes of the call
-	partial bool   // some bytes of a reply have come
-	calls   int    // that began
-	replied bool   // the call's reply has come, and Handle has not taken it yet
-	early   bool   // it came before the request was written: the rest of that would stand in the way of the next call
+	mu       sync.Mutex
+	level    int // of tracking, which Track has set
+	state    state
+	cause    error              // why it closed
+	envelope transport.Envelope // of requests
+	seq      int32              // of the call or fence that is awaited
+	name     string             // of the method that is awaited
+	start    int64              // bytes written before the call's first
+	size     int64              // bytes of the call
+	partial  bool               // some bytes of a reply have come
+	calls    int                // that began
+	replied  bool               // the call's reply has come, and Handle has not taken it yet
+	early    bool               // it came before the request was written: the rest of that would stand in the way of the next call
 
 	done  chan result // holds the result for Handle; capacity 1
 	timer *time.Timer // Handle's deadline, reused; nil until the first
@@ -96,7 +112,7 @@ type result struct {
 	err   *rpc.Error
 }
 
-// Dial connects to address ("host:port" or "unix:/path"). The error is an *rpc.Error with Reach NotSent and no endpoint name.
+// Dial connects to address, as ParsePlace reads it; TLS is the Dialer's. The error is an *rpc.Error with Reach NotSent and no endpoint name.
 func Dial(ctx context.Context, engine netio.Engine, address string, cfg Config) (*Conn, error) {
 	split, err := transport.NewSplitter(cfg.Wire, cfg.Limits)
 	if err != nil {
@@ -105,9 +121,19 @@ func Dial(ctx context.Context, engine netio.Engine, address string, cfg Config) 
 	if cfg.FenceTimeout == 0 {
 		cfg.FenceTimeout = time.Minute
 	}
+	place, err := ParsePlace(address)
+	if err != nil && cfg.Dialer == nil {
+		return nil, dialError(err)
+	}
+	if err == nil {
+		address = place.Socket
+	}
 	c := &Conn{cfg: cfg, split: split, done: make(chan result, 1), created: time.Now()}
+	if cfg.Wire.Kind == transport.HTTP {
+		c.envelope = transport.Envelope{Host: place.Host, Path: place.Path}
+	}
 	limit := cfg.Limits.WithDefaults().MessageBytes
-	opts := netio.Options{MaxBufferBytes: limit + 64<<10, MaxQueuedBytes: limit + 64<<10, Budget: cfg.Budget}
+	opts := netio.Options{MaxBufferBytes: limit + 64<<10, MaxQueuedBytes: cfg.maxQueued(), Budget: cfg.Budget}
 	if cfg.Dialer == nil {
 		cfg.Dialer = dialSystem
 	}
@@ -171,13 +197,18 @@ func localLimit(err error) bool {
 
 // Handle sends the call and waits for its reply, until the call's deadline or the end of ctx.
 func (c *Conn) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
+	reply, err := c.handle(ctx, call)
+	return named(call, reply), err
+}
+
+func (c *Conn) handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
 	if err := c.begin(call); err != nil {
 		return nil, err
 	}
 	if call.Oneway {
 		return &rpc.Reply{Protocol: call.Protocol}, nil
 	}
-	timeout, stop := c.deadline(call)
+	timeout, stop := deadline(&c.timer, call)
 	defer stop()
 	select {
 	case r := <-c.done:
@@ -208,12 +239,15 @@ func (c *Conn) begin(call *rpc.Call) error {
 	c.state, c.name, c.partial, c.replied, c.early = calling, bare, false, false, false // multiplexed servers answer by the bare name
 	if call.Oneway {
 		head.Type = wire.Oneway
-		c.seq++
+		if !c.acknowledged() {
+			c.seq++
+		}
 		c.state, c.name = fencing, FenceMethod
-		c.late = c.expireAfter(c.fenceTime(call))
+		c.late = c.expireAfter(fenceTime(call, c.cfg.FenceTimeout))
 	}
 	seq := c.seq
-	before, body := transport.Encode(nil, transport.Message{Wire: c.cfg.Wire, Head: head, Headers: call.Headers, Body: call.Body})
+	header := c.header(call)
+	before, body := transport.Encode(nil, transport.Message{Wire: c.cfg.Wire, Envelope: c.envelope, Head: head, Headers: headers(call), Tracking: header, Body: call.Body})
 	c.start, c.size = c.net.Written(), int64(len(before)+len(body))
 	c.mu.Unlock()
 
@@ -221,8 +255,10 @@ func (c *Conn) begin(call *rpc.Call) error {
 	if c.net.Send(before, body) == netio.ErrNoRoom {
 		return c.unsend(call.Oneway)
 	}
-	if call.Oneway {
-		fence := transport.Message{Wire: c.cfg.Wire, Head: wire.Head{Name: FenceMethod, Seq: seq, Type: wire.Call}, Body: message.Empty(c.cfg.Wire.Protocol)}
+	if call.Oneway && !c.acknowledged() {
+		fence := transport.Message{
+			Wire: c.cfg.Wire, Head: wire.Head{Name: FenceMethod, Seq: seq, Type: wire.Call}, Tracking: header, Body: message.Empty(c.cfg.Wire.Protocol),
+		}
 		if multiplexed { // an unknown method of a known service would close the connection; an unknown service does not
 			fence.Head.Name = multiplexedFence
 		}
@@ -232,6 +268,9 @@ func (c *Conn) begin(call *rpc.Call) error {
 	}
 	return nil
 }
+
+// acknowledged reports whether the peer answers oneways too, so that they need no fence: over HTTP each request has its response.
+func (c *Conn) acknowledged() bool { return c.cfg.Wire.Kind == transport.HTTP }
 
 // unsend takes back a call of which there is no room to write a byte.
 func (c *Conn) unsend(oneway bool) *rpc.Error {
@@ -247,31 +286,31 @@ func (c *Conn) unsend(oneway bool) *rpc.Error {
 	if open || !oneway { // of a oneway whose connection was closed meanwhile Closed has said that it is done
 		c.freed(open)
 	}
-	return &rpc.Error{
-		Code: rpc.ResourceExhausted, Reach: rpc.NotSent, Op: "client", Text: "no room for the request: too much is held already",
-		Err: netio.ErrNoRoom, Outcome: rpc.LocalLimit,
-	}
+	return noRoom("too much is held already", netio.ErrNoRoom)
 }
 
-func (c *Conn) fenceTime(call *rpc.Call) time.Duration {
+// fenceTime is how long the handler of a oneway is waited for: until the call's deadline, or most.
+func fenceTime(call *rpc.Call, most time.Duration) time.Duration {
 	if d, ok := call.Remaining(time.Now()); ok {
 		return max(d, time.Second)
 	}
-	return c.cfg.FenceTimeout
+	return most
 }
 
-// deadline returns a channel that delivers at the call's deadline; nil where it has none.
-func (c *Conn) deadline(call *rpc.Call) (<-chan time.Time, func()) {
+// deadline returns a channel that delivers at the call's deadline; nil where it has none. timer is reused from one call to the next.
+func deadline(timer **time.Timer, call *rpc.Call) (<-chan time.Time, func()) {
 	d, ok := call.Remaining(time.Now())
 	if !ok {
 		return nil, func() {}
 	}
-	if c.timer == nil {
-		c.timer = time.NewTimer(d)
+	t := *timer
+	if t == nil {
+		t = time.NewTimer(d)
+		*timer = t
 	} else {
-		c.timer.Reset(d)
+		t.Reset(d)
 	}
-	return c.timer.C, func() { c.timer.Stop() }
+	return t.C, func() { t.Stop() }
 }
 
 // end hands the result out and the connection back.
@@ -335,7 +374,7 @@ var errLate = errors.New("the peer did not come back in time")
 
 func (c *Conn) freed(reusable bool) {
 	if c.cfg.Owner != nil {
-		c.cfg.Owner.Freed(c, reusable)
+		c.cfg.Owner.Freed(reusable)
 	}
 }
 
@@ -344,6 +383,9 @@ func (c *Conn) Close() { c.net.Close(nil) }
 
 // Created returns when the connection was made.
 func (c *Conn) Created() time.Time { return c.created }
+
+// Usable reports whether the connection can take another call when it is free: it always can, unless its owner is told otherwise.
+func (c *Conn) Usable() bool { return true }
 
 // Waiting reports whether the connection waits for a peer that nobody waits for any more: a late reply or a fence.
 func (c *Conn) Waiting() bool {
@@ -384,6 +426,9 @@ func (c *Conn) closedError(cause error) *rpc.Error {
 	var bad *transport.Malformed
 	if errors.As(cause, &bad) || errors.Is(cause, errBadReply) {
 		e.Code, e.Outcome, e.Text = rpc.Unavailable, rpc.BadReply, "what came back is no reply to the call"
+		if bad != nil && c.acknowledged() {
+			e.Text += ": " + bad.Err.Text // HTTP's status
+		}
 	}
 	return e
 }

@@ -34,13 +34,13 @@ type owner struct {
 	gone  int
 }
 
-func (o *owner) Freed(_ *client.Conn, reusable bool) {
+func (o *owner) Freed(reusable bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.freed = append(o.freed, reusable)
 }
 
-func (o *owner) Gone(*client.Conn) {
+func (o *owner) Gone() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.gone++

@@ -13,6 +13,9 @@ type receiver Conn
 // Receive takes replies out of what came.
 func (r *receiver) Receive(buf []byte) (used, need int) {
 	c := (*Conn)(r)
+	if shared := c.shared.Load(); shared != nil {
+		return shared.receive(buf)
+	}
 	if isAlert(buf) {
 		c.net.Close(errSpeaksTLS)
 		return len(buf), 0
@@ -42,6 +45,14 @@ func (r *receiver) Receive(buf []byte) (used, need int) {
 	return used, 0
 }
 
+// Shed implements netio.Shedder. A connection with one call in flight is of no use without its reply: it is closed.
+func (r *receiver) Shed(buf []byte) (used int) {
+	if shared := (*Conn)(r).shared.Load(); shared != nil {
+		return shared.shed(buf)
+	}
+	return 0
+}
+
 // take gives one message to whoever waits for it, and reports whether the stream can still be trusted.
 func (c *Conn) take(m transport.Message) bool {
 	c.mu.Lock()
@@ -51,16 +62,36 @@ func (c *Conn) take(m transport.Message) bool {
 		if c.replied || m.Head.Seq != c.seq || m.Head.Name != c.name { // a second reply would be taken for the next call's
 			return false
 		}
-		reply, err, ok := parse(m, c.cfg.Wire.Protocol, c.cfg.Limits)
+		meta, ok := c.meta(&m)
+		if !ok {
+			return false
+		}
+		reply, err, ok := parse(m, m.Wire.Protocol, c.cfg.Limits)
+		if reply != nil {
+			reply.Meta = meta
+		}
 		if reply != nil && c.cfg.Budget != nil && len(reply.Body) >= longBody {
 			reply.Memory = newClaim(c.net.Hold())
 		}
 		if ok {
-			c.replied, c.early = true, c.net.Written() < c.start+c.size
+			c.replied, c.early = true, c.net.Written() < c.start+c.size || m.Envelope.Close
 			c.done <- result{reply, err}
 		}
 		return ok
 	case fencing:
+		if c.acknowledged() {
+			c.late.Stop()
+			c.state = idle
+			if m.Envelope.Close {
+				c.state = closed
+			}
+			c.mu.Unlock()
+			if m.Envelope.Close {
+				c.net.Close(nil)
+			}
+			c.freed(!m.Envelope.Close)
+			return true
+		}
 		if m.Head.Seq != c.seq { // a stray answer to the oneway: some servers send one
 			stray := m.Head.Seq == c.seq-1
 			c.mu.Unlock()
@@ -80,8 +111,23 @@ func (c *Conn) take(m transport.Message) bool {
 	return false // nobody asked
 }
 
-// parse makes a reply or an error of a message; ok is false where it is neither.
+// named finds out which declared exception a reply carries whose protocol says names and no ids.
+func named(call *rpc.Call, reply *rpc.Reply) *rpc.Reply {
+	if reply == nil || reply.Protocol != wire.JSON || call.Method == nil {
+		return reply
+	}
+	_, name, _ := message.ResultField(reply.Protocol, reply.Body)
+	if f := call.Method.Result.FieldByName(name); f != nil {
+		reply.Exception = f.ID
+	}
+	return reply
+}
+
+// parse makes a reply or an error of a message; ok is false where it is neither, or in another protocol than was asked in.
 func parse(m transport.Message, p wire.Protocol, limits wire.Limits) (reply *rpc.Reply, e *rpc.Error, ok bool) {
+	if m.Wire.Protocol != p { // THeader's frames name their own
+		return nil, nil, false
+	}
 	switch m.Head.Type {
 	case wire.Reply:
 		id, _, _ := message.ResultField(p, m.Body)
@@ -101,6 +147,11 @@ func parse(m transport.Message, p wire.Protocol, limits wire.Limits) (reply *rpc
 func (r *receiver) Closed(err error) {
 	c := (*Conn)(r)
 	c.mu.Lock()
+	if shared := c.shared.Load(); shared != nil {
+		c.mu.Unlock()
+		shared.closedBy(err)
+		return
+	}
 	was := c.state
 	c.state, c.cause = closed, err
 	if c.late != nil {
@@ -115,7 +166,7 @@ func (r *receiver) Closed(err error) {
 		c.freed(false)
 	case idle:
 		if c.cfg.Owner != nil {
-			c.cfg.Owner.Gone(c)
+			c.cfg.Owner.Gone()
 		}
 	}
 }

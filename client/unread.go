@@ -27,6 +27,10 @@ const (
 // request is asked first.
 func (r *receiver) Ended() {
 	c := (*Conn)(r)
+	if shared := c.shared.Load(); shared != nil {
+		shared.ended()
+		return
+	}
 	c.mu.Lock()
 	waits, reused := c.state == calling && !c.replied && !c.partial, c.calls > 1
 	c.mu.Unlock()

@@ -1,7 +1,8 @@
 // Package cluster is many endpoints as one Handler: slots, one shared queue, and the connections.
 //
 // A slot is one call in flight at one endpoint. A call waits in the cluster's one queue until any endpoint has a free slot, never behind
-// a busy endpoint while another is idle. An endpoint never has more connections than slots.
+// a busy endpoint while another is idle. An endpoint never has more connections than slots; of one that answers in any order, a slot is a
+// share of a connection.
 package cluster
 
 import (
@@ -33,7 +34,16 @@ type Options struct {
 	IdleExpiry  time.Duration // after which a free connection is closed; default 1.5s
 	MaxAge      time.Duration // after which a connection takes no new call; zero: none
 	DialTimeout time.Duration // default 1s
-	Queue       QueueConfig
+	// Tracking is the name under which connections ask for ThriftPy's tracking, one round trip each; "": none does. It is for endpoints that
+	// are not Shared, or turn out to answer in order.
+	Tracking string
+	Queue    QueueConfig
+	// Shared asks each endpoint whether it answers in any order: where it does, a slot is a share of a connection, and there are few.
+	Shared bool
+	// SharedSlots is Slots, whatever an endpoint names, of those that do; zero: the same.
+	SharedSlots int
+	// OnSerial, if set, is told once of an endpoint that was asked, and answers in order. It is to be quick.
+	OnSerial func(endpoint string)
 	// Leased says that the endpoints are shared with others: none has a slot until SetLimits gives some. Changed is then called whenever
 	// what Usage returns may interest the others; waiting says that a call has begun to wait, or twice as many as when it was told last. It
 	// must neither block nor call the cluster.
@@ -88,12 +98,12 @@ func New(opts Options) *Cluster {
 	return c
 }
 
-// Configure changes how the endpoints are used from now on. Name, Engine, Wire, Limits, Budget, Dialer and OnLearned stay as they were:
+// Configure changes how the endpoints are used from now on. Name, Engine, Wire, Limits, Budget, Dialer, OnLearned and OnSerial stay as they were:
 // connections that speak otherwise belong to another cluster.
 func (c *Cluster) Configure(opts Options) {
 	next, was := opts.withDefaults(), c.opts.Load()
 	next.Name, next.Engine, next.Wire, next.Limits, next.Dialer = was.Name, was.Engine, was.Wire, was.Limits, was.Dialer
-	next.Budget, next.OnLearned = was.Budget, was.OnLearned
+	next.Budget, next.OnLearned, next.OnSerial = was.Budget, was.OnLearned, was.OnSerial
 	c.mu.Lock()
 	c.opts.Store(&next)
 	stale := c.update(c.endpoints)

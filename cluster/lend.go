@@ -81,6 +81,9 @@ func (c *Cluster) Own() {
 // resize gives a node the slots that it may use, and returns the free connections beyond them. c.mu is held.
 func (c *Cluster) resize(n *node) []*link {
 	n.Slots = n.Endpoint.Slots
+	if most := c.opts.Load().SharedSlots; n.sharing.granted && most != 0 {
+		n.Slots = most
+	}
 	if c.opts.Load().Leased {
 		n.Slots = min(n.Slots, n.limit)
 	}

@@ -23,6 +23,8 @@ type node struct {
 	lastErr  rpc.Outcome
 	latency  quantile.Sketch // of attempts that were answered
 	lessons  lessons
+	plainTil time.Time // it closes connections that begin with tracking's handshake, and is not asked until then
+	sharing  sharing
 }
 
 // open returns how many connections there are, or may be: those that are being made and those that are not quite closed count.
@@ -48,7 +50,7 @@ func (n *node) count(o rpc.Outcome) {
 // link is a connection with the slot that it serves. It is the connection's Owner.
 type link struct {
 	node    *node
-	conn    *client.Conn
+	conn    conn
 	since   time.Time     // when it became free
 	waited  time.Duration // it was free for, before this call; zero before the first
 	outcome rpc.Outcome   // of the attempt; zero until Handle has returned
@@ -59,8 +61,24 @@ type link struct {
 	gone    bool          // closed; it may be so before it becomes free
 }
 
-// connect makes a connection for a slot that is held.
+// conn is a connection that takes one call at a time, or a share of one that takes many.
+type conn interface {
+	rpc.Handler
+	Usable() bool
+	Created() time.Time
+	Close()
+}
+
+// connect makes a connection for a slot that is held, or takes a share of one.
 func (c *Cluster) connect(ctx context.Context, call *rpc.Call, n *node) (*link, *rpc.Error) {
+	if c.opts.Load().Shared {
+		return c.share(ctx, call, n)
+	}
+	return c.serial(ctx, call, n)
+}
+
+// dial makes a connection. Without an owner it is one that is to be greeted.
+func (c *Cluster) dial(ctx context.Context, call *rpc.Call, n *node, owner client.Owner) (*client.Conn, *rpc.Error) {
 	opts := c.opts.Load()
 	timeout := opts.DialTimeout
 	if left, ok := call.Remaining(time.Now()); ok {
@@ -68,9 +86,8 @@ func (c *Cluster) connect(ctx context.Context, call *rpc.Call, n *node) (*link, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	l := &link{node: n}
 	conn, err := client.Dial(ctx, opts.Engine, n.Endpoint.Address, client.Config{
-		Wire: opts.Wire, Limits: opts.Limits, Budget: opts.Budget, Dialer: opts.Dialer, Linger: c.linger, Owner: l,
+		Wire: opts.Wire, Limits: opts.Limits, Budget: opts.Budget, Dialer: opts.Dialer, Linger: c.linger, Owner: owner, Greets: owner == nil,
 	})
 	if err != nil {
 		e := rpc.AsError(err, "upstream "+c.Name())
@@ -79,12 +96,11 @@ func (c *Cluster) connect(ctx context.Context, call *rpc.Call, n *node) (*link, 
 		}
 		return nil, e
 	}
-	l.conn = conn
-	return l, nil
+	return conn, nil
 }
 
-// pick takes a slot, and with it the free connection of its endpoint that was used last, if there is one. Those that are too old are to be
-// closed before another one is made. c.mu is held.
+// pick takes a slot, and with it the free connection of its endpoint that was used last, if there is one. Those that are too old, or worn
+// out, are to be closed before another one is made. c.mu is held.
 func (c *Cluster) pick(call *rpc.Call, now time.Time) (g grant, err error) {
 	bn, err := c.picker.Pick(call, now)
 	if err != nil {
@@ -95,7 +111,7 @@ func (c *Cluster) pick(call *rpc.Call, now time.Time) (g grant, err error) {
 	for len(n.free) > 0 {
 		l := n.free[len(n.free)-1]
 		n.free = n.free[:len(n.free)-1]
-		if now.Before(l.end(idle, age)) {
+		if now.Before(l.end(idle, age)) && l.conn.Usable() {
 			l.freed, l.usable, l.unused, l.outcome, l.waited = false, false, false, 0, now.Sub(l.since)
 			g.node, g.link = n, l
 			return g, nil
@@ -108,7 +124,7 @@ func (c *Cluster) pick(call *rpc.Call, now time.Time) (g grant, err error) {
 }
 
 // Freed implements client.Owner.
-func (l *link) Freed(_ *client.Conn, reusable bool) {
+func (l *link) Freed(reusable bool) {
 	c := l.node.cluster
 	c.mu.Lock()
 	l.freed, l.usable = true, reusable

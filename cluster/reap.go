@@ -2,8 +2,6 @@ package cluster
 
 import (
 	"time"
-
-	"github.com/thriftloom/thriftloom/client"
 )
 
 // limits returns for how long the endpoint's connections are kept: as configured, or less where its own closes have taught so. An age of
@@ -93,7 +91,7 @@ func (c *Cluster) closeAll(links []*link) {
 }
 
 // Gone implements client.Owner. A connection that is still among the free ones was closed by the peer.
-func (l *link) Gone(*client.Conn) {
+func (l *link) Gone() {
 	c, n, now := l.node.cluster, l.node, time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -56,6 +56,9 @@ func (n *node) snapshot(state string, now time.Time) EndpointSnapshot {
 		Connections: len(n.free) + n.InFlight, Calls: n.calls, Failures: n.failures,
 		P50: n.latency.Quantile(0.5), P99: n.latency.Quantile(0.99), Learned: n.lessons.at(now),
 	}
+	if n.sharing.granted {
+		e.Connections = n.sharing.live()
+	}
 	if n.lastErr != 0 {
 		e.LastFailure = n.lastErr.String()
 	}

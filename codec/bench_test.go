@@ -82,29 +82,32 @@ func order10k() *orderGo {
 func BenchmarkDecode(b *testing.B) {
 	typ := TypeOf(orders.Lookup("Order").(*schema.StructType))
 	plan, _ := Compile(typ, reflect.TypeFor[orderGo]())
-	body, err := plan.Append(nil, wire.Binary, order10k())
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Run("protocol=binary/shape=order10k/mode=typed", func(b *testing.B) {
-		b.ReportAllocs()
-		b.SetBytes(int64(len(body)))
-		for b.Loop() {
+	for _, p := range loops {
+		body, err := plan.Append(nil, p, order10k())
+		if err != nil {
+			b.Fatal(err)
+		}
+		run := func(mode string, f func() error) {
+			b.Run("protocol="+p.String()+"/shape=order10k/mode="+mode, func(b *testing.B) {
+				b.ReportAllocs()
+				b.SetBytes(int64(len(body)))
+				for b.Loop() {
+					if err := f(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+		run("typed", func() error {
 			var o orderGo
-			if _, err := plan.Decode(wire.Binary, body, &o, wire.Limits{}); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("protocol=binary/shape=order10k/mode=dynamic", func(b *testing.B) {
-		b.ReportAllocs()
-		b.SetBytes(int64(len(body)))
-		for b.Loop() {
-			if _, _, err := DecodeValue(wire.Binary, typ, body, wire.Limits{}); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
+			_, err := plan.Decode(p, body, &o, wire.Limits{})
+			return err
+		})
+		run("dynamic", func() error {
+			_, _, err := DecodeValue(p, typ, body, wire.Limits{})
+			return err
+		})
+	}
 }
 
 func BenchmarkEncode(b *testing.B) {
@@ -120,7 +123,7 @@ func BenchmarkEncode(b *testing.B) {
 		b.Fatal(err)
 	}
 	run := func(mode string, f func() error) {
-		b.Run("protocol=binary/shape=order10k/mode="+mode, func(b *testing.B) {
+		b.Run("shape=order10k/mode="+mode, func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(buf)))
 			for b.Loop() {
@@ -132,5 +135,6 @@ func BenchmarkEncode(b *testing.B) {
 	}
 	run("typed", func() (err error) { buf, err = plan.Append(buf[:0], wire.Binary, order); return err })
 	run("dynamic", func() (err error) { buf, err = AppendValue(buf[:0], wire.Binary, typ, value); return err })
+	run("typed compact", func() (err error) { buf, err = plan.Append(buf[:0], wire.Compact, order); return err })
 	run("json", func() (err error) { buf, err = AppendJSON(buf[:0], typ, value); return err })
 }

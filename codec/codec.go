@@ -1,7 +1,7 @@
 // Package codec turns values into bytes and back under a schema: dynamic values, typed plans for Go types, and JSON.
 //
 // A dynamic value (schema.Value) needs nothing but the schema. A Plan is compiled once from a schema type and a Go type and then reads and
-// writes that Go type directly. Both write the same bytes and read alike:
+// writes that Go type directly. Binary and compact have loops of their own. Both forms write the same bytes and read alike:
 //
 //   - an unset field is not written; fields are written in declaration order
 //   - an unknown field, and a field whose type on the wire is not the schema's, is skipped
@@ -75,29 +75,51 @@ const (
 )
 
 func unsupported(p wire.Protocol) error {
-	return wire.Errorf(wire.Unsupported, 0, "values in protocol %s cannot be read or written yet", p)
+	return wire.Errorf(wire.Unsupported, 0, "values in protocol %s cannot be read or written", p)
 }
 
 // decoder is the state of one decoding, dynamic or typed.
 type decoder struct {
-	r      binary.Reader
+	reader
 	depth  int // levels that may still be entered
 	budget int // bytes that may still be allocated
 	arena  arena
 	slab   sliceHeader // where the structs of a list of pointers are made
 
+	text      int  // the length of a body that was text; 0: it was not
 	inDefault bool // decoding a default, whose structs get none of their own
 }
 
-func newDecoder(p wire.Protocol, body []byte, limits wire.Limits) (*decoder, error) {
-	if p != wire.Binary {
-		return nil, unsupported(p)
+// newDecoder returns what decodes a value of type t. The JSON protocols are read by way of binary: of those, body is a whole struct.
+func newDecoder(p wire.Protocol, t *schema.Type, body []byte, limits wire.Limits) (*decoder, error) {
+	if p != wire.Binary && p != wire.Compact {
+		if t.Kind != schema.Struct {
+			return nil, unsupported(p)
+		}
+		limits.MessageBytes = max(limits.WithDefaults().MessageBytes, len(body))
+		inBinary, err := Translate(nil, p, wire.Binary, t.Struct, body, limits)
+		if err != nil {
+			return nil, err
+		}
+		d, err := newDecoder(wire.Binary, t, inBinary, limits)
+		if err == nil {
+			d.text = len(body)
+		}
+		return d, err
 	}
 	return &decoder{
-		r:      binary.Reader{Buf: body},
+		reader: reader{r: binary.Reader{Buf: body}, compact: p == wire.Compact},
 		depth:  limits.WithDefaults().Depth,
 		budget: unpackFactor*len(body) + unpackFloorBytes,
 	}, nil
+}
+
+// used is how many bytes of the body the value took.
+func (d *decoder) used() int {
+	if d.text > 0 {
+		return d.text
+	}
+	return d.r.Pos
 }
 
 // enter begins a struct or container; leave ends it.
@@ -117,30 +139,4 @@ func (d *decoder) charge(size int) error {
 		return wire.Errorf(wire.SizeLimit, d.r.Pos, "the message would unpack to more than %d times its size", unpackFactor)
 	}
 	return nil
-}
-
-// list reads the head of a list or set of want. Where its elements are of another type they are skipped, and n is zero.
-func (d *decoder) list(want wire.Type) (n int, err error) {
-	elem, n, err := d.r.List()
-	if err != nil || elem == want {
-		return n, err
-	}
-	for ; n > 0 && err == nil; n-- {
-		err = d.r.Skip(elem, d.depth)
-	}
-	return 0, err
-}
-
-// mapHead is list for maps.
-func (d *decoder) mapHead(wantKey, wantValue wire.Type) (n int, err error) {
-	key, value, n, err := d.r.Map()
-	if err != nil || key == wantKey && value == wantValue {
-		return n, err
-	}
-	for ; n > 0 && err == nil; n-- {
-		if err = d.r.Skip(key, d.depth); err == nil {
-			err = d.r.Skip(value, d.depth)
-		}
-	}
-	return 0, err
 }

@@ -35,7 +35,7 @@ func Compile(t *schema.Type, rt reflect.Type) (*Plan, []Mismatch) {
 	if len(c.mismatches) > 0 {
 		return nil, c.mismatches
 	}
-	return &Plan{root: root, name: rootName(t)}, nil
+	return &Plan{root: root, typ: t, name: rootName(t)}, nil
 }
 
 type compiler struct {

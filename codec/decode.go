@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"github.com/thriftloom/thriftloom/wire"
+	"github.com/thriftloom/thriftloom/wire/binary"
 )
 
 // chunk is how many structs of a list, and entries of a map, room is made for before they have come.
@@ -14,24 +15,24 @@ const chunk = 256
 func (d *decoder) at(n *node, p unsafe.Pointer) (err error) {
 	switch n.op {
 	case opBool:
-		*(*bool)(p), err = d.r.Bool()
+		*(*bool)(p), err = d.bool()
 	case opI8:
 		*(*int8)(p), err = d.r.I8()
 	case opI16:
-		*(*int16)(p), err = d.r.I16()
+		*(*int16)(p), err = d.i16()
 	case opI32:
-		*(*int32)(p), err = d.r.I32()
+		*(*int32)(p), err = d.i32()
 	case opI64:
-		*(*int64)(p), err = d.r.I64()
+		*(*int64)(p), err = d.i64()
 	case opDouble:
-		*(*float64)(p), err = d.r.Double()
+		*(*float64)(p), err = d.double()
 	case opString:
 		var b []byte
-		b, err = d.r.Bytes()
+		b, err = d.bytes()
 		*(*string)(p) = d.arena.copy(b, d.r.Left())
 	case opBytes:
 		var b []byte
-		b, err = d.r.Bytes()
+		b, err = d.bytes()
 		*(*[]byte)(p) = append([]byte{}, b...)
 	case opUUID:
 		*(*[16]byte)(p), err = d.r.UUID()
@@ -61,11 +62,12 @@ func (d *decoder) structAt(n *node, p unsafe.Pointer) error {
 	}
 	next := 0 // the field that probably comes: writers keep the declaration order
 	high := 0 // behind the last field that came: what stands before it may come again
-	for {
-		t, id, err := d.r.Field()
+	for last := int16(0); ; {
+		t, id, err := d.next(last)
 		if err != nil {
 			return err
 		}
+		last = id
 		if t == wire.Stop {
 			d.leave()
 			return nil
@@ -75,7 +77,7 @@ func (d *decoder) structAt(n *node, p unsafe.Pointer) error {
 			i, known = n.byID[id]
 		}
 		if !known || n.fields[i].wire != t {
-			if err := d.r.Skip(t, d.depth); err != nil {
+			if err := d.skip(t, d.depth); err != nil {
 				return err
 			}
 			continue
@@ -96,11 +98,11 @@ func (d *decoder) structAt(n *node, p unsafe.Pointer) error {
 // applyDefaults begins a struct with its defaults; what comes on the wire replaces them. The structs inside a default have what the IDL
 // gives them there and no defaults of their own, so that a struct may stand in its own default.
 func (d *decoder) applyDefaults(n *node, p unsafe.Pointer) error {
-	body, pos := d.r.Buf, d.r.Pos
+	outer := d.reader
 	d.inDefault = true
-	defer func() { d.r.Buf, d.r.Pos, d.inDefault = body, pos, false }()
+	defer func() { d.reader, d.inDefault = outer, false }()
 	for _, f := range n.defaults {
-		d.r.Buf, d.r.Pos = f.body, 0
+		d.reader = reader{r: binary.Reader{Buf: f.body}}
 		if err := d.at(f.node, unsafe.Add(p, f.offset)); err != nil {
 			return err
 		}
@@ -114,7 +116,7 @@ func (d *decoder) slice(n *node, p unsafe.Pointer) error {
 	if err := d.enter(); err != nil {
 		return err
 	}
-	count, err := d.list(n.elem.wire)
+	count, err := d.list(n.elem.wire, d.depth)
 	if err != nil {
 		return err
 	}
@@ -245,7 +247,7 @@ func (d *decoder) texts(p *map[string]string) error {
 	if err := d.enter(); err != nil {
 		return err
 	}
-	count, err := d.mapHead(wire.String, wire.String)
+	count, err := d.mapHead(wire.String, wire.String, d.depth)
 	if err != nil {
 		return err
 	}
@@ -255,11 +257,11 @@ func (d *decoder) texts(p *map[string]string) error {
 		if err := d.charge(2 * (2*int(unsafe.Sizeof("")) + 1)); err != nil {
 			return err
 		}
-		key, err := d.r.Bytes()
+		key, err := d.bytes()
 		if err != nil {
 			return err
 		}
-		value, err := d.r.Bytes()
+		value, err := d.bytes()
 		if err != nil {
 			return err
 		}
@@ -271,9 +273,9 @@ func (d *decoder) texts(p *map[string]string) error {
 
 func (d *decoder) mapCount(n *node) (int, error) {
 	if n.op == opMap {
-		return d.mapHead(n.key.wire, n.elem.wire)
+		return d.mapHead(n.key.wire, n.elem.wire, d.depth)
 	}
-	return d.list(n.key.wire)
+	return d.list(n.key.wire, d.depth)
 }
 
 // arena makes strings out of shared blocks, which are written once: a message of many short strings costs few allocations.

@@ -13,6 +13,7 @@ import (
 // Plan reads and writes one Go type as one schema type. It is compiled once, immutable, and safe for concurrent use.
 type Plan struct {
 	root *node
+	typ  *schema.Type
 	name string
 }
 
@@ -33,18 +34,17 @@ func (m Mismatch) String() string {
 // The error is an *Error: a nil pointer in a container or in a required field, a union that has not exactly one field, a value nested
 // deeper than wire.DefaultDepth.
 func (p *Plan) Append(dst []byte, proto wire.Protocol, ptr any) ([]byte, error) {
-	if proto != wire.Binary {
-		return dst, unsupported(proto)
-	}
 	v, err := p.target(ptr)
 	if err != nil {
 		return dst, err
 	}
-	out, err := p.root.append(dst, v.UnsafePointer(), wire.DefaultDepth)
-	if err != nil {
-		return dst, under(p.name, err)
-	}
-	return out, nil
+	return written(dst, proto, p.typ, func(dst []byte, w writer) ([]byte, error) {
+		out, err := p.root.append(dst, v.UnsafePointer(), w)
+		if err != nil {
+			return dst, under(p.name, err)
+		}
+		return out, nil
+	})
 }
 
 // Decode decodes the start of body into *ptr and returns how many bytes it took. ptr is a pointer to the Go type that the plan was
@@ -53,7 +53,7 @@ func (p *Plan) Append(dst []byte, proto wire.Protocol, ptr any) ([]byte, error) 
 // Nothing points into body. Strings of up to 512 bytes share blocks of 2 KiB, and the structs of one list of pointers share blocks of up
 // to 256: keeping one keeps its block. Of limits, Depth counts. The error is a *wire.Error, or an *Error for a ptr of another type.
 func (p *Plan) Decode(proto wire.Protocol, body []byte, ptr any, limits wire.Limits) (used int, err error) {
-	d, err := newDecoder(proto, body, limits)
+	d, err := newDecoder(proto, p.typ, body, limits)
 	if err != nil {
 		return 0, err
 	}
@@ -65,7 +65,7 @@ func (p *Plan) Decode(proto wire.Protocol, body []byte, ptr any, limits wire.Lim
 	if err := d.at(p.root, v.UnsafePointer()); err != nil {
 		return 0, err
 	}
-	return d.r.Pos, nil
+	return d.used(), nil
 }
 
 func (p *Plan) target(ptr any) (reflect.Value, error) {

@@ -159,16 +159,25 @@ func TestRoundTrips(t *testing.T) {
 		}
 		in := reflect.New(rt)
 		fill(t, in.Elem())
-		checkRoundTrip(t, plan, st, in)
+		for _, p := range protocols {
+			checkRoundTrip(t, p, plan, st, in)
+		}
 	})
 }
 
-func checkRoundTrip(t *rapid.T, plan *Plan, st *schema.StructType, in reflect.Value) {
-	typed, err := plan.Append(nil, wire.Binary, in.Interface())
+var (
+	// loops are the protocols that have loops of their own.
+	loops = []wire.Protocol{wire.Binary, wire.Compact}
+	// protocols are all.
+	protocols = []wire.Protocol{wire.Binary, wire.Compact, wire.JSON, wire.ApacheJSON}
+)
+
+func checkRoundTrip(t *rapid.T, p wire.Protocol, plan *Plan, st *schema.StructType, in reflect.Value) {
+	typed, err := plan.Append(nil, p, in.Interface())
 	if err != nil {
 		t.Fatal(err)
 	}
-	dynamic, used, err := DecodeStruct(wire.Binary, st, typed, wire.Limits{})
+	dynamic, used, err := DecodeStruct(p, st, typed, wire.Limits{})
 	if err != nil || used != len(typed) {
 		t.Fatalf("used %d of %d bytes, %v", used, len(typed), err)
 	}
@@ -176,12 +185,12 @@ func checkRoundTrip(t *rapid.T, plan *Plan, st *schema.StructType, in reflect.Va
 	if diff := cmp.Diff(sorted(TypeOf(st), plain), sorted(TypeOf(st), dynamic), byType); diff != "" {
 		t.Fatalf("typed bytes are not those of the plain path:\n%s", diff)
 	}
-	again, err := AppendStruct(nil, wire.Binary, dynamic)
+	again, err := AppendStruct(nil, p, dynamic)
 	if err != nil || string(again) != string(typed) {
 		t.Fatalf("decoded and encoded again:\n%x, %v\n%x", again, err, typed)
 	}
 	got, want := reflect.New(in.Type().Elem()), reflect.New(in.Type().Elem())
-	if _, err := plan.Decode(wire.Binary, typed, got.Interface(), wire.Limits{}); err != nil {
+	if _, err := plan.Decode(p, typed, got.Interface(), wire.Limits{}); err != nil {
 		t.Fatal(err)
 	}
 	if plainSet(TypeOf(st), dynamic, want.Elem(), true); !reflect.DeepEqual(got.Interface(), want.Interface()) {

@@ -11,30 +11,30 @@ func (d *decoder) value(t *schema.Type) (schema.Value, error) {
 	case schema.Void:
 		return nil, nil
 	case schema.Bool:
-		return boxed(d.r.Bool())
+		return boxed(d.bool())
 	case schema.I8:
 		v, err := d.r.I8()
 		return boxed(int64(v), err)
 	case schema.I16:
-		v, err := d.r.I16()
+		v, err := d.i16()
 		return boxed(int64(v), err)
 	case schema.I32:
-		v, err := d.r.I32()
+		v, err := d.i32()
 		return boxed(int64(v), err)
 	case schema.I64:
-		return boxed(d.r.I64())
+		return boxed(d.i64())
 	case schema.Double:
-		return boxed(d.r.Double())
+		return boxed(d.double())
 	case schema.String:
-		b, err := d.r.Bytes()
+		b, err := d.bytes()
 		return boxed(d.arena.copy(b, d.r.Left()), err)
 	case schema.Binary:
-		b, err := d.r.Bytes()
+		b, err := d.bytes()
 		return boxed(append([]byte{}, b...), err)
 	case schema.UUID:
 		return boxed(d.r.UUID())
 	case schema.Enum:
-		return boxed(d.r.I32())
+		return boxed(d.i32())
 	}
 	return d.nested(t)
 }
@@ -73,11 +73,12 @@ func (d *decoder) structValue(t *schema.StructType) (*schema.StructValue, error)
 	}
 	v := &schema.StructValue{Type: t, Fields: make([]schema.Value, len(t.Fields))}
 	next := 0 // the field that probably comes: writers keep the declaration order
-	for {
-		wt, id, err := d.r.Field()
+	for last := int16(0); ; {
+		wt, id, err := d.next(last)
 		if err != nil {
 			return nil, err
 		}
+		last = id
 		if wt == wire.Stop {
 			d.leave()
 			return v, nil
@@ -89,7 +90,7 @@ func (d *decoder) structValue(t *schema.StructType) (*schema.StructValue, error)
 			f = t.Field(id)
 		}
 		if f == nil || f.Type.Wire() != wt {
-			if err := d.r.Skip(wt, d.depth); err != nil {
+			if err := d.skip(wt, d.depth); err != nil {
 				return nil, err
 			}
 			continue
@@ -105,7 +106,7 @@ func (d *decoder) elems(t *schema.Type) ([]schema.Value, error) {
 	if err := d.enter(); err != nil {
 		return nil, err
 	}
-	n, err := d.list(t.Elem.Wire())
+	n, err := d.list(t.Elem.Wire(), d.depth)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +127,7 @@ func (d *decoder) pairs(t *schema.Type) (schema.MapValue, error) {
 	if err := d.enter(); err != nil {
 		return nil, err
 	}
-	n, err := d.mapHead(t.Key.Wire(), t.Elem.Wire())
+	n, err := d.mapHead(t.Key.Wire(), t.Elem.Wire(), d.depth)
 	if err != nil {
 		return nil, err
 	}

@@ -78,8 +78,8 @@ services:
 		t.Errorf("%v calls are counted as denied, want 4", n)
 	}
 	s := r.Snapshot().Services[0]
-	if s.Stack[1].Name != "authz" || fmt.Sprint(s.Methods[0].Allow, s.Methods[1].Allow) != "[spiffe://acme/web] [spiffe://acme/jobs/*]" {
-		t.Errorf("the snapshot has %+v and %+v", s.Stack[1], s.Methods[:2])
+	if s.Stack[2].Name != "authz" || fmt.Sprint(s.Methods[0].Allow, s.Methods[1].Allow) != "[spiffe://acme/web] [spiffe://acme/jobs/*]" {
+		t.Errorf("the snapshot has %+v and %+v", s.Stack[2], s.Methods[:2])
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/thriftloom/thriftloom/internal/strictyaml"
 	"github.com/thriftloom/thriftloom/layer/deadline"
 	"github.com/thriftloom/thriftloom/layer/observe"
+	"github.com/thriftloom/thriftloom/layer/required"
 	"github.com/thriftloom/thriftloom/layer/retry"
 )
 
@@ -167,6 +168,10 @@ type Policies struct {
 	Allow Allow `yaml:"allow"`
 	// Retry says how calls are tried again.
 	Retry retry.Config `yaml:"retry"`
+	// RequiredFields says what becomes of a call whose arguments lack a field that the IDL requires, in them or in a struct inside: off,
+	// nobody looks, as with ThriftPy; warn, it is counted, and logged now and then; refuse, it fails with PROTOCOL_ERROR before
+	// anything is sent. A field with a default is never missing. Default off.
+	RequiredFields required.Mode `yaml:"required_fields" oneof:"off,warn,refuse"`
 	// Hedge starts a second attempt before the first has failed.
 	Hedge any `yaml:"hedge" built:"no"`
 	// Limit bounds how many calls are taken.
@@ -259,20 +264,29 @@ type Upstream struct {
 	// Etcd finds the servers in etcd.
 	Etcd any `yaml:"etcd" built:"no"`
 	// Server names how the servers serve; the table below says what follows. Default the strictest: one connection, idle for 1.5s.
-	Server string `yaml:"server" oneof:"threaded,simple,gunicorn-sync,gunicorn-gevent,gunicorn-async,aio,tornado" later:"http,concurrent"`
+	Server string `yaml:"server" oneof:"threaded,simple,gunicorn-sync,gunicorn-gevent,gunicorn-async,aio,tornado,http,concurrent"`
 	// Slots is how many calls one endpoint works at, at one time, or auto. Default by server; 1 to 65536.
 	Slots Slots `yaml:"slots"`
 	// Gateways is how many gateways share these servers, whatever the top of the file says: 1 where no other one uses them. Replicas of
 	// `run` are this gateway's own, and never shared. 1 to 64.
 	Gateways int `yaml:"gateways" min:"1" max:"64"`
-	// Transport is how the servers lay messages on a connection. Default buffered, ThriftPy's own; framed for server: tornado.
-	Transport string `yaml:"transport" oneof:"buffered,framed" later:"header,http"`
-	// Protocol is the encoding that the servers speak. Default binary.
-	Protocol string `yaml:"protocol" oneof:"binary" later:"compact,json,apachejson"`
+	// Transport is how the servers lay messages on a connection. Default buffered, ThriftPy's own; framed for server: tornado, http for
+	// server: http. Over http an endpoint may be a URL, http://host:port/path; https:// needs a block tls, which may be empty.
+	// Over header (THeader) a call's key-value headers are passed on unchanged, and those of its reply are passed back.
+	Transport string `yaml:"transport" oneof:"buffered,framed,header,http"`
+	// Protocol is the encoding that the servers speak: binary, compact, json (ThriftPy's own) or apachejson. Calls that come in another one
+	// are translated. ThriftPy's servers answer a second message in apachejson on a connection with the first one's answer: towards them it
+	// is for transport http. Default binary.
+	Protocol string `yaml:"protocol" oneof:"binary,compact,json,apachejson"`
 	// Multiplexed puts the IDL's name of the service before each method's, as servers with a TMultiplexedProcessor want it. Such a server
 	// closes the connection on a method that it does not have, which looks like a failed handler: `unknown_methods: refuse` tells them
 	// apart. Default false.
 	Multiplexed bool `yaml:"multiplexed"`
+	// Tracking is the name (app id) under which the gateway asks the servers for ThriftPy's contrib.tracking, once on each connection. Those
+	// that have it get a tracking header before each call: the caller's own, unchanged, or one that begins a chain and has the trace context
+	// (traceparent, tracestate, baggage) that came in transport headers. Those that have not are called as ever. A tracked server must have a
+	// processor for each connection. Not with multiplexed servers. Callers that track are always understood. Default off.
+	Tracking string `yaml:"tracking"`
 	// TLS speaks TLS to the servers.
 	TLS ClientTLS `yaml:"tls"`
 }

@@ -162,7 +162,8 @@ func (s *giving) give(id string, h server.Handed) error {
 		return fmt.Errorf("hand over: a connection of %T is no socket", h.Conn)
 	}
 	err := s.to.Give(s.ctx, handover.Connection{
-		Listener: id, Transport: uint8(h.Wire.Kind), Protocol: uint8(h.Wire.Protocol), Rest: h.Rest, Socket: socket,
+		Listener: id, Transport: uint8(h.Wire.Kind), Protocol: uint8(h.Wire.Protocol), Unordered: h.Unordered,
+		Tracking: h.Tracking.Level, App: h.Tracking.App, Rest: h.Rest, Socket: socket,
 	})
 	if err == nil {
 		s.given++
@@ -254,7 +255,8 @@ func (g *Gateway) Take(c handover.Connection) error {
 		return fmt.Errorf("no listener is %s here", c.Listener)
 	}
 	return l.server.Take(server.Handed{
-		Conn: conn, Rest: c.Rest, Wire: transport.Wire{Kind: transport.Kind(c.Transport), Protocol: wire.Protocol(c.Protocol)},
+		Conn: conn, Rest: c.Rest, Unordered: c.Unordered, Tracking: server.Tracking{Level: c.Tracking, App: c.App},
+		Wire: transport.Wire{Kind: transport.Kind(c.Transport), Protocol: wire.Protocol(c.Protocol)},
 	})
 }
 

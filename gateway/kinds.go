@@ -9,6 +9,8 @@ type ServerKind struct {
 	IdleExpiry time.Duration // after which a free connection is closed
 	MaxAge     time.Duration // after which a connection takes no new call; zero: none
 	Framed     bool          // the transport where the file names none
+	HTTP       bool          // the same
+	Shared     bool          // answers in any order: a slot is a share of a connection
 }
 
 // ServerKinds is the table behind the key `server`.
@@ -22,6 +24,8 @@ type ServerKind struct {
 // A worker that serves one connection at a time is taken by a free one too: such a connection is kept for just so long that callers which
 // call again at once, and calls that wait, find it; and for a second at most, so that others come to a worker that is never idle.
 //
+// Servers that answer in any order are Thriftloom's own, library or gateway, which end no connection for idleness.
+//
 // Under gunicorn each connection has an age, though its server sets none: a worker that is told to leave, at a reload, stays while one is
 // used, and is killed with the calls on it when graceful_timeout (30 s) is over.
 var ServerKinds = []ServerKind{
@@ -32,7 +36,8 @@ var ServerKinds = []ServerKind{
 	{Name: "gunicorn-async", Slots: 64, IdleExpiry: 1500 * time.Millisecond, MaxAge: gunicornAge},
 	{Name: "aio", Slots: 64, IdleExpiry: time.Second, MaxAge: time.Second},
 	{Name: "tornado", Slots: 64, IdleExpiry: 500 * time.Millisecond, Framed: true},
-	{Name: "http", Slots: 16, IdleExpiry: 1500 * time.Millisecond},
+	{Name: "http", Slots: 16, IdleExpiry: 1500 * time.Millisecond, HTTP: true},
+	{Name: "concurrent", Slots: 256, IdleExpiry: time.Minute, Shared: true},
 	{Name: "", Slots: 1, IdleExpiry: 1500 * time.Millisecond},
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/thriftloom/thriftloom/internal/strictyaml"
 	"github.com/thriftloom/thriftloom/layer/deadline"
 	"github.com/thriftloom/thriftloom/layer/observe"
+	"github.com/thriftloom/thriftloom/layer/required"
 	"github.com/thriftloom/thriftloom/layer/retry"
 	"github.com/thriftloom/thriftloom/schema"
 	"github.com/thriftloom/thriftloom/wire"
@@ -157,7 +158,7 @@ func newConfig() *Config {
 }
 
 func newDefaults() Defaults {
-	return Defaults{Cluster: cluster.Default(), Policies: Policies{Deadline: deadline.Default(), Retry: retry.Default()}}
+	return Defaults{Cluster: cluster.Default(), Policies: Policies{Deadline: deadline.Default(), Retry: retry.Default(), RequiredFields: required.Off}}
 }
 
 func newUpstream() Upstream {

@@ -13,6 +13,7 @@ type metrics struct {
 	g          *Gateway
 	bad        *prometheus.CounterVec
 	lost       *prometheus.CounterVec
+	missing    *prometheus.CounterVec
 	handshakes *prometheus.CounterVec
 	reloadOK   prometheus.Gauge
 	reloadTime prometheus.Gauge
@@ -35,6 +36,7 @@ func newMetrics(g *Gateway) *metrics {
 		g:           g,
 		bad:         counter("malformed_messages_total", "Bytes from callers that are no message, by reason.", "reason"),
 		lost:        counter("unrouted_calls_total", "Calls that lead to no service, by reason.", "reason"),
+		missing:     counter("required_missing_total", "Calls that lack a required field, where required_fields asks for it.", "rpc_method"),
 		handshakes:  counter("tls_handshake_failures_total", "Callers whose TLS handshake failed, by reason.", "listener", "reason"),
 		reloadOK:    gauge("config_last_reload_successful", "1 if the last reload took over everything."),
 		reloadTime:  gauge("config_last_reload_timestamp_seconds", "When the config was last taken over."),
@@ -60,7 +62,7 @@ func newMetrics(g *Gateway) *metrics {
 	}
 	m.reloadOK.Set(1)
 	m.reloadTime.Set(float64(time.Now().Unix()))
-	g.registry.MustRegister(m.bad, m.lost, m.handshakes, m.reloadOK, m.reloadTime, m)
+	g.registry.MustRegister(m.bad, m.lost, m.missing, m.handshakes, m.reloadOK, m.reloadTime, m)
 	return m
 }
 

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/thriftloom/thriftloom/layer/required"
+	"github.com/thriftloom/thriftloom/schema"
 	"github.com/thriftloom/thriftloom/service"
 )
 
@@ -101,10 +103,11 @@ func (st *state) staleIn(l *Loaded) stale {
 	return s
 }
 
-// policy is the plan with its upstream looked up, as the IDL's service calls it.
-func (m methodPlan) policy(idlService string, upstreams map[string]*upstream) service.Policy {
+// policy is the plan of one method, nil for those that the IDL does not have, with its upstream looked up, as the IDL's service calls it.
+func (m methodPlan) policy(svc *schema.Service, method *schema.Method, upstreams map[string]*upstream) service.Policy {
+	to := upstreams[m.upstream]
 	return service.Policy{
 		Timeout: m.policies.Deadline.Timeout, Retry: m.policies.Retry, Idempotent: m.idempotent, Allow: m.policies.Allow,
-		Upstream: asService{upstreams[m.upstream], idlService},
+		Upstream: asService{to, svc.Name}, Wire: to.plan.Load().speaks(), Required: required.For(method, m.policies.RequiredFields),
 	}
 }

@@ -59,7 +59,7 @@ func (g *Gateway) apply(cfg *Config, stale stale) error {
 	targets := map[string]*target{}
 	sinks := []observe.Sink{g.calls, g.stats, observe.NewAccessLog(g.log, next.sample)}
 	for _, p := range next.services {
-		t := &target{Service: p.build(upstreams, sinks), forward: p.forward, fingerprint: p.schema.Document.Fingerprint()}
+		t := &target{Service: p.build(upstreams, sinks, g.missing), forward: p.forward, fingerprint: p.schema.Document.Fingerprint()}
 		targets[p.label] = t
 		st.services = append(st.services, t)
 		st.plans[p.label] = p
@@ -238,11 +238,19 @@ func hashFiles(paths, secrets []string) string {
 	return hex.EncodeToString(h.Sum(nil)[:6])
 }
 
-// build makes the service over its clusters.
-func (p *servicePlan) build(upstreams map[string]*upstream, sinks []observe.Sink) *service.Service {
-	policies := rpc.PerMethod[service.Policy]{Other: p.other.policy(p.schema.Name, upstreams)}
-	for _, m := range p.methods {
-		policies.Methods = append(policies.Methods, m.policy(p.schema.Name, upstreams))
+// build makes the service over its clusters. missing is told of calls that lack a required field.
+func (p *servicePlan) build(upstreams map[string]*upstream, sinks []observe.Sink, missing func(*rpc.Call, string)) *service.Service {
+	policies := rpc.PerMethod[service.Policy]{Other: p.other.policy(p.schema, nil, upstreams)}
+	for i, m := range p.methods {
+		policies.Methods = append(policies.Methods, m.policy(p.schema, p.schema.Methods[i], upstreams))
 	}
-	return service.New(service.Config{Name: p.label, Schema: p.schema, Policies: policies, Sinks: sinks})
+	return service.New(service.Config{Name: p.label, Schema: p.schema, Policies: policies, Sinks: sinks, Missing: missing})
+}
+
+// missing counts a call that lacks a required field, and tells of it now and then.
+func (g *Gateway) missing(call *rpc.Call, path string) {
+	g.metrics.missing.WithLabelValues(call.MethodName()).Inc()
+	if n, ok := g.quiet.take("required "+call.MethodName(), time.Now()); ok {
+		g.log.Warn("a call lacks a required field", "method", call.MethodName(), "field", path, "client.address", call.Caller.Address, "not_told", n)
+	}
 }

@@ -306,10 +306,24 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 	p.cluster = cluster.Options{
 		Name: name, Wire: transport.Wire{Kind: transport.Buffered, Protocol: wire.Binary},
 		Limits: wire.Limits{MessageBytes: int(l.cfg.MaxMessageBytes)},
-		Slots:  slots, IdleExpiry: kind.IdleExpiry, MaxAge: kind.MaxAge, Queue: queue,
+		Slots:  slots, IdleExpiry: kind.IdleExpiry, MaxAge: kind.MaxAge, Queue: queue, Shared: kind.Shared,
 	}
 	if u.Transport == "framed" || u.Transport == "" && kind.Framed {
 		p.cluster.Wire.Kind = transport.Framed
+	}
+	if u.Transport == "header" {
+		p.cluster.Wire.Kind = transport.Header
+	}
+	for _, known := range []wire.Protocol{wire.Compact, wire.JSON, wire.ApacheJSON} {
+		if u.Protocol == known.String() {
+			p.cluster.Wire.Protocol = known
+		}
+	}
+	if p.cluster.Tracking = u.Tracking; u.Tracking != "" && !l.told(path+".tracking") {
+		l.checkTracking(strictyaml.At(node, "tracking"), path+".tracking", u, p.cluster.Wire.Protocol)
+	}
+	if u.Transport == "http" || u.Transport == "" && kind.HTTP {
+		p.cluster.Wire.Kind = transport.HTTP
 	}
 	if u.Multiplexed {
 		p.multiplexed = true
@@ -324,8 +338,24 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 	if p.tls = l.clientTLS(&u.TLS); p.tls != nil {
 		p.cluster.DialTimeout = tlsDialTimeout
 	}
+	l.places(node, path, &p)
 	l.share(node, path, u, &p)
 	l.cfg.Resolved.upstreams = append(l.cfg.Resolved.upstreams, p)
+}
+
+// places checks that endpoints which are URLs fit their upstream.
+func (l *loader) places(node *yaml.Node, path string, p *upstreamPlan) {
+	for i, e := range p.endpoints {
+		place, err := client.ParsePlace(e.Address)
+		key := fmt.Sprintf("%s.endpoints[%d]", path, i)
+		switch {
+		case err != nil || !place.HTTP:
+		case p.cluster.Wire.Kind != transport.HTTP:
+			l.Addf(strictyaml.At(node, "endpoints"), key, "%s is an address of http: transport: http is missing", e.Address)
+		case place.TLS && p.tls == nil:
+			l.Addf(strictyaml.At(node, "endpoints"), key, "%s wants TLS: tls: {} is missing", e.Address)
+		}
+	}
 }
 
 func (l *loader) run(node *yaml.Node, path string, r *Run) *process.Config {
@@ -365,9 +395,10 @@ func (l *loader) endpoints(node *yaml.Node, path string, list []Endpoint) []rpc.
 		if l.told(key) {
 			continue
 		}
-		if _, _, err := netio.ParseAddress(address); err != nil {
+		place, err := client.ParsePlace(address)
+		if err != nil {
 			l.Addf(at, key, "%v", err)
-		} else if host, port, _ := net.SplitHostPort(address); (host == "" || port == "0") && !strings.HasPrefix(address, "unix:") {
+		} else if host, port, _ := net.SplitHostPort(place.Socket); (host == "" || port == "0") && !strings.HasPrefix(address, "unix:") {
 			l.Addf(at, key, "address %q: a host and a port above 0 are wanted", address)
 		} else if seen[address] {
 			l.Addf(at, key, "%s stands here twice", e.Address)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/thriftloom/thriftloom/client"
 	"github.com/thriftloom/thriftloom/cluster"
+	"github.com/thriftloom/thriftloom/layer/translate"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/scale/process"
 )
@@ -48,12 +49,19 @@ type asService struct {
 // Handle hands the call on. Where the servers are multiplexed it is a copy under the longer name: everything above keeps the method's own.
 func (a asService) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
 	u := a.serving()
-	if u.plan.Load().multiplexed {
+	p := u.plan.Load()
+	if p.multiplexed {
 		named := *call
 		named.Name = a.service + ":" + call.Name
 		call = &named
 	}
-	return u.cluster.Handle(ctx, call)
+	// The call has been translated for what the config says now; the upstream before it, which serves a little longer, may speak otherwise.
+	return p.speaks().Handle(ctx, call, u.cluster)
+}
+
+// speaks is the protocol of an upstream.
+func (p *upstreamPlan) speaks() translate.Policy {
+	return translate.Policy{Protocol: p.cluster.Wire.Protocol, Limits: p.cluster.Limits}
 }
 
 // serving returns the upstream that gets the calls: itself, or the one before it; nil for nil.
@@ -89,7 +97,7 @@ func (p *upstreamPlan) sameProcesses(o *upstreamPlan) bool {
 
 // sameWire reports whether connections of one plan speak as the other wants.
 func (p *upstreamPlan) sameWire(o *upstreamPlan) bool {
-	return p.cluster.Wire == o.cluster.Wire && p.cluster.Limits == o.cluster.Limits && p.multiplexed == o.multiplexed && p.tls.equal(o.tls)
+	return p.cluster.Wire == o.cluster.Wire && p.cluster.Limits == o.cluster.Limits && p.multiplexed == o.multiplexed && p.cluster.Tracking == o.cluster.Tracking && p.tls.equal(o.tls)
 }
 
 // startUpstream brings an upstream to life. Its goroutines end after halt.
@@ -99,6 +107,10 @@ func (g *Gateway) startUpstream(p upstreamPlan, before *upstream) (*upstream, er
 	opts.OnLearned = func(endpoint string, l cluster.Learned) {
 		g.log.Warn("an endpoint closes connections early: they are kept for less time than its server kind says",
 			"upstream", p.name, "endpoint", endpoint, "idle_expiry", l.IdleExpiry, "max_age", l.MaxAge)
+	}
+	opts.OnSerial = func(endpoint string) {
+		g.log.Warn("an endpoint that is said to be concurrent answers in order: each of its slots is a connection",
+			"upstream", p.name, "endpoint", endpoint)
 	}
 	u := &upstream{cluster: cluster.New(opts), stopped: make(chan struct{})}
 	u.plan.Store(&p)

@@ -16,6 +16,7 @@ const (
 	WriteCut                  // the connection broke before the whole request was written, or read
 	ClosedNoReply             // a connection of this call's own was closed after the whole request, with no byte back
 	ClosedReused              // the same on a connection that had served calls before: the server may have ended it for idleness
+	ClosedShared              // the same on a connection with several calls in flight: one of them, or something else, ended it
 	ReplyTimeout              // no reply by the deadline
 	BadReply                  // bytes that are no reply to this call
 	Abandoned                 // the caller has gone
@@ -61,6 +62,8 @@ var Classes = [...]Class{
 		[]Reach{Unknown}, HandlerFailed, Alive, true},
 	ClosedReused: {"closed_reused", "a reused connection was closed after the request, with no byte back: the handler failed, or the server had ended the connection",
 		[]Reach{Unknown}, HandlerFailed, Alive, true},
+	ClosedShared: {"closed_shared", "a connection with several calls in flight was closed after the request: another call may have ended it, or the server has",
+		[]Reach{Unknown}, Unavailable, Alive, true},
 	ReplyTimeout: {"reply_timeout", "no reply by the deadline; the slot stays taken while the server may be at work",
 		[]Reach{Unknown}, DeadlineExceeded, Alive, true},
 	BadReply:  {"bad_reply", "what came back is no reply to the call, or the reply was cut", []Reach{Unknown}, Unavailable, Alive, true},

@@ -30,7 +30,7 @@ func TestClassesAreWhole(t *testing.T) {
 			t.Errorf("%s: %+v", o, c)
 		}
 	})
-	if len(seen) != 14 {
+	if len(seen) != 15 {
 		t.Errorf("%d classes", len(seen))
 	}
 }
@@ -50,6 +50,7 @@ func TestWhatMayBeTriedAgain(t *testing.T) {
 		{WriteCut, Unknown, false, true},
 		{ClosedNoReply, Unknown, false, true},
 		{ClosedReused, Unknown, false, true},
+		{ClosedShared, Unknown, false, true},
 		{ReplyTimeout, Unknown, false, false},
 		{BadReply, Unknown, false, true},
 		{Abandoned, Unknown, false, false},

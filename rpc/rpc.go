@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/thriftloom/thriftloom/schema"
+	"github.com/thriftloom/thriftloom/tracking"
 	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
 )
@@ -39,6 +40,8 @@ type Call struct {
 	Protocol wire.Protocol  // of Body
 	Body     []byte         // the args struct alone
 	Headers  []transport.KV // transport headers, where the caller's transport has them
+	// Tracking is ThriftPy's tracking header of a call that came with one, and goes on unchanged to who tracks; nil: none.
+	Tracking *tracking.Header
 	Caller   Caller
 	Start    time.Time // when the whole request had come
 	Deadline time.Time // zero: none
@@ -86,6 +89,8 @@ type Reply struct {
 	Protocol wire.Protocol
 	Body     []byte // the result struct alone
 	Headers  []transport.KV
+	// Meta is what goes back in ThriftPy's tracking header to a caller that takes one. It is not changed.
+	Meta map[string]string
 	// Exception is the id of the declared exception's field in the result struct; zero for a result.
 	Exception int16
 	// Memory counts the memory that a long body lies in against what the process may hold, until it is released: by the server, when

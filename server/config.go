@@ -25,7 +25,7 @@ type Config struct {
 	// MaxPipelined bounds the calls of one connection that are in flight or wait for their turn to be answered; reading pauses there.
 	// Default 128.
 	MaxPipelined int
-	// Ordered starts a call only when the one before it on its connection has ended. Replies are in order either way.
+	// Ordered starts a call only when the one before it on its connection has ended. Replies are in order then, whatever the caller asks.
 	Ordered bool
 	// Budget is what the bytes of all connections are counted in, shared with other listeners and with the clients of the upstreams. nil:
 	// not counted.

@@ -30,12 +30,17 @@ type conn struct {
 
 	mu        sync.Mutex
 	order     []*exchange // that are not answered yet, as they came; oneways are not among them
+	tracking  Tracking    // what was agreed on; written by Receive alone
+	unordered bool        // the caller was granted replies as they are ready
+	last      int32       // sequence id of the last call that came
+	parting   bool        // such a caller is to be told that no further call is taken in
 	waiting   []*exchange // Ordered: that have not started
 	started   int         // calls whose handler runs
 	inflight  int         // calls that came and have not ended or are not answered
 	receiving bool        // Receive runs
 	full      bool        // paused at MaxPipelined
 	left      int         // bytes that Receive left because of that
+	held      bool        // Receive stopped because of that, though it may be over by now; Receive's own
 	shedding  bool        // the message that is on its way is given up; Receive's own
 	partial   bool        // bytes of a request that is not whole have come
 	closing   bool        // nothing is read behind left; closed behind the last answer
@@ -73,7 +78,7 @@ func (c *conn) Receive(buf []byte) (used, need int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.receiving, c.left, c.partial = false, 0, used < len(buf) || c.shedding
-	if c.full {
+	if c.held { // not full: a call may have ended since
 		c.left = len(buf) - used
 	}
 	c.closing = c.closing || broken
@@ -84,6 +89,7 @@ func (c *conn) Receive(buf []byte) (used, need int) {
 
 // splitAll takes the messages off buf. broken says that what follows cannot be trusted.
 func (c *conn) splitAll(buf []byte) (used, need int, broken bool) {
+	c.held = false
 	for used < len(buf) {
 		if c.shedding {
 			n, broken := c.shed(buf[used:])
@@ -92,7 +98,7 @@ func (c *conn) splitAll(buf []byte) (used, need int, broken bool) {
 			}
 			continue
 		}
-		if !c.room() {
+		if c.held = !c.room(); c.held {
 			break
 		}
 		m, n, least, err := c.split.Split(buf[used:])
@@ -104,8 +110,11 @@ func (c *conn) splitAll(buf []byte) (used, need int, broken bool) {
 			return used, least, false
 		} else {
 			c.take(m)
+			broken = m.Envelope.Close // nothing is read behind it
 		}
-		used += n
+		if used += n; broken {
+			return used, 0, true
+		}
 	}
 	return used, 0, false
 }
@@ -131,6 +140,14 @@ func (c *conn) pipelined() int {
 
 // take begins the call that m carries.
 func (c *conn) take(m transport.Message) {
+	if isHello(&m) {
+		c.hello(m)
+		return
+	}
+	if isHandshake(&m) {
+		c.handshake(m)
+		return
+	}
 	c.server.calls.Add(1)
 	x := c.exchange(m)
 	x.memory = c.net.Hold()
@@ -139,7 +156,11 @@ func (c *conn) take(m transport.Message) {
 		c.begin(x, &rpc.Error{Code: rpc.InvalidMessageType, Reach: rpc.NotSent, Op: "server", Text: text})
 		return
 	}
-	c.begin(x, x.route())
+	refused := x.route()
+	if bad := x.tracked(m.Tracking); bad != nil {
+		refused = bad
+	}
+	c.begin(x, refused)
 }
 
 // malformed counts bytes that are no message and answers the caller if it can be. It returns how many bytes to go over, 0 if nothing
@@ -149,12 +170,25 @@ func (c *conn) malformed(err error) (skip int) {
 	bad := asMalformed(err)
 	c.server.countMalformed(bad.Err.Reason, err)
 	if !bad.HeadOK {
+		c.say(bad.Answer)
 		return 0
 	}
 	x := c.exchange(bad.Message)
 	_ = x.route()
 	c.begin(x, &rpc.Error{Code: rpc.Malformed, Reach: rpc.NotSent, Op: "server", Text: bad.Err.Text, Err: err})
 	return bad.Skip
+}
+
+// say answers what is no call, in the transport's own words, behind the answers before it. nil: there are none.
+func (c *conn) say(words []byte) {
+	if words == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x := &exchange{conn: c}
+	c.enter(x)
+	c.end(x, answer{head: words})
 }
 
 func asMalformed(err error) *transport.Malformed {
@@ -169,10 +203,9 @@ func asMalformed(err error) *transport.Malformed {
 func (c *conn) begin(x *exchange, refused *rpc.Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.inflight++
-	c.server.inflight.Add(1)
-	if !x.call.Oneway {
-		c.order = append(c.order, x)
+	c.enter(x)
+	if x.call.Oneway && x.request.Wire.Kind == transport.HTTP {
+		c.acknowledge(x, refused == nil)
 	}
 	switch {
 	case refused != nil:
@@ -184,7 +217,25 @@ func (c *conn) begin(x *exchange, refused *rpc.Error) {
 	}
 }
 
-// start runs x. c.mu is held, as in all that follows.
+// enter counts x. c.mu is held, as in all that follows.
+func (c *conn) enter(x *exchange) {
+	c.inflight++
+	c.last = x.request.Head.Seq
+	c.server.inflight.Add(1)
+	if !x.call.Oneway {
+		x.unordered = c.unordered
+		c.order = append(c.order, x)
+	}
+}
+
+// acknowledge answers a oneway whose transport wants an answer to everything: at once, for it does not wait for its handler.
+func (c *conn) acknowledge(x *exchange, ok bool) {
+	words := &exchange{conn: c, request: x.request}
+	c.enter(words)
+	c.end(words, answer{head: transport.Acknowledge(nil, x.request, ok)})
+}
+
+// start runs x.
 func (c *conn) start(x *exchange) {
 	c.started++
 	c.server.running.Add(1)
@@ -216,7 +267,11 @@ func (c *conn) end(x *exchange, a answer) {
 	}
 	x.answer, x.ended = a, true
 	if a.close {
-		c.closing, c.left = true, 0
+		c.closing, c.left, c.parting = true, 0, c.unordered
+	}
+	if x.unordered {
+		c.endUnordered(x)
+		return
 	}
 	n := 0
 	for n < len(c.order) && c.order[n].ended {
@@ -264,6 +319,9 @@ func (c *conn) answered(n int) {
 
 // settle closes a connection that has nothing left to read and to answer.
 func (c *conn) settle() {
+	if c.parting && !c.receiving && c.left == 0 {
+		c.goodbye()
+	}
 	if c.closing && !c.receiving && c.left == 0 && c.inflight == 0 {
 		c.net.Finish()
 	}
@@ -276,6 +334,7 @@ func (c *conn) settle() {
 func (c *conn) drain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.parting = c.unordered && !c.closing
 	c.closing = true
 	c.settle()
 }

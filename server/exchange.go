@@ -8,6 +8,7 @@ import (
 
 	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/rpc"
+	"github.com/thriftloom/thriftloom/tracking"
 	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
 )
@@ -22,6 +23,9 @@ type exchange struct {
 	answer  answer       // once ended
 	ended   bool
 	waits   int // bytes that are counted while the answer waits for its turn
+
+	unordered bool // it waits for no turn
+	header    bool // a tracking header stands before the answer
 }
 
 // answer is what is written for a call: head and body, or the end of the connection.
@@ -33,8 +37,8 @@ type answer struct {
 
 // exchange makes the call of m, named as the message has it.
 func (c *conn) exchange(m transport.Message) *exchange {
-	x := &exchange{conn: c, request: m}
-	x.request.Body = nil // the call has it, and may let it go
+	x := &exchange{conn: c, request: m, header: c.tracking.Level >= 2}
+	x.request.Body, x.request.Tracking = nil, nil // the call has it, and may let it go
 	_, name, _ := transport.SplitName(m.Head.Name)
 	x.call = rpc.Call{
 		ID: rpc.NewID(), Name: name, Oneway: m.Head.Type == wire.Oneway,
@@ -85,7 +89,7 @@ func (x *exchange) replyTo(reply *rpc.Reply, err error) answer {
 	case reply.Protocol != x.call.Protocol:
 		return x.exception(x.internal(fmt.Errorf("the reply is in %s, the call in %s", reply.Protocol, x.call.Protocol)))
 	}
-	m := x.reply()
+	m := x.reply(reply.Meta)
 	m.Headers, m.Body = reply.Headers, reply.Body
 	a := answer{memory: reply.Memory}
 	a.head, a.body = transport.Encode(x.room(0), m)
@@ -99,8 +103,8 @@ func (x *exchange) exception(e *rpc.Error) answer {
 		return answer{close: true}
 	}
 	public := e.Public(x.call.ID)
-	m := transport.Exception(x.reply(), public.Type, public.Message)
-	return answer{head: transport.Append(x.room(len(m.Body)), m)}
+	m := transport.Exception(x.reply(nil), public.Type, public.Message)
+	return answer{head: transport.Append(x.room(len(m.Tracking)+len(m.Body)), m)}
 }
 
 func (x *exchange) internal(cause error) *rpc.Error {
@@ -115,11 +119,18 @@ func (x *exchange) op() string {
 	return x.call.Service
 }
 
-// reply is the request turned around: its wire, sequence id and strictness, and the method's name without a multiplexed prefix.
-func (x *exchange) reply() transport.Message {
+// reply is the request turned around: its wire, sequence id and strictness, and the method's name without a multiplexed prefix. Where the
+// caller takes tracking headers one stands before it, also before an exception: ThriftPy's client would wait for ever without.
+func (x *exchange) reply(meta map[string]string) transport.Message {
 	m := x.request
 	_, m.Head.Name, _ = transport.SplitName(m.Head.Name)
 	m.Head.Type, m.Headers = wire.Reply, nil
+	if x.header {
+		if m.Head.NonStrict && meta == nil { // a header without fields would be taken for the length of a name
+			meta = map[string]string{}
+		}
+		m.Tracking = tracking.AppendResponse(nil, m.Wire.Protocol, meta)
+	}
 	return m
 }
 

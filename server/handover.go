@@ -14,7 +14,10 @@ import (
 type Handed struct {
 	Conn net.Conn
 	Wire transport.Wire // how it speaks; zero where no message has told yet
-	Rest []byte         // bytes that came and were not taken: no more than the bound of one message and what frames it
+	// Unordered says that the caller was granted replies as they are ready. One who does not know that answers in order, which is as good.
+	Unordered bool
+	Tracking  Tracking
+	Rest      []byte // bytes that came and were not taken: no more than the bound of one message and what frames it
 }
 
 // handOverPoll is how often connections are looked at that rest without telling: a peer that reads its answers late.
@@ -84,7 +87,7 @@ func (s *Server) Take(h Handed) error {
 		}
 	}
 	options.Received = h.Rest
-	s.attach(with, h.Conn, options, split)
+	s.attach(with, h.Conn, options, split, h.Unordered && !s.cfg.Ordered, h.Tracking)
 	return nil
 }
 
@@ -139,7 +142,7 @@ func (c *conn) leave() (h Handed, ok bool) {
 	c.arrival.stop()
 	c.cancel(errHanded)
 	c.server.closed(c)
-	return Handed{Conn: nc, Wire: c.split.Wire(), Rest: rest}, true
+	return Handed{Conn: nc, Wire: c.split.Wire(), Unordered: c.unordered, Tracking: c.tracking, Rest: rest}, true
 }
 
 // stay ends leaving.

@@ -73,7 +73,7 @@ func TestBytesThatAreNoHead(t *testing.T) {
 		reason wire.Reason
 	}{
 		{"garbage", "\xff\xff\xff\xffgarbage that goes on", wire.BadVersion},
-		{"http", "GET / HTTP/1.1\r\n\r\n", wire.Unsupported},
+		{"http 2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", wire.Unsupported},
 		{"tls", "\x16\x03\x01\x02\x00\x01\x00\x01", wire.TLSHello},
 		{"frame beyond the limit", "\x7f\xff\xff\xff\x80\x01\x00\x01\x00\x00\x00\x04echo", wire.SizeLimit},
 		{"name beyond the limit", "\x80\x01\x00\x01\x7f\xff\xff\xff", wire.SizeLimit},

@@ -1,4 +1,5 @@
-// Package server is a listener for a Handler: it takes calls off connections and writes their replies back in the same wire and order.
+// Package server is a listener for a Handler: it takes calls off connections and writes their replies back in the same wire and, unless
+// the caller has asked for them as they are ready (rpc.HelloMethod), in the same order.
 package server
 
 import (
@@ -148,20 +149,21 @@ func (s *Server) start(nc net.Conn) {
 		_ = nc.Close()
 		return
 	}
-	s.attach(with, nc, s.options, transport.NewDetector(s.cfg.Limits, nil))
+	s.attach(with, nc, s.options, transport.NewDetector(s.cfg.Limits, nil), false, Tracking{})
 }
 
 // attach starts a connection.
-func (s *Server) attach(with *serving, nc net.Conn, options netio.Options, split *transport.Detector) {
+func (s *Server) attach(with *serving, nc net.Conn, options netio.Options, split *transport.Detector, unordered bool, tracked Tracking) {
 	number := s.accepted.Add(1)
 	var ended bool
 	n := with.engine.Start(nc, options, func(n netio.Conn) netio.Receiver {
 		c := newConn(with.ctx, s, n, split)
-		c.plain = plain(nc)
+		c.plain, c.unordered = plain(nc), unordered
 		c.caller.Identities = identities(nc)
 		if len(c.caller.Identities) > 0 {
 			c.caller.Name = c.caller.Identities[0]
 		}
+		c.track(tracked)
 		c.group, c.caller.Group = s.groupOf(nc), shareOf(nc, number)
 		s.mu.Lock()
 		s.conns[c] = struct{}{}

@@ -8,7 +8,9 @@ import (
 	"github.com/thriftloom/thriftloom/layer/authz"
 	"github.com/thriftloom/thriftloom/layer/deadline"
 	"github.com/thriftloom/thriftloom/layer/observe"
+	"github.com/thriftloom/thriftloom/layer/required"
 	"github.com/thriftloom/thriftloom/layer/retry"
+	"github.com/thriftloom/thriftloom/layer/translate"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/schema"
 )
@@ -20,6 +22,8 @@ type Policy struct {
 	Idempotent bool
 	Allow      []string    // who may call, as layer/authz has it; nil: anyone
 	Upstream   rpc.Handler // the cluster that answers the method
+	Wire       translate.Policy
+	Required   required.Policy
 }
 
 // Config says what a service is made of. Nothing of it is changed after New.
@@ -28,6 +32,8 @@ type Config struct {
 	Schema   *schema.Service       // nil: any method is forwarded
 	Policies rpc.PerMethod[Policy] // Other holds for methods that the IDL does not have
 	Sinks    []observe.Sink
+	// Missing, which may be nil, is told of calls that lack a required field, where Policy.Required asks for it.
+	Missing func(call *rpc.Call, path string)
 }
 
 // Service is one service as a Handler. Immutable; safe for concurrent use.
@@ -48,10 +54,12 @@ func New(cfg Config) *Service {
 // stack is the one place where the order of the layers stands, outermost first.
 func (s *Service) stack() rpc.Stack {
 	return rpc.Stack{
-		observe.Layer(s.cfg.Sinks...), // outermost: refused calls are counted too
-		authz.Layer(s.callers()),      // above all else: who may not call takes no time, no slot and no cached reply
-		deadline.Layer(s.timeouts()),  // above retry: one budget of time for all attempts
-		retry.Layer(s.retries()),      // above the cluster: each attempt picks an endpoint anew
+		observe.Layer(s.cfg.Sinks...),               // outermost: refused calls are counted too
+		translate.Layer(s.protocols()),              // below it every call is in its upstream's one protocol
+		authz.Layer(s.callers()),                    // above all else: who may not call takes no time, no slot and no cached reply
+		required.Layer(s.required(), s.cfg.Missing), // below authz: who may not call is not told what is missing
+		deadline.Layer(s.timeouts()),                // above retry: one budget of time for all attempts
+		retry.Layer(s.retries()),                    // above the cluster: each attempt picks an endpoint anew
 	}
 }
 
@@ -76,6 +84,14 @@ func (s *Service) Schema() *schema.Service { return s.cfg.Schema }
 
 func (s *Service) timeouts() rpc.PerMethod[time.Duration] {
 	return each(s.cfg.Policies, func(p Policy) time.Duration { return p.Timeout })
+}
+
+func (s *Service) protocols() rpc.PerMethod[translate.Policy] {
+	return each(s.cfg.Policies, func(p Policy) translate.Policy { return p.Wire })
+}
+
+func (s *Service) required() rpc.PerMethod[required.Policy] {
+	return each(s.cfg.Policies, func(p Policy) required.Policy { return p.Required })
 }
 
 func (s *Service) callers() rpc.PerMethod[[]string] {

@@ -11,16 +11,22 @@ import (
 
 // Encode lays m out as m.Wire says. What is to be sent is head, which is what it appended to dst, and behind it body: m.Body itself, which
 // is sent from where it lies, or nil where all of it had to be written anew. Headers are left out where the transport carries none. m.Wire
-// must be one that NewSplitter accepts.
+// must be one that NewSplitter accepts. Tracking, which must be in m.Wire's protocol, stands before the message, inside its frame; in
+// THeader it is left out.
 func Encode(dst []byte, m Message) (head, body []byte) {
 	at := len(dst)
 	switch m.Wire.Kind {
 	case Buffered:
+	case Header:
+		return encodeHeader(dst, m)
+	case HTTP:
+		return encodeHTTP(dst, m)
 	case Framed:
 		dst = append(dst, 0, 0, 0, 0)
 	default:
 		panic(fmt.Sprintf("transport: Encode for %s %s, which is not built", m.Wire.Kind, m.Wire.Protocol))
 	}
+	dst = append(dst, m.Tracking...)
 	dst, body = message.AppendHead(dst, m.Wire.Protocol, m.Head, len(m.Body)), m.Body
 	if tail := message.Tail(m.Wire.Protocol); tail != nil {
 		dst, body = append(append(dst, body...), tail...), nil

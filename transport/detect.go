@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/thriftloom/thriftloom/wire"
+	"github.com/thriftloom/thriftloom/wire/message"
 )
 
 // Detect tells from a connection's first bytes how it speaks. nonStrict says that the first message has a head without the version word.
@@ -17,7 +18,8 @@ import (
 //	           [      Apache JSON                     bytes of   0f ff     THeader
 //	           A–Z    HTTP, if it is a method         length     {         ThriftPy's JSON
 //	           16 03  TLS                                        [         framed Apache JSON
-//	           0b–0d  ThriftPy's tracking header                 0b–0d     framed, ThriftPy's tracking header
+//	           0b–0d  binary, behind a tracking header           0b–0d     framed binary, behind a tracking header
+//	           18     compact, behind a tracking header          18        framed compact, behind a tracking header
 //	           01     SASL                                       00        framed: non-strict binary or ThriftPy's JSON
 //	           else   length                                     letter    non-strict binary, the length is its name's
 func Detect(buf []byte) (w Wire, nonStrict bool, need int, err error) {
@@ -36,15 +38,21 @@ func detect(buf []byte, limits wire.Limits) (w Wire, nonStrict bool, need int, e
 	case b == 0x80 && buf[1] == 0x01:
 		return Wire{Buffered, wire.Binary}, false, 0, nil
 	case b == 0x82 && buf[1]&0x1f == 1:
-		return refuse(Wire{Buffered, wire.Compact}, "a message in the compact protocol, which is not spoken here")
+		return Wire{Buffered, wire.Compact}, false, 0, nil
 	case b == '[':
-		return refuse(Wire{Buffered, wire.ApacheJSON}, "a message in Apache's JSON protocol, which is not spoken here")
+		return Wire{Buffered, wire.ApacheJSON}, false, 0, nil
 	case b == 0x16 && buf[1] == 3:
 		return w, false, 0, wire.Errorf(wire.TLSHello, 0, "a TLS handshake on a plain Thrift port")
 	case httpMethods[string(buf[:4])]:
-		return refuse(Wire{Kind: HTTP}, "an HTTP request on a plain Thrift port")
+		return Wire{HTTP, wire.Binary}, false, 0, nil // a body says itself what protocol it is in
+	case string(buf[:4]) == "HTTP":
+		return refuse(Wire{Kind: HTTP}, "an HTTP response where a request should begin")
+	case string(buf[:4]) == "PRI ":
+		return refuse(Wire{Kind: HTTP}, "HTTP/2, which is not spoken here")
 	case isTracking(buf):
-		return refuse(Wire{Buffered, wire.Binary}, "ThriftPy's tracking header, which is not spoken here")
+		return Wire{Buffered, wire.Binary}, false, 0, nil
+	case b == compactTracking:
+		return Wire{Buffered, wire.Compact}, false, 0, nil
 	}
 	n := int32(binary.BigEndian.Uint32(buf))
 	switch {
@@ -64,13 +72,15 @@ func detectLength(buf []byte, n int, limits wire.Limits) (w Wire, nonStrict bool
 	case b == 0x80 && buf[5] == 0x01:
 		return Wire{Framed, wire.Binary}, false, 0, nil
 	case b == 0x82 && buf[5]&0x1f == 1:
-		return refuse(Wire{Framed, wire.Compact}, "a framed message in the compact protocol, which is not spoken here")
+		return Wire{Framed, wire.Compact}, false, 0, nil
 	case b == 0x0f && buf[5] == 0xff:
-		return refuse(Wire{Kind: Header}, "a THeader frame, which is not spoken here")
+		return detectHeader(buf, n)
 	case b == '{':
-		return refuse(Wire{Buffered, wire.JSON}, "a message in ThriftPy's JSON protocol, which is not spoken here")
+		return Wire{Buffered, wire.JSON}, false, 0, nil
 	case b == '[':
-		return refuse(Wire{Framed, wire.ApacheJSON}, "a framed message in Apache's JSON protocol, which is not spoken here")
+		return Wire{Framed, wire.ApacheJSON}, false, 0, nil
+	case b == compactTracking:
+		return Wire{Framed, wire.Compact}, false, 0, nil
 	case b == 0:
 		return detectFrame(buf, n, limits)
 	case isPrintable(b):
@@ -80,9 +90,25 @@ func detectLength(buf []byte, n int, limits wire.Limits) (w Wire, nonStrict bool
 	case len(buf) < 7:
 		return w, false, 7, nil
 	case isTracking(buf[4:]):
-		return refuse(Wire{Framed, wire.Binary}, "ThriftPy's tracking header in a frame, which is not spoken here")
+		return Wire{Framed, wire.Binary}, false, 0, nil
 	}
 	return garbage(buf)
+}
+
+// detectHeader tells which protocol the first frame of THeader names. Each later frame may name another.
+func detectHeader(buf []byte, n int) (w Wire, nonStrict bool, need int, err *wire.Error) {
+	const at = frameHead + headerFixed
+	switch {
+	case n <= headerFixed:
+		return garbage(buf)
+	case len(buf) <= at:
+		return w, false, at + 1, nil
+	}
+	p, known := headerProtocols[int(buf[at])]
+	if !known || !message.Known(p) {
+		return refuse(Wire{Kind: Header}, "a THeader frame with a protocol that is neither binary nor compact")
+	}
+	return Wire{Header, p}, false, 0, nil
 }
 
 // detectFrame tells what a frame of length n holds that begins with a length of its own.
@@ -92,7 +118,7 @@ func detectFrame(buf []byte, n int, limits wire.Limits) (w Wire, nonStrict bool,
 	}
 	inner := int(binary.BigEndian.Uint32(buf[4:])) // below 2^24: its first byte is 0
 	if inner == n-4 && buf[8] == '{' {
-		return refuse(Wire{Framed, wire.JSON}, "a framed message in ThriftPy's JSON protocol, which is not spoken here")
+		return Wire{Framed, wire.JSON}, false, 0, nil
 	}
 	if inner+10 > n { // length, type, sequence id and a stop are 10 bytes besides the name
 		return garbage(buf)
@@ -122,12 +148,6 @@ func detectOld(buf []byte, k Kind, at, n int, limits wire.Limits) (w Wire, nonSt
 
 var httpMethods = map[string]bool{
 	"GET ": true, "POST": true, "PUT ": true, "HEAD": true, "OPTI": true, "DELE": true, "PATC": true, "CONN": true, "TRAC": true,
-	"PRI ": true, // HTTP/2
-}
-
-// isTracking reports whether buf begins as ThriftPy's RequestHeader does: a string, struct or map field whose id is 1 to 3.
-func isTracking(buf []byte) bool {
-	return buf[0] >= byte(wire.String) && buf[0] <= byte(wire.Map) && buf[1] == 0 && buf[2] >= 1 && buf[2] <= 3
 }
 
 func isPrintable(b byte) bool { return b > 0x20 && b < 0x7f }

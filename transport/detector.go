@@ -2,7 +2,7 @@ package transport
 
 import "github.com/thriftloom/thriftloom/wire"
 
-// Detector is a Splitter that finds out from the first bytes how the connection speaks, and holds it to that.
+// Detector is a Splitter of what callers send: it finds out from the first bytes how the connection speaks, and holds it to that.
 type Detector struct {
 	limits wire.Limits
 	allow  func(Wire) error
@@ -22,7 +22,9 @@ func Resume(w Wire, limits wire.Limits) (*Detector, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Detector{limits: limits.WithDefaults(), wire: w, split: split}, nil
+	d := &Detector{limits: limits.WithDefaults()}
+	d.speak(w, split)
+	return d, nil
 }
 
 // Wire returns how the connection speaks: zero until that is known, and for ever if it is refused.
@@ -71,6 +73,14 @@ func (d *Detector) detect(buf []byte) (need int, err error) {
 	if err != nil {
 		return 0, &Malformed{Err: wire.Errorf(wire.Unsupported, 0, "%v", err)}
 	}
-	d.wire, d.split = w, split
+	d.speak(w, split)
 	return 0, nil
+}
+
+// speak holds the connection to w.
+func (d *Detector) speak(w Wire, split Splitter) {
+	if s, ok := split.(*httpStream); ok {
+		s.requests = true
+	}
+	d.wire, d.split = w, split
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 
 	"github.com/thriftloom/thriftloom/wire"
-	thrift "github.com/thriftloom/thriftloom/wire/binary"
 	"github.com/thriftloom/thriftloom/wire/message"
 )
 
@@ -13,11 +12,18 @@ const frameHead = 4 // bytes of length before a frame
 // framed splits a stream of frames that hold one message each. A frame is looked into once it is there in full.
 //
 //	frame:  n:4  message:n
+//	        n:4  tracking header  message
 type framed struct {
 	wire   Wire
 	limits wire.Limits
+	own    bool // the length is the message's own, as ThriftPy's JSON has it
+	track  prefix
 	name   string // of the last message: callers mostly call one method again and again
 	shed   int    // bytes to come of a frame that is given up
+}
+
+func newFramed(w Wire, limits wire.Limits) *framed {
+	return &framed{wire: w, limits: limits, track: prefix{protocol: w.Protocol}}
 }
 
 func (s *framed) Split(buf []byte) (m Message, used, need int, err error) {
@@ -32,7 +38,7 @@ func (s *framed) Split(buf []byte) (m Message, used, need int, err error) {
 	if len(buf) < end {
 		return m, 0, end, nil
 	}
-	if m, err = s.message(buf[frameHead:end:end]); err != nil {
+	if m, err = s.message(buf[:end:end]); err != nil {
 		return Message{}, 0, 0, err
 	}
 	return m, end, 0, nil
@@ -42,8 +48,13 @@ func (s *framed) Peek(buf []byte) (m Message, ok bool) {
 	if len(buf) < frameHead {
 		return m, false
 	}
-	h, used, need, err := thrift.ReadHead(buf[frameHead:], s.limits, s.name)
-	return Message{Wire: s.wire, Head: h}, used > 0 && need == 0 && err == nil
+	buf, track := buf[s.before():], prefix{protocol: s.wire.Protocol}
+	at, need, err := track.find(buf, s.limits)
+	if need > 0 || err != nil {
+		return m, false
+	}
+	h, ok := message.Peek(s.wire.Protocol, buf[at:], s.limits, s.name)
+	return Message{Wire: s.wire, Head: h, Tracking: track.bytes(buf)}, ok
 }
 
 func (s *framed) Shed(buf []byte) (used int, done bool, err error) {
@@ -77,13 +88,30 @@ func frameLength(word uint32, limits wire.Limits) (int, error) {
 	return int(n), nil
 }
 
+// before is how many bytes stand before a message in its frame.
+func (s *framed) before() int {
+	if s.own {
+		return 0
+	}
+	return frameHead
+}
+
 // message reads the one message of a frame. What is wrong in it leaves the stream sound: the next frame can be read.
 func (s *framed) message(frame []byte) (m Message, err error) {
 	m.Wire = s.wire
-	h, headOK, body, err := message.Parse(s.wire.Protocol, frame, s.limits, s.name)
+	at, need, err := s.track.find(frame[s.before():], s.limits)
+	m.Tracking = s.track.bytes(frame[s.before():])
+	s.track.reset()
+	if need > 0 {
+		err = wire.Errorf(wire.Truncated, len(frame)-s.before(), "the message ends inside its tracking header")
+	}
+	if err != nil {
+		return m, malformed(err, s.before(), m, false, len(frame))
+	}
+	h, headOK, body, err := message.Parse(s.wire.Protocol, frame[s.before()+at:], s.limits, s.name)
 	m.Head, m.Body = h, body
 	if err != nil {
-		return m, malformed(err, frameHead, m, headOK, frameHead+len(frame))
+		return m, malformed(err, s.before()+at, m, headOK, len(frame))
 	}
 	s.name = h.Name
 	return m, nil

@@ -15,7 +15,7 @@ import (
 
 // addStreams seeds f with good messages of every wire and with the hostile streams.
 func addStreams(f *testing.F, add func(buf []byte)) {
-	for _, w := range []transport.Wire{bufferedBinary, framedBinary} {
+	for _, w := range wires {
 		messages := corpus(w)
 		for i, m := range messages {
 			if len(m) < 200 {
@@ -23,9 +23,28 @@ func addStreams(f *testing.F, add func(buf []byte)) {
 			}
 		}
 	}
+	for _, w := range wires {
+		for _, header := range trackingHeaders {
+			if !tracks(w) {
+				break
+			}
+			m := transport.Message{Wire: w, Head: wire.Head{Name: "get", Type: wire.Reply}, Tracking: appendBody(w.Protocol, header), Body: []byte{0}}
+			add(transport.Append(transport.Append(nil, m), m))
+		}
+	}
+	packed := transport.Message{
+		Wire: headerCompact, Envelope: transport.Envelope{Zlib: true}, Head: wire.Head{Name: "get", Seq: 7, Type: wire.Call},
+		Headers: []transport.KV{{Key: "traceparent", Value: "00-1-2-01"}, {Key: "k"}}, Body: []byte{0},
+	}
+	add(transport.Append(transport.Append(nil, packed), packed))
 	for _, c := range hostile {
 		if buf := unhex(f, c.bytes); len(buf) < 1000 {
 			add(buf)
+		}
+	}
+	for _, c := range hostileHTTP {
+		if len(c.stream) < 1000 {
+			add([]byte(c.stream))
 		}
 	}
 }
@@ -59,20 +78,15 @@ func FuzzDetect(f *testing.F) {
 // A stream in any pieces comes apart as it does at once, mistakes included.
 func FuzzSplit(f *testing.F) {
 	addStreams(f, func(buf []byte) {
-		for mode := range uint8(3) {
+		for mode := range uint8(len(wires) + 1) {
 			f.Add(buf, uint64(len(buf)), mode)
 		}
 	})
 	f.Fuzz(func(t *testing.T, buf []byte, seed uint64, mode uint8) {
 		limits := wire.Limits{MessageBytes: 1000, Depth: 8, NameBytes: 100}
 		fresh := func() transport.Splitter {
-			switch mode % 3 {
-			case 0:
-				return newSplitter(t, bufferedBinary, limits)
-			case 1:
-				return newSplitter(t, framedBinary, limits)
-			}
-			return transport.NewDetector(limits, nil)
+			all := splitters(t, limits)
+			return all[int(mode)%len(all)]
 		}
 		rng := rand.New(rand.NewPCG(seed, 0))
 		var pieces [][]byte
@@ -95,11 +109,11 @@ func BenchmarkSplit(b *testing.B) {
 		{Name: "user", Body: wiretest.Struct(0, user)},
 		{Name: "users100", Body: wiretest.Struct(0, wiretest.List(wire.Struct, wiretest.Repeat(100, user)...))},
 	}
-	for _, w := range []transport.Wire{bufferedBinary, framedBinary} {
+	for _, w := range wires {
 		for _, c := range shapes {
-			body := wiretest.AppendBinary(nil, c.Body)
+			body := appendBody(w.Protocol, c.Body)
 			m := transport.Append(nil, transport.Message{Wire: w, Head: wire.Head{Name: "getUser", Type: wire.Call}, Body: body})
-			b.Run("transport="+w.Kind.String()+"/shape="+c.Name, func(b *testing.B) {
+			b.Run("transport="+w.Kind.String()+"/protocol="+w.Protocol.String()+"/shape="+c.Name, func(b *testing.B) {
 				b.ReportAllocs()
 				b.SetBytes(int64(len(m)))
 				s := newSplitter(b, w, wire.Limits{})
@@ -113,17 +127,22 @@ func BenchmarkSplit(b *testing.B) {
 	}
 }
 
-// Whatever the stream: byte by byte it comes apart as at once, mistakes included, and costs at most four times its bytes.
+// Whatever the stream: byte by byte it comes apart as at once, mistakes included, and costs at most four times its bytes; of a packed
+// payload, what the message limit allows it to unpack to, and of a request of HTTP some kilobytes besides, which net/http takes for its lines.
 func FuzzEveryByte(f *testing.F) {
 	addStreams(f, func(buf []byte) {
-		for mode := range uint8(3) {
+		for mode := range uint8(len(wires) + 1) {
 			f.Add(buf, mode)
 		}
 	})
 	f.Fuzz(func(t *testing.T, buf []byte, mode uint8) {
 		limits := wire.Limits{MessageBytes: 1 << 20}
-		fresh := func() transport.Splitter { return splitters(t, limits)[mode%3] }
-		allocs.Bound(t, 4, len(buf), func() {
+		fresh := func() transport.Splitter { all := splitters(t, limits); return all[int(mode)%len(all)] }
+		factor, unpacked := 4, bytes.Count(buf, []byte{0x0f, 0xff})*limits.MessageBytes
+		if bytes.Contains(buf, []byte("HTTP/")) {
+			factor = 200
+		}
+		allocs.Bound(t, factor, len(buf)+unpacked, func() {
 			s := fresh()
 			for rest := buf; len(rest) > 0; {
 				_, used, _, err := s.Split(rest)
@@ -146,8 +165,13 @@ func FuzzEveryByte(f *testing.F) {
 	})
 }
 
+// splitters are a detector, and one for each wire.
 func splitters(t testing.TB, limits wire.Limits) []transport.Splitter {
-	return []transport.Splitter{newSplitter(t, bufferedBinary, limits), newSplitter(t, framedBinary, limits), transport.NewDetector(limits, nil)}
+	all := []transport.Splitter{transport.NewDetector(limits, nil)}
+	for _, w := range wires {
+		all = append(all, newSplitter(t, w, limits))
+	}
+	return all
 }
 
 // A message that is given up anywhere is used up as far as it goes: what follows is found where it is found without that.
@@ -155,12 +179,12 @@ func FuzzShed(f *testing.F) {
 	addStreams(f, func(buf []byte) { f.Add(buf, uint16(len(buf)/2), uint8(len(buf))) })
 	f.Fuzz(func(t *testing.T, buf []byte, cut uint16, mode uint8) {
 		limits := wire.Limits{MessageBytes: 1000, Depth: 8, NameBytes: 100}
-		_, length, _, err := splitters(t, limits)[mode%2].Split(buf)
+		_, length, _, err := splitters(t, limits)[1+int(mode)%len(wires)].Split(buf)
 		if err != nil || length < 2 {
 			return
 		}
 		at := 1 + int(cut)%(length-1)
-		s := splitters(t, limits)[mode%2].(transport.Shedder)
+		s := splitters(t, limits)[1+int(mode)%len(wires)].(transport.Shedder)
 		if _, used, _, err := s.Split(buf[:at]); used != 0 || err != nil {
 			t.Fatalf("of %d bytes %d are a message of %d: %v", at, used, length, err)
 		}
@@ -170,7 +194,7 @@ func FuzzShed(f *testing.F) {
 		if used := shedAll(t, s, buf, at, 1+int(mode)%7); used != length {
 			t.Fatalf("a message of %d bytes, given up at %d: %d were used", length, at, used)
 		}
-		if want, got := feed(t, splitters(t, limits)[mode%2], buf[length:]), feed(t, s, buf[length:]); !slices.Equal(got, want) {
+		if want, got := feed(t, splitters(t, limits)[1+int(mode)%len(wires)], buf[length:]), feed(t, s, buf[length:]); !slices.Equal(got, want) {
 			t.Fatalf("behind it:\n%q\nwant:\n%q", got, want)
 		}
 	})

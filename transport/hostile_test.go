@@ -35,7 +35,7 @@ var hostile = []struct {
 	headOK      bool
 	skip        int
 }{
-	{"compact", "82210003 61626300", transport.Buffered, wire.BadVersion, 0, false, 0},
+	{"compact where binary is spoken", "82210003 61626300", transport.Buffered, wire.BadVersion, 0, false, 0},
 	{"framed message", "0fffffff" + headA, transport.Buffered, wire.BadVersion, 0, false, 0},
 	{"name of 1 MiB", "80010001 00100000", transport.Buffered, wire.SizeLimit, 4, false, 0},
 	{"name of 2^31-1", "80010001 7fffffff", transport.Buffered, wire.SizeLimit, 4, false, 0},

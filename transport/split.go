@@ -5,17 +5,30 @@ import (
 	"fmt"
 
 	"github.com/thriftloom/thriftloom/wire"
+	"github.com/thriftloom/thriftloom/wire/message"
 )
 
 // NewSplitter returns a splitter for one direction of a connection that speaks w, or an error if w is not built yet. Each message may have
 // a strict or a non-strict head (Head.NonStrict). A zero limit means its default.
 func NewSplitter(w Wire, limits wire.Limits) (Splitter, error) {
 	limits = limits.WithDefaults()
-	switch w {
-	case Wire{Buffered, wire.Binary}:
-		return &buffered{wire: w, limits: limits}, nil
-	case Wire{Framed, wire.Binary}:
-		return &framed{wire: w, limits: limits}, nil
+	switch w.Kind {
+	case Buffered:
+		if s := newBuffered(w, limits); s != nil {
+			return s, nil
+		}
+	case Framed:
+		if message.Known(w.Protocol) {
+			return newFramed(w, limits), nil
+		}
+	case Header:
+		if (w.Protocol == wire.Binary || w.Protocol == wire.Compact) && message.Known(w.Protocol) {
+			return newHeader(w, limits), nil
+		}
+	case HTTP:
+		if message.Known(w.Protocol) {
+			return newHTTP(w, limits), nil
+		}
 	}
 	return nil, fmt.Errorf("transport %s with protocol %s is not built yet", w.Kind, w.Protocol)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/thriftloom/thriftloom/codec"
 	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
 	"github.com/thriftloom/thriftloom/wire/wiretest"
@@ -16,11 +17,23 @@ import (
 var (
 	bufferedBinary = transport.Wire{Kind: transport.Buffered, Protocol: wire.Binary}
 	framedBinary   = transport.Wire{Kind: transport.Framed, Protocol: wire.Binary}
+	headerBinary   = transport.Wire{Kind: transport.Header, Protocol: wire.Binary}
+	headerCompact  = transport.Wire{Kind: transport.Header, Protocol: wire.Compact}
+	httpBinary     = transport.Wire{Kind: transport.HTTP, Protocol: wire.Binary}
+
+	// wires are all that are built.
+	wires = []transport.Wire{
+		bufferedBinary, framedBinary, {Kind: transport.Buffered, Protocol: wire.Compact}, {Kind: transport.Framed, Protocol: wire.Compact},
+		{Kind: transport.Buffered, Protocol: wire.JSON}, {Kind: transport.Framed, Protocol: wire.JSON},
+		headerBinary, headerCompact,
+		{Kind: transport.Buffered, Protocol: wire.ApacheJSON}, {Kind: transport.Framed, Protocol: wire.ApacheJSON},
+		httpBinary, // a body says itself what protocol it is in
+	}
 )
 
 // eachWire runs f with every wire that is built.
 func eachWire(t *testing.T, f func(t *testing.T, w transport.Wire)) {
-	for _, w := range []transport.Wire{bufferedBinary, framedBinary} {
+	for _, w := range wires {
 		t.Run(w.Kind.String()+" "+w.Protocol.String(), func(t *testing.T) { f(t, w) })
 	}
 }
@@ -36,22 +49,77 @@ func newSplitter(t testing.TB, w transport.Wire, limits wire.Limits) transport.S
 
 // onWire returns a message as w lays it on the stream.
 func onWire(w transport.Wire, message []byte) []byte {
-	if w.Kind != transport.Framed {
+	switch w.Kind {
+	case transport.Buffered:
 		return message
+	case transport.HTTP:
+		return fmt.Appendf(nil, "POST /a HTTP/1.1\r\nHost: a:1\r\nContent-Length: %d\r\nX-B: 1\r\nX-A: 2\r\n\r\n%s", len(message), message)
+	case transport.Header:
+		id := byte(0) // binary
+		if w.Protocol == wire.Compact {
+			id = 2
+		}
+		frame := binary.BigEndian.AppendUint32(nil, uint32(14+len(message)))
+		frame = append(frame, 0x0f, 0xff, 0, 0, 0, 0, 0, 7, 0, 1, id, 0, 0, 0) // magic, flags, sequence id, words, block
+		return append(frame, message...)
 	}
 	return append(binary.BigEndian.AppendUint32(nil, uint32(len(message))), message...)
 }
 
+// vectors returns ThriftPy's messages in a protocol.
+func vectors(p wire.Protocol) []wiretest.Vector {
+	switch p {
+	case wire.Compact:
+		return wiretest.CompactVectors()
+	case wire.JSON:
+		return wiretest.JSONVectors()
+	case wire.ApacheJSON:
+		return wiretest.ApacheJSONVectors()
+	}
+	return wiretest.BinaryVectors()
+}
+
+// appendBody returns a struct in a protocol; what text cannot say without a schema becomes an empty one.
+func appendBody(p wire.Protocol, v wiretest.Value) []byte {
+	switch p {
+	case wire.Compact:
+		return wiretest.AppendCompact(nil, v)
+	case wire.JSON:
+		return []byte(`{"deep": {"list": [1, {"a\\\"b": "]}"}, [[]]], "n": -1.5e+30}}`)
+	case wire.ApacheJSON:
+		body, err := codec.Translate(nil, wire.Binary, p, nil, wiretest.AppendBinary(nil, v), wire.Limits{})
+		if err != nil {
+			return []byte("{}")
+		}
+		return body
+	}
+	return wiretest.AppendBinary(nil, v)
+}
+
+// isText reports whether a protocol is JSON: what is escaped in it is copied, and it carries no tracking headers.
+func isText(p wire.Protocol) bool { return p == wire.JSON || p == wire.ApacheJSON }
+
 // corpus returns ThriftPy's messages, and every shape of struct behind heads of both kinds, as w lays them on the stream.
 func corpus(w transport.Wire) [][]byte {
 	var all [][]byte
-	for _, v := range wiretest.BinaryVectors() {
+	for _, v := range vectors(w.Protocol) {
 		all = append(all, onWire(w, v.Bytes))
 	}
 	for i, c := range wiretest.Structs() {
-		body := wiretest.AppendBinary(nil, c.Body)
-		h := wire.Head{Name: "Users:getUser", Seq: int32(i), Type: wire.Call, NonStrict: i%2 == 1}
+		body := appendBody(w.Protocol, c.Body)
+		h := wire.Head{Name: "Users:getUser", Seq: int32(i), Type: wire.Call, NonStrict: i%2 == 1 && w.Protocol == wire.Binary}
 		all = append(all, transport.Append(nil, transport.Message{Wire: w, Head: h, Body: body}))
+	}
+	if isText(w.Protocol) {
+		return all
+	}
+	for i, header := range trackingHeaders[:2] { // the others do not begin a connection
+		if !tracks(w) {
+			break
+		}
+		h := wire.Head{Name: "getUser", Seq: int32(i), Type: wire.Call}
+		m := transport.Message{Wire: w, Head: h, Tracking: appendBody(w.Protocol, header), Body: appendBody(w.Protocol, wiretest.Struct())}
+		all = append(all, transport.Append(nil, m))
 	}
 	return all
 }
@@ -78,7 +146,11 @@ func feed(t *testing.T, s transport.Splitter, pieces ...[]byte) (out []string) {
 				if used > len(buf) || need != 0 || cap(m.Body) != len(m.Body) {
 					t.Fatalf("%d used of %d, need %d, body %d/%d", used, len(buf), need, len(m.Body), cap(m.Body))
 				}
-				out = append(out, fmt.Sprintf("%+v %x", m.Head, m.Body))
+				line := fmt.Sprintf("%+v %x", m.Head, m.Body)
+				if m.Tracking != nil {
+					line += fmt.Sprintf(" behind %x", m.Tracking)
+				}
+				out = append(out, line)
 			case need <= len(buf):
 				t.Fatalf("%d bytes are there and %d are wanted", len(buf), need)
 			}
@@ -144,9 +216,9 @@ func TestSplitCut(t *testing.T) {
 func TestEncode(t *testing.T) {
 	eachWire(t, func(t *testing.T, w transport.Wire) {
 		for _, h := range []wire.Head{
-			{Name: "echo", Seq: -5, Type: wire.Oneway}, {Name: "", Type: wire.Call}, {Name: "Users:x", Seq: 1, Type: wire.Reply, NonStrict: true},
+			{Name: "echo", Seq: -5, Type: wire.Oneway}, {Name: "", Type: wire.Call}, {Name: "Users:x", Seq: 1, Type: wire.Reply, NonStrict: w.Protocol == wire.Binary},
 		} {
-			body := wiretest.AppendBinary(nil, wiretest.Struct(1, wiretest.I32(7)))
+			body := appendBody(w.Protocol, wiretest.Struct(1, wiretest.I32(7)))
 			buf := transport.Append([]byte("before"), transport.Message{Wire: w, Head: h, Body: body})[len("before"):]
 			m, used, _, err := newSplitter(t, w, wire.Limits{}).Split(buf)
 			if m.Head != h || m.Wire != w || !bytes.Equal(m.Body, body) || used != len(buf) || err != nil {
@@ -162,7 +234,7 @@ func TestException(t *testing.T) {
 	for _, v := range wiretest.BinaryVectors() {
 		vectors[v.Name] = v.Bytes
 	}
-	eachWire(t, func(t *testing.T, w transport.Wire) {
+	for _, w := range []transport.Wire{bufferedBinary, framedBinary} {
 		for _, c := range []struct {
 			vector string
 			call   wire.Head
@@ -177,13 +249,13 @@ func TestException(t *testing.T) {
 				t.Errorf("%s: %x, want %x", c.vector, got, want)
 			}
 		}
-	})
+	}
 }
 
 // A transport or protocol that is not built is refused by name.
 func TestNewSplitterUnbuilt(t *testing.T) {
 	for _, w := range []transport.Wire{
-		{}, {Kind: transport.Framed, Protocol: wire.Compact}, {Kind: transport.Header, Protocol: wire.Binary}, {Kind: transport.HTTP, Protocol: wire.JSON},
+		{}, {Kind: transport.Header, Protocol: wire.JSON}, {Kind: transport.Framed, Protocol: 9},
 	} {
 		_, err := transport.NewSplitter(w, wire.Limits{})
 		if err == nil || !strings.Contains(err.Error(), w.Kind.String()) || !strings.Contains(err.Error(), w.Protocol.String()) ||
@@ -212,9 +284,13 @@ func TestSplitName(t *testing.T) {
 	}
 }
 
-// Once a splitter has seen a message, one like it costs no allocation, in pieces or whole.
+// Once a splitter has seen a message, one like it costs no allocation, in pieces or whole; but for text, in which what is escaped is copied,
+// and for HTTP, whose lines net/http parses.
 func TestSplitAllocs(t *testing.T) {
 	eachWire(t, func(t *testing.T, w transport.Wire) {
+		if isText(w.Protocol) || w.Kind == transport.HTTP {
+			return
+		}
 		for i, m := range corpus(w) {
 			s := newSplitter(t, w, wire.Limits{})
 			allocs := testing.AllocsPerRun(5, func() {

@@ -48,12 +48,22 @@ type Message struct {
 	Envelope Envelope
 	Head     wire.Head
 	Headers  []KV // of transports that carry them
+	// Tracking is ThriftPy's tracking header, a struct that stood bare before the message in its protocol; nil: there was none. One without
+	// fields is its one STOP byte. A slice as Body is.
+	Tracking []byte
 	Body     []byte
 }
 
 // Envelope is how a transport carried a message, where it has a choice. An answer has its request's; the zero value is for who asks, and
 // is what buffered and framed messages have.
-type Envelope struct{}
+type Envelope struct {
+	Came       bool   // THeader: Seq and Flags are of the frame that came; else a frame is sent with its message's sequence id
+	Zlib       bool   // THeader: the payload is packed
+	Flags      uint16 // THeader: sent back as they came
+	Seq        int32  // THeader: the frame's own
+	Close      bool   // HTTP: no further message follows on the connection
+	Host, Path string // HTTP: of a request that is sent
+}
 
 // A Splitter finds messages in a stream. It belongs to one direction of one connection and is not safe for concurrent use.
 type Splitter interface {
@@ -83,6 +93,8 @@ type Malformed struct {
 	// Message is what could be read of the message; its head only where HeadOK: the caller can be answered by name and sequence id.
 	Message Message
 	HeadOK  bool
+	// Answer is what tells the peer, in the transport's own words, where it has any: to be sent behind the answers before it. Not with HeadOK.
+	Answer []byte
 	// Skip is how many bytes to use up to stand at the start of the next message, where that is known (a frame's length tells).
 	// Zero means that the stream cannot be trusted any more: answer, if HeadOK, then close.
 	Skip int

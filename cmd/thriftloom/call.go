@@ -14,7 +14,6 @@ import (
 
 	"github.com/thriftloom/thriftloom/client"
 	"github.com/thriftloom/thriftloom/codec"
-	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/schema"
 	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
@@ -55,8 +54,8 @@ func (a *app) newCall() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "call ADDRESS SERVICE.METHOD [ARGUMENTS]", Short: "Call a method of any Thrift server", Args: cobra.MaximumNArgs(3),
 		Long: `call sends one call and prints the result as JSON. ARGUMENTS is a JSON object by argument names; @file reads it from a file,
-- from standard input. SERVICE may be left out where the IDL has one service. ADDRESS is host:port or unix:/path; with -c the config
-names address, IDL and TLS.
+- from standard input. SERVICE may be left out where the IDL has one service. ADDRESS is host:port, unix:/path or
+http(s)://host:port/path; with -c the config names address, IDL and TLS.
 
 Exit codes: 0 result, 2 wrong usage, 3 declared exception, 4 not reached or timed out, 5 TApplicationException, 1 anything else.`,
 		Example: `  thriftloom call -i users.thrift 127.0.0.1:6100 Users.getUser '{"id": 7}'
@@ -157,7 +156,9 @@ func (a *app) planCall(f *callFlags, args []string) (p *callPlan, input string, 
 	if f.config != "" {
 		err = a.planFromConfig(p, f.config, &f.tls, args[0])
 	} else if err = planFromIDL(p, &f.idl, args[0]); err == nil && !f.empty {
-		p.dial, err = f.tls.dialer(p.address)
+		place, _ := client.ParsePlace(p.address) // it has been read
+		f.tls.on = f.tls.on || place.TLS
+		p.dial, err = f.tls.dialer(place.Socket)
 	}
 	if err != nil {
 		return nil, "", err
@@ -181,7 +182,14 @@ var (
 // setWire takes from the flags how the server is spoken to.
 func (p *callPlan) setWire(f *callFlags) error {
 	p.protocol = protocolWords[f.protocol.word]
-	if kind, ok := kindWords[f.transport.word]; ok {
+	place, _ := client.ParsePlace(p.address) // it has been read
+	kind, said := kindWords[f.transport.word]
+	switch {
+	case place.HTTP && said && kind != transport.HTTP:
+		return usageError("--transport %s: %s is an address of http", f.transport.word, p.address)
+	case place.HTTP:
+		p.kinds = []transport.Kind{transport.HTTP}
+	case said:
 		p.kinds = []transport.Kind{kind}
 	}
 	for _, kind := range p.kinds {
@@ -212,10 +220,7 @@ func planFromIDL(p *callPlan, flags *idlFlags, name string) error {
 }
 
 func callAddress(address string) (string, error) {
-	if strings.HasPrefix(address, "http://") || strings.HasPrefix(address, "https://") {
-		return "", usageError("%s: Thrift over HTTP is not built yet", address)
-	}
-	if _, _, err := netio.ParseAddress(address); err != nil {
+	if _, err := client.ParsePlace(address); err != nil {
 		return "", usageError("%v", err)
 	}
 	return address, nil

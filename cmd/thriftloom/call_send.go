@@ -58,46 +58,54 @@ func (p *callPlan) send(ctx context.Context) (*rpc.Reply, *rpc.Error) {
 // oneCall waits until the server is done with a connection's only call.
 type oneCall struct{ freed chan struct{} }
 
-func (o oneCall) Freed(*client.Conn, bool) { close(o.freed) }
-func (oneCall) Gone(*client.Conn)          {}
+func (o oneCall) Freed(bool) { close(o.freed) }
+func (oneCall) Gone()        {}
 
 // config says how to speak to the server.
 func (p *callPlan) config(kind transport.Kind, owner client.Owner) client.Config {
 	return client.Config{Wire: transport.Wire{Kind: kind, Protocol: p.protocol}, Owner: owner, Dialer: p.dial}
 }
 
-// probe returns the transport that the server answers: each is tried with a method that no service has, on a connection of its own, for
-// a third of the time at most.
+// probe returns the transport that the server answers: each is tried with a method that no service has, on connections of their own. All
+// of it takes two thirds of the time at most, so that the call has some left.
 func (p *callPlan) probe(ctx context.Context, engine netio.Engine) (transport.Kind, *rpc.Error) {
 	if len(p.kinds) == 1 {
 		return p.kinds[0], nil
 	}
-	method := client.ProbeMethod
-	if strings.Contains(p.wireName, ":") {
-		method = client.MultiplexedProbe
+	methods := []string{client.ProbeMethod}
+	if service, _, multiplexed := strings.Cut(p.wireName, ":"); multiplexed {
+		// ThriftPy answers an unknown service, and closes on an unknown method of a known one; Apache's Python does it the other way round.
+		methods = []string{client.MultiplexedProbe, service + ":" + client.ProbeMethod}
 	}
+	ctx, cancel := context.WithTimeout(ctx, p.timeout*2/3)
+	defer cancel()
 	var last *rpc.Error
 	var tried []string
 	for _, kind := range p.kinds {
-		short, cancel := context.WithTimeout(ctx, p.timeout/3)
-		err := client.Probe(short, engine, p.address, p.config(kind, nil), method)
-		late := short.Err() != nil
-		cancel()
-		if err == nil {
-			return kind, nil
-		}
-		last = rpc.AsError(err, "call")
-		if late && last.Code == rpc.Cancelled {
-			last.Code, last.Text = rpc.DeadlineExceeded, "no reply in time"
-		}
-		if last.Outcome == rpc.Refused || last.Outcome == rpc.ConnectTimeout || last.Outcome == rpc.TLSFailed {
-			return 0, last
+		for _, method := range methods {
+			if last = p.ask(ctx, engine, kind, method, p.timeout*2/3/time.Duration(len(p.kinds)*len(methods))); last == nil {
+				return kind, nil
+			}
+			if last.Outcome == rpc.Refused || last.Outcome == rpc.ConnectTimeout || last.Outcome == rpc.TLSFailed {
+				return 0, last
+			}
 		}
 		tried = append(tried, fmt.Sprintf("%s: %s", kind, last.Text))
 	}
 	last.Text = "no answer to a probe (" + strings.Join(tried, "; ") + "); --transport says how to call without one"
 	last.Err = nil
 	return 0, last
+}
+
+// ask probes one transport with one method.
+func (p *callPlan) ask(ctx context.Context, engine netio.Engine, kind transport.Kind, method string, limit time.Duration) *rpc.Error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	e := rpc.AsError(client.Probe(ctx, engine, p.address, p.config(kind, nil), method), "call")
+	if e != nil && ctx.Err() != nil && e.Code == rpc.Cancelled {
+		e.Code, e.Text = rpc.DeadlineExceeded, "no reply in time"
+	}
+	return e
 }
 
 // why says what happened to a call that was not answered.

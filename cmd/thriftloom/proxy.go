@@ -36,7 +36,7 @@ func (a *app) newProxy() *cobra.Command {
 	f.idl.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.service, "service", "", "the service's `name` in the IDL; not needed where there is one")
-	flags.StringVar(&f.server, "server", "", "how the servers serve: `KIND` is threaded, simple, gunicorn-sync, gunicorn-gevent, gunicorn-async, aio or tornado")
+	flags.StringVar(&f.server, "server", "", "how the servers serve: `KIND` is threaded, simple, gunicorn-sync, gunicorn-gevent, gunicorn-async, aio, tornado or concurrent")
 	flags.IntVar(&f.slots, "slots", 0, "calls that one server works at, at one time (default by --server)")
 	flags.StringVar(&f.transport, "transport", "", "what the servers speak: `buffered` or framed (default by --server)")
 	flags.StringVar(&f.protocol, "protocol", "", "encoding that the servers speak (default `binary`)")

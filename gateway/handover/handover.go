@@ -113,10 +113,13 @@ type Taken struct {
 
 // Connection is a caller's connection between two calls.
 type Connection struct {
-	Listener  string `json:"listener"`  // id
-	Transport uint8  `json:"transport"` // transport.Kind; zero: no message has told yet
-	Protocol  uint8  `json:"protocol"`  // wire.Protocol
-	Rest      []byte `json:"-"`         // came and was not taken
+	Listener  string `json:"listener"`            // id
+	Transport uint8  `json:"transport"`           // transport.Kind; zero: no message has told yet
+	Protocol  uint8  `json:"protocol"`            // wire.Protocol
+	Unordered bool   `json:"unordered,omitempty"` // its caller was granted replies as they are ready; a taker that does not know it answers in order
+	Tracking  int    `json:"tracking,omitempty"`  // the level of ThriftPy's tracking that its caller takes
+	App       string `json:"app,omitempty"`       // what that caller calls itself
+	Rest      []byte `json:"-"`                   // came and was not taken
 	Socket    File   `json:"-"`
 }
 

@@ -138,7 +138,7 @@ func TestHandover(t *testing.T) {
 		if d := cmp.Diff(handover.Taken{Listeners: []string{"127.0.0.1:1"}, Replicas: []int{77}}, took); d != "" {
 			t.Error(d)
 		}
-		conn := handover.Connection{Listener: "127.0.0.1:1", Transport: 2, Protocol: 1, Rest: rest, Socket: server}
+		conn := handover.Connection{Listener: "127.0.0.1:1", Transport: 2, Protocol: 1, Unordered: true, Tracking: 2, App: "shop", Rest: rest, Socket: server}
 		given <- errors.Join(err, g.Give(t.Context(), conn), server.Close(), g.End(t.Context()))
 	}()
 
@@ -166,7 +166,7 @@ func TestHandover(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := taker.Next(t.Context())
-	if err != nil || c.Listener != "127.0.0.1:1" || c.Transport != 2 || c.Protocol != 1 || !bytes.Equal(c.Rest, rest) {
+	if err != nil || c.Listener != "127.0.0.1:1" || c.Transport != 2 || c.Protocol != 1 || !c.Unordered || c.Tracking != 2 || c.App != "shop" || !bytes.Equal(c.Rest, rest) {
 		t.Fatalf("connection %+v, %v", c.Listener, err)
 	}
 	conn, err := handover.ConnOf(c.Socket)

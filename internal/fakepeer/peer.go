@@ -35,10 +35,11 @@ type Answer struct {
 // Peer is a scripted server.
 type Peer struct {
 	Script  func(m transport.Message) Answer
-	Kind    transport.Kind // zero: Buffered
-	IdleEnd time.Duration  // closes a connection that is idle so long; zero: never
-	MaxAge  time.Duration  // cuts a connection so long after it was accepted, at work or not, as make_aio_server does; zero: never
-	Serial  bool           // takes a connection only when the one before is closed, as TSimpleServer does
+	Hidden  func(m transport.Message) Answer // for methods that begin with __, which the script is not asked about; nil: Unknown
+	Kind    transport.Kind                   // zero: Buffered
+	IdleEnd time.Duration                    // closes a connection that is idle so long; zero: never
+	MaxAge  time.Duration                    // cuts a connection so long after it was accepted, at work or not, as make_aio_server does; zero: never
+	Serial  bool                             // takes a connection only when the one before is closed, as TSimpleServer does
 	// Take, if set, is handed each connection first. It returns false where the script is to serve it; else the connection is closed.
 	Take func(c net.Conn) bool
 
@@ -134,6 +135,8 @@ func (p *Peer) answer(c net.Conn, m transport.Message) bool {
 		a = p.Script(m)
 		time.Sleep(a.After)
 		p.Working.Add(-1)
+	} else if p.Hidden != nil {
+		a = p.Hidden(m)
 	}
 	if a.Close {
 		return false

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -140,16 +141,27 @@ func (o *output) String() string {
 	return o.buf.String()
 }
 
-// FreePort returns an address of the loopback interface at which nobody listened a moment ago.
+// FreePort returns an address of the loopback interface at which nobody listens. It is below the ports that systems take for connections
+// that go out, of which a test has thousands: one of those would be taken again before the server that it is for has it.
 func FreePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, end = 10_000, 32_000
+	for range 1000 {
+		address := fmt.Sprintf("127.0.0.1:%d", first+rand.IntN(end-first))
+		if _, given := ports.LoadOrStore(address, true); given {
+			continue
+		}
+		if l, err := net.Listen("tcp", address); err == nil {
+			_ = l.Close()
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no free port")
+	return ""
 }
+
+// ports are those that FreePort has given.
+var ports sync.Map
 
 // FreeUDP is FreePort for UDP.
 func FreeUDP(t testing.TB) string {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
+	"unicode"
 
 	"github.com/thriftloom/thriftloom/rpc"
 )
@@ -48,6 +50,9 @@ func (a *AccessLog) Ended(r *rpc.Record) {
 	if call.Caller.Name != "" {
 		attrs = append(attrs, slog.String("caller", call.Caller.Name))
 	}
+	if t := call.Tracking; t != nil && t.RequestID != "" {
+		attrs = append(attrs, slog.String("thriftpy.request_id", shown(t.RequestID, 128)))
+	}
 	if call.Method == nil {
 		attrs = append(attrs, slog.String("rpc.method_original", cut(call.Name, 128)))
 	}
@@ -81,4 +86,14 @@ func cut(s string, n int) string {
 		return s[:n] + "…"
 	}
 	return s
+}
+
+// shown is cut for what may have bytes that are not for people: those are left out.
+func shown(s string, n int) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+			return -1
+		}
+		return r
+	}, cut(s, n))
 }

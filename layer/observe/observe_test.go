@@ -15,6 +15,7 @@ import (
 
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/schema"
+	"github.com/thriftloom/thriftloom/tracking"
 )
 
 var doc = schema.MustParse(`
@@ -106,14 +107,16 @@ func TestAccessLog(t *testing.T) {
 		t.Errorf("sample 0 wrote %s", &out)
 	}
 	_, _ = Layer(NewAccessLog(log, 0)).Wrap(answering(nil, failed)).Handle(t.Context(), call())
-	_, _ = Layer(NewAccessLog(log, 1)).Wrap(answering(&rpc.Reply{Exception: 1}, nil)).Handle(t.Context(), call())
+	tracked := call()
+	tracked.Tracking = &tracking.Header{RequestID: "ri\x1b[2J\nd\xff", Meta: map[string]string{"k": "secret"}}
+	_, _ = Layer(NewAccessLog(log, 1)).Wrap(answering(&rpc.Reply{Exception: 1}, nil)).Handle(t.Context(), tracked)
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	if len(lines) != 2 || strings.Contains(out.String(), "secret") {
 		t.Fatalf("lines:\n%s", &out)
 	}
 	for i, want := range []map[string]any{
 		{"level": "WARN", "rpc.method": "Users/getUser", "rpc.status_code": "UNAVAILABLE", "outcome": "refused", "reach": "not sent", "endpoint": "users-1", "attempts": 1.0, "call": "0000000000000abc"},
-		{"level": "INFO", "rpc.status_code": "OK", "thrift.exception_type": "NotFound", "bytes_in": 19.0, "caller": "web", "client.address": "10.0.0.1:5"},
+		{"level": "INFO", "rpc.status_code": "OK", "thrift.exception_type": "NotFound", "bytes_in": 19.0, "caller": "web", "client.address": "10.0.0.1:5", "thriftpy.request_id": "ri[2Jd"},
 	} {
 		var got map[string]any
 		if err := json.Unmarshal([]byte(lines[i]), &got); err != nil {

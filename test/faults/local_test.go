@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -279,15 +278,22 @@ func dnsChanged(t *testing.T) {
 	}
 }
 
+// systemPort returns a free port of those that the system gives to connections that go out: others are not obeyed.
+func systemPort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
 // With no port left for a connection, calls are told that this machine is at its end; the endpoint is not blamed.
 func portsGone(t *testing.T) {
 	_, at, _ := peer(t, "tcp", "127.0.0.1:0")
 	var scarce atomic.Bool
-	_, text, _ := net.SplitHostPort(peertest.FreePort(t)) // in the system's own range: others are not obeyed
-	onlyPort, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatal(err)
-	}
+	onlyPort := systemPort(t)
 	dialer := net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
 		if scarce.Load() {
 			_ = c.Control(func(fd uintptr) {

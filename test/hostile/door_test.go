@@ -32,6 +32,7 @@ service Users {
   string get(1: string key),
   void put(1: required i32 n, 2: bool flag, 3: double ratio, 4: map<string, i32> counts, 5: Deep deep, 6: list<string> names),
   oneway void note(1: string key),
+  void blob(1: binary raw),
 }`
 
 // form is how a caller lays its messages on the wire.
@@ -111,7 +112,7 @@ func (d *door) answer(m transport.Message) fakepeer.Answer {
 		d.mu.Unlock()
 	}
 	switch {
-	case m.Head.Name == "put":
+	case m.Head.Name == "put", m.Head.Name == "blob":
 		return fakepeer.Answer{Body: []byte{0}}
 	case m.Head.Name == "note":
 		return fakepeer.Answer{Oneway: true}

@@ -19,18 +19,10 @@ func TestStrangers(t *testing.T) {
 		name, bytes string
 		reason      wire.Reason
 	}{
-		{"HTTP GET", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", wire.Unsupported},
-		{"HTTP POST", "POST /users HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-thrift\r\nContent-Length: 17\r\n\r\n\x80\x01\x00\x01\x00\x00\x00\x03get\x00\x00\x00\x01\x00", wire.Unsupported},
-		{"HTTP request smuggling shapes", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /admin HTTP/1.1\r\n\r\n", wire.Unsupported},
 		{"HTTP 2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", wire.Unsupported},
 		{"TLS to plain port", "\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03", wire.TLSHello},
 		{"SASL", "\x01\x00\x00\x00\x05PLAIN", wire.Unsupported},
-		{"compact", "\x82\x21\x00\x03get\x00", wire.Unsupported},
-		{"framed compact", "\x00\x00\x00\x08\x82\x21\x00\x03get\x00", wire.Unsupported},
-		{"THeader", "\x00\x00\x00\x20\x0f\xff\x00\x00\x00\x00\x00\x01\x00\x01\x00\x00", wire.Unsupported},
-		{"ThriftPy's JSON", "\x00\x00\x00\x5c{\"metadata\": {\"version\": 1, \"name\": \"get\"", wire.Unsupported},
-		{"Apache's JSON", "[1,\"get\",1,0,{}]", wire.Unsupported},
-		{"tracking header", "\x0b\x00\x01\x00\x00\x00\x01a\x00", wire.Unsupported},
+		{"THeader with an unknown protocol", "\x00\x00\x00\x20\x0f\xff\x00\x00\x00\x00\x00\x01\x00\x01\x09\x00", wire.Unsupported},
 		{"SSH", "SSH-2.0-OpenSSH_9.9\r\n", wire.BadVersion},
 		{"Redis", "*1\r\n$4\r\nPING\r\n", wire.BadVersion},
 		{"garbage", "\xde\xad\xbe\xef\xde\xad\xbe\xef\xde\xad\xbe\xef\xde\xad\xbe\xef", wire.BadVersion},

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs the real peers that the tests talk to: the original ThriftPy 0.3.9 (a Debian package, for /usr/bin/python3), and in virtual
 # environments of their own ThriftPy2 with stock gunicorn, gunicorn_thrift with the versions that it pins, and the last ThriftPy2 with
-# Tornado; and openssl. What is there already is left alone, and then nothing is asked of the network.
+# Tornado; Apache Thrift's compiler, Python and C++ (Debian packages), Go (a module, pinned in apachego) and Node.js (an npm package, pinned
+# in node); and openssl. What is there already is left alone, and then nothing is asked of the network.
 set -eu
 
 thriftpy2=0.7.1
@@ -76,6 +77,30 @@ has_thriftpy || {
 	exit 1
 }
 
+# has_apache tells whether what the tests make Apache's peers with is there, to the last header.
+has_apache() {
+	command -v thrift >/dev/null && command -v g++ >/dev/null && /usr/bin/python3 -c 'import thrift.Thrift' 2>/dev/null &&
+		echo '#include <thrift/protocol/TMultiplexedProtocol.h>
+		#include <thrift/processor/TMultiplexedProcessor.h>' | g++ -x c++ -fsyntax-only - 2>/dev/null
+}
+has_apache || debian thrift-compiler python3-thrift libthrift-dev libboost-dev g++
+has_apache || {
+	echo "setup.sh: Apache Thrift's compiler, Python or C++ library cannot be used" >&2
+	exit 1
+}
+command -v node >/dev/null && command -v npm >/dev/null || debian nodejs npm
+
+# What test/peers/node/package-lock.json names, in the cache.
+here=$(cd "$(dirname "$0")" && pwd)
+if ! cmp -s "$here/node/package-lock.json" "$cache/node/package-lock.json" || ! NODE_PATH="$cache/node/node_modules" node -e 'require("thrift")' 2>/dev/null; then
+	echo "installing npm's thrift in $cache/node"
+	mkdir -p "$cache/node"
+	cp "$here/node/package.json" "$here/node/package-lock.json" "$cache/node/"
+	(cd "$cache/node" && npm ci --no-audit --no-fund --ignore-scripts --silent)
+fi
+
+(cd "$here/apachego" && go mod download)
+
 environment venv "$stock"
 environment venv-gunicorn "$gunicorn_thrift" "$gevent" "$newer_gevent"
 environment venv-tornado "$tornado"
@@ -99,3 +124,4 @@ echo "/usr/bin/python3 $(/usr/bin/python3 -c 'import thriftpy; print("thriftpy",
 versions venv "thriftpy2 gunicorn"
 versions venv-gunicorn "gunicorn_thrift gunicorn gevent thriftpy2"
 versions venv-tornado "thriftpy2 tornado"
+echo "apache: $(thrift --version), node $(node --version) with thrift $(NODE_PATH="$cache/node/node_modules" node -p 'require("thrift/package.json").version'), go $(cd "$here/apachego" && go list -m -f '{{.Path}} {{.Version}}' github.com/apache/thrift)"

@@ -47,13 +47,33 @@ var vectors embed.FS
 
 // Vector is one message as another implementation writes it.
 type Vector struct {
-	Name  string // strict/call/echo: the head, the kind of message, what is in it
+	Name  string // strict/call/echo: the head where there are two kinds, the kind of message, what is in it
 	Bytes []byte
 }
 
 // BinaryVectors returns messages of ThriftPy in the binary protocol, half of them with a strict head.
-func BinaryVectors() []Vector {
-	text, err := vectors.ReadFile("testdata/vectors/binary.txt")
+func BinaryVectors() []Vector { return read("binary") }
+
+// CompactVectors returns messages of ThriftPy2 in the compact protocol.
+func CompactVectors() []Vector { return read("compact") }
+
+// JSONVectors returns messages of ThriftPy2 in its own JSON protocol.
+func JSONVectors() []Vector { return read("json") }
+
+// ApacheJSONVectors returns messages of ThriftPy2 in Apache's JSON protocol; it cannot write empty lists.
+func ApacheJSONVectors() []Vector { return read("apachejson") }
+
+// UsersIDL is the IDL of all vectors.
+func UsersIDL() string {
+	text, err := vectors.ReadFile("testdata/vectors/users.thrift")
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	return string(text)
+}
+
+func read(protocol string) []Vector {
+	text, err := vectors.ReadFile("testdata/vectors/" + protocol + ".txt")
 	if err != nil {
 		panic(err) // it is embedded
 	}
@@ -65,7 +85,7 @@ func BinaryVectors() []Vector {
 		name, digits, _ := strings.Cut(strings.TrimSpace(line), " ")
 		bytes, err := hex.DecodeString(digits)
 		if err != nil {
-			panic(fmt.Sprintf("vectors/binary.txt: %s: %v", name, err))
+			panic(fmt.Sprintf("vectors/%s.txt: %s: %v", protocol, name, err))
 		}
 		all = append(all, Vector{name, bytes})
 	}
