@@ -22,7 +22,7 @@ type loop struct {
 	fd    int
 	file  *os.File // the same descriptor, as the runtime waits for it: a loop at rest holds no thread
 	raw   syscall.RawConn
-	wake  int // an eventfd
+	wake  int       // an eventfd
 	begin sync.Once // run, with the first connection
 	ended chan struct{}
 
