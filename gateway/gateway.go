@@ -89,7 +89,7 @@ func New(cfg *Config, opts Options) *Gateway {
 		opts.Log = slog.Default()
 	}
 	g := &Gateway{
-		opts: opts, log: opts.Log, engine: netio.NewPortable(), registry: prometheus.NewRegistry(), stats: observe.NewStats(),
+		opts: opts, log: opts.Log, engine: newEngine(cfg, opts.Log), registry: prometheus.NewRegistry(), stats: observe.NewStats(),
 		budget: netio.NewBudget(int64(cfg.MaxBufferedBytes)), drain: make(chan struct{}), replaced: make(chan error, 1), started: time.Now(),
 		began: cfg,
 	}
@@ -100,6 +100,19 @@ func New(cfg *Config, opts Options) *Gateway {
 	g.current.Store(&state{config: cfg})
 	g.read(&Loaded{Config: cfg})
 	return g
+}
+
+// newEngine returns the engine that the config names. Where the system has no epoll, or no room for it, it is the portable one.
+func newEngine(cfg *Config, log *slog.Logger) netio.Engine {
+	if cfg.Engine != "epoll" {
+		return netio.NewPortable()
+	}
+	engine, err := netio.NewEpoll(0)
+	if err != nil {
+		log.Warn("no epoll: connections are driven by net", "error", err)
+		return netio.NewPortable()
+	}
+	return engine
 }
 
 // ErrCutShort is what Run returns where calls in flight were not answered within drain.timeout.

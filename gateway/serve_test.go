@@ -444,3 +444,16 @@ func TestControlMethodsAreAnsweredHere(t *testing.T) {
 		t.Errorf("%d connections more, %d calls", after-before, r.Snapshot().Totals.Calls)
 	}
 }
+
+// The gateway answers on the epoll engine as on the other, and says nothing where there is none.
+func TestEngine(t *testing.T) {
+	users, _, _ := peer(t, named("users"))
+	for _, engine := range []string{"auto", "net", "epoll"} {
+		r := start(t, fmt.Sprintf("engine: %s\nlisten: \"127.0.0.1:0\"\nservices: {Users: {idl: users.thrift, timeout: 5s, upstream: {endpoints: [%q]}}}\n", engine, users))
+		eventually(t, "readiness", func() bool { ok, _ := r.Ready("Users"); return ok })
+		c := dial(t, r.Addresses()[0])
+		for range 100 {
+			c.expect("getUser", "users")
+		}
+	}
+}

@@ -83,6 +83,14 @@ func (c *conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }
 // RemoteAddr implements Conn.
 func (c *conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 
+// control hands the socket to f, where there is one.
+func (c *conn) control(f func(fd uintptr)) error {
+	if c.raw == nil {
+		return ErrClosed
+	}
+	return c.raw.Control(f)
+}
+
 // Hold implements Conn.
 func (c *conn) Hold() *Lease { return c.input.hold() }
 
@@ -178,7 +186,7 @@ func (c *conn) run() {
 	case finishing:
 		linger := !c.ended && (c.paused || len(c.input.unused()) > 0)
 		c.mu.Unlock()
-		c.leave(linger)
+		leave(c.nc, linger)
 		c.mu.Lock()
 		c.close(nil)
 	}
@@ -324,11 +332,11 @@ func (c *conn) woken() {
 	c.noticeIdleness()
 }
 
-// leave closes the socket behind the last byte. linger says that bytes of the peer may wait unread.
-func (c *conn) leave(linger bool) {
-	if half, ok := c.nc.(interface{ CloseWrite() error }); ok && linger && half.CloseWrite() == nil {
-		_ = c.nc.SetReadDeadline(time.Now().Add(lingerTime))
-		_, _ = io.CopyN(io.Discard, c.nc, lingerBytes)
+// leave closes a socket behind the last byte. linger says that bytes of the peer may wait unread.
+func leave(nc net.Conn, linger bool) {
+	if half, ok := nc.(interface{ CloseWrite() error }); ok && linger && half.CloseWrite() == nil {
+		_ = nc.SetReadDeadline(time.Now().Add(lingerTime))
+		_, _ = io.CopyN(io.Discard, nc, lingerBytes)
 	}
-	_ = c.nc.Close()
+	_ = nc.Close()
 }

@@ -21,6 +21,7 @@ type input struct {
 	need   int // the least length of unused that is worth a callback
 	next   int // the size of the next chunk
 	fresh  bool
+	lent   bool // chunk is a part of one that others read into as well
 }
 
 // begin starts with bytes that came before. They are here, so they are counted whether they fit or not.
@@ -29,6 +30,23 @@ func (in *input) begin(came []byte) {
 	if in.budget != nil {
 		in.budget.Force(len(came))
 		in.relet(len(came))
+	}
+}
+
+// lend makes bytes that were read into memory of others, which lease counts, what came. Nothing was unused before.
+func (in *input) lend(came []byte, lease *Lease) {
+	in.chunk, in.used, in.lease, in.lent = came, 0, lease.hold(), true
+}
+
+// own leaves nothing in memory of others: what is unused of lent bytes moves into a chunk of the connection's own, unless the budget has no
+// room for one. Where nothing is unused there is no chunk at all.
+func (in *input) own(limit int) {
+	switch {
+	case len(in.unused()) == 0:
+		in.drop()
+		in.next = 0
+	case in.lent:
+		in.room(limit)
 	}
 }
 
@@ -51,7 +69,7 @@ func (in *input) use(used, need int) {
 // drop lets go of the chunk.
 func (in *input) drop() {
 	in.lease.Release()
-	in.lease, in.chunk, in.used = nil, nil, 0
+	in.lease, in.chunk, in.used, in.lent = nil, nil, 0, false
 }
 
 // hold keeps the chunk counted until the lease is released.
@@ -75,7 +93,7 @@ func (in *input) room(limit int) []byte {
 		}
 		chunk := in.budget.chunk(len(tail), size)
 		copy(chunk, tail)
-		in.chunk, in.used = chunk, 0
+		in.chunk, in.used, in.lent = chunk, 0, false
 	}
 	return in.chunk[len(in.chunk):cap(in.chunk)]
 }

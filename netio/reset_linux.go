@@ -13,13 +13,13 @@ import (
 // closes a socket that does not linger resets it though all was read. Of a unix socket it tells how many bytes wait unread, and ECONNRESET
 // is what a close leaves behind that found some.
 func AfterEnd(c Conn) Fate {
-	own, ok := c.(*conn)
-	if !ok || own.raw == nil {
+	own, ok := c.(interface{ control(func(fd uintptr)) error })
+	if !ok {
 		return Settled
 	}
-	local := own.RemoteAddr().Network() == "unix"
+	local := c.RemoteAddr().Network() == "unix"
 	left, waiting := 0, 0
-	err := own.raw.Control(func(fd uintptr) {
+	err := own.control(func(fd uintptr) {
 		left, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
 		if local {
 			waiting, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)

@@ -174,7 +174,7 @@ func (c *conn) writeStep(fd uintptr) bool {
 		c.written.Add(int64(size))
 		n, again, err := writev(fd, pieces)
 		c.written.Add(int64(n - size))
-		c.advance(n)
+		c.uncount(c.advance(n))
 		took = took || n > 0
 		switch {
 		case again:
@@ -199,7 +199,7 @@ func (c *conn) writeBlocks() error {
 		c.patience()
 		n, err := c.nc.Write(block)
 		c.written.Add(int64(n - len(block)))
-		c.advance(n)
+		c.uncount(c.advance(n))
 		if err != nil {
 			return stalled(err)
 		}
@@ -207,23 +207,22 @@ func (c *conn) writeBlocks() error {
 	return nil
 }
 
-// advance takes n written bytes off the front of the batch, and back what the pieces have cost that are written as a whole.
-func (c *conn) advance(n int) {
-	done := 0
+// advance takes n written bytes off the front of the batch. It returns what the pieces have cost that are written as a whole.
+func (o *output) advance(n int) (done int) {
 	for n > 0 {
-		first := c.batch[0]
+		first := o.batch[0]
 		if n < len(first) {
-			c.batch[0] = first[n:]
-			c.cut += n
+			o.batch[0] = first[n:]
+			o.cut += n
 			break
 		}
 		n -= len(first)
-		done += c.cut + len(first)
-		c.cut = 0
-		c.batch[0] = nil
-		c.batch = c.batch[1:]
+		done += o.cut + len(first)
+		o.cut = 0
+		o.batch[0] = nil
+		o.batch = o.batch[1:]
 	}
-	c.uncount(done)
+	return done
 }
 
 // uncount gives back n bytes of what waits.
