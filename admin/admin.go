@@ -8,6 +8,7 @@
 //	POST   /api/v1/drain                  begin to finish
 //	POST   /api/v1/services/NAME/scale    {"replicas": 4} pins, DELETE unpins
 //	DELETE /api/v1/cache                  not built yet
+//	GET    /debug/pprof/NAME              Go's profiles, where Config.Profiles allows: profile, trace, heap, goroutine, …
 //
 // An error is {"error": "text"} with a status that fits. Who may do what: guard.go.
 package admin
@@ -19,6 +20,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/http/pprof" // registers at http.DefaultServeMux too, which nothing here serves
 )
 
 // Gateway is what the API shows and changes. Its methods are safe for concurrent use. Errors are shown to the one who asks.
@@ -52,6 +54,8 @@ type Config struct {
 	Loopback bool
 	// Metrics answers /metrics; nil: not found.
 	Metrics http.Handler
+	// Profiles says whether /debug/pprof/ is open, and is asked for each request; where a token is set they need it. nil: never.
+	Profiles func() bool
 	// Audit gets a line for every change, done or refused; nil: none.
 	Audit *slog.Logger
 }
@@ -91,6 +95,9 @@ func NewHandler(cfg Config, g Gateway) http.Handler {
 	mux.Handle("/api/v1/services/{service}/scale", methods{
 		"POST": a.change("scale", a.scale), "DELETE": a.change("unscale", a.unscale),
 	})
+	mux.Handle("/debug/pprof/", methods{"GET": a.profile(pprof.Index)})
+	mux.Handle("/debug/pprof/profile", methods{"GET": a.profile(pprof.Profile)})
+	mux.Handle("/debug/pprof/trace", methods{"GET": a.profile(pprof.Trace)})
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) { fail(w, http.StatusNotFound, errors.New("no such path")) })
 	return withHeaders(a.guard(mux))
 }

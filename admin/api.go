@@ -235,3 +235,14 @@ func text(w http.ResponseWriter, status int, word string, reasons ...string) {
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, strings.Join(append([]string{word}, reasons...), "\n- ")+"\n") // the asker has gone
 }
+
+// profile answers with a profile where they are open.
+func (a *api) profile(make http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if a.cfg.Profiles == nil || !a.cfg.Profiles() {
+			fail(w, http.StatusNotFound, errors.New("profiles are not open: admin.profiles in the config opens them"))
+			return
+		}
+		make(w, r)
+	}
+}

@@ -25,7 +25,7 @@ func (a *api) guard(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		reading := r.Method == http.MethodGet || r.Method == http.MethodHead
+		reading := (r.Method == http.MethodGet || r.Method == http.MethodHead) && !profile(r.URL.Path)
 		status, err := a.refuse(r, reading)
 		if err == nil {
 			next.ServeHTTP(w, r)
@@ -40,6 +40,9 @@ func (a *api) guard(next http.Handler) http.Handler {
 		fail(w, status, err)
 	})
 }
+
+// profile reports whether a path is a profile's: to make one costs the process something, as a change does.
+func profile(path string) bool { return strings.HasPrefix(path, "/debug/pprof/") }
 
 func probe(path string) bool { return path == "/livez" || path == "/readyz" || path == "/metrics" }
 

@@ -18,6 +18,11 @@ func TestGuard(t *testing.T) {
 	local := Config{Loopback: true}
 	localToken := Config{Loopback: true, Token: fixed("s3cret")}
 	remote := Config{Token: fixed("s3cret")}
+	const profile = "GET /debug/pprof/goroutine"
+	profiles := func(cfg Config) Config {
+		cfg.Profiles = func() bool { return true }
+		return cfg
+	}
 	const (
 		token  = "Authorization: Bearer s3cret"
 		wrong  = "Authorization: Bearer s3creT"
@@ -57,6 +62,12 @@ func TestGuard(t *testing.T) {
 		{"forgery: DELETE", local, "DELETE /api/v1/services/Users/scale", []string{"Origin: https://evil.example"}, 403},
 		{"a link from elsewhere shows the page", local, page, []string{"Sec-Fetch-Site: cross-site"}, 200},
 		{"a probe by any name", local, "GET /livez", []string{"Host: gateway.example"}, 200},
+
+		{"profiles are not open", local, profile, nil, 404},
+		{"profiles, loopback", profiles(local), profile, nil, 200},
+		{"profiles, loopback with a token", profiles(localToken), profile, nil, 401},
+		{"profiles, the token", profiles(remote), profile, []string{token}, 200},
+		{"profiles, rebinding", profiles(local), profile, []string{"Host: evil.example:9091"}, 403},
 
 		{"loopback with a token, reading", localToken, get, nil, 200},
 		{"loopback with a token, rebinding reads nothing", localToken, get, []string{"Host: evil.example:9091"}, 403},

@@ -154,6 +154,8 @@ type Admin struct {
 	TokenFile string `yaml:"token_file"`
 	// TLS ends TLS at this listener.
 	TLS ServerTLS `yaml:"tls"`
+	// Profiles opens /debug/pprof/, the profiles of Go's runtime, to whoever may change something. Default false.
+	Profiles bool `yaml:"profiles"`
 
 	at place
 }

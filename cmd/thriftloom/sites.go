@@ -65,7 +65,8 @@ func (s *site) serve(ctx context.Context, r *running) {
 	tokens := &tokens{gateway: r.gateway, log: r.log}
 	handler := admin.NewHandler(admin.Config{
 		Token: tokens.now, ReadOnly: s.name == "health", Loopback: gateway.Loopback(listenAddress(s.listener)), Audit: r.log,
-		Metrics: promhttp.HandlerFor(r.gateway.Registry(), promhttp.HandlerOpts{}),
+		Profiles: func() bool { return r.gateway.Config().Admin.Profiles },
+		Metrics:  promhttp.HandlerFor(r.gateway.Registry(), promhttp.HandlerOpts{}),
 	}, adminGateway{r.gateway, r})
 	var secure *tls.Config
 	if s.secure {
