@@ -17,6 +17,8 @@ import (
 	"regexp"
 	"syscall"
 	"time"
+
+	"github.com/thriftloom/thriftloom/load"
 )
 
 // bench is one run of it.
@@ -28,6 +30,8 @@ type bench struct {
 	time    time.Duration // of each measurement, after a quarter more
 	rest    time.Duration // before memory is looked at
 	steal   float64       // share of the machine that others may take of a round
+
+	calls func(func() (*load.Report, error)) (*load.Report, error) // makes the calls that are measured
 }
 
 func main() {
@@ -35,7 +39,7 @@ func main() {
 		fatal(echo(os.Args[2], os.Args[3] == "true"))
 	}
 	cache, _ := os.UserCacheDir()
-	b := bench{rest: 3 * time.Second}
+	b := bench{rest: 3 * time.Second, calls: func(f func() (*load.Report, error)) (*load.Report, error) { return f() }}
 	flag.StringVar(&b.tools.thriftloom, "thriftloom", "../bin/thriftloom", "the `file`")
 	flag.StringVar(&b.tools.envoy, "envoy", filepath.Join(cache, "thriftloom/envoy/bin/envoy"), "the `file`")
 	flag.StringVar(&b.tools.haproxy, "haproxy", "haproxy", "the `file`")
@@ -45,10 +49,11 @@ func main() {
 	flag.Float64Var(&b.steal, "steal", 0.05, "`share` of the machine that others may take before a round is dropped")
 	only := flag.String("only", "", "rows that match the `regexp`")
 	with := flag.String("with", "", "proxies that match the `regexp`")
+	profile := flag.String("profile", "", "write the CPU profile of the one proxy and row that match to this `file`, and measure nothing else")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	fatal(b.run(ctx, *only, *with))
+	fatal(b.run(ctx, *only, *with, *profile))
 }
 
 // fatal ends the program where there is an error.
@@ -59,8 +64,8 @@ func fatal(err error) {
 	}
 }
 
-// run measures the rows that match only, of the proxies that match with, and prints what came out.
-func (b *bench) run(ctx context.Context, only, with string) error {
+// run measures the rows that match only, of the proxies that match with, and prints what came out; with profile, the first of both.
+func (b *bench) run(ctx context.Context, only, with, profile string) error {
 	rowLike, err := regexp.Compile(only)
 	if err != nil {
 		return fmt.Errorf("-only: %w", err)
@@ -90,6 +95,9 @@ func (b *bench) run(ctx context.Context, only, with string) error {
 	for _, r := range rows() {
 		if !rowLike.MatchString(r.String()) {
 			continue
+		}
+		if profile != "" {
+			return b.profiled(ctx, b.proxies[0], r, profile)
 		}
 		res, err := b.row(ctx, r, results)
 		if err != nil {

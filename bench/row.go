@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/thriftloom/thriftloom/load"
@@ -118,7 +119,9 @@ func (b *bench) measure(ctx context.Context, p *proxy, r row, rate float64) (sam
 	if _, err := run(ctx, r.callers, rate, b.time/4, job); err != nil { // warms up, and is not measured
 		return sample{}, err
 	}
-	return b.timed(pid, func() (*load.Report, error) { return run(ctx, r.callers, rate, b.time, job) })
+	return b.timed(pid, func() (*load.Report, error) {
+		return b.calls(func() (*load.Report, error) { return run(ctx, r.callers, rate, b.time, job) })
+	})
 }
 
 // timed measures a process while calls are made.
@@ -178,10 +181,12 @@ func (b *bench) settled(ctx context.Context, pid int, address string, request []
 	return resident(pid)
 }
 
+var ports atomic.Int64 // that were asked for
+
 // freeAddress returns an address of this machine that nobody listens at, below the ports that the system gives out by itself.
 func freeAddress() string {
-	for port := 10_000 + os.Getpid()%5_000; ; port++ {
-		address := fmt.Sprintf("127.0.0.1:%d", port)
+	for {
+		address := fmt.Sprintf("127.0.0.1:%d", 10_000+(os.Getpid()+int(ports.Add(1)))%20_000)
 		if l, err := net.Listen("tcp", address); err == nil {
 			_ = l.Close()
 			return address
