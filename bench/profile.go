@@ -38,6 +38,9 @@ func (b *bench) profiled(ctx context.Context, p proxy, r row, file string) error
 		if err != nil {
 			return nil, err
 		}
+		if err := fetch(ctx, fmt.Sprintf("http://%s/debug/pprof/allocs", admin), file+".allocs"); err != nil {
+			return nil, err
+		}
 		fmt.Printf("%s, %s: %.1f allocations a call\n", p.name, r, (after-before)/float64(rep.Calls))
 		return rep, <-wrote
 	}
@@ -45,7 +48,7 @@ func (b *bench) profiled(ctx context.Context, p proxy, r row, file string) error
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%.1f µs of CPU a call; go tool pprof -top %s %s\n", s.cpu, b.tools.thriftloom, file)
+	fmt.Printf("%.1f µs of CPU a call; go tool pprof -top %s %s\nand what was allocated, in %[3]s.allocs: -sample_index=alloc_objects\n", s.cpu, b.tools.thriftloom, file)
 	return nil
 }
 

@@ -55,7 +55,6 @@ func (x *exchange) route() (refused *rpc.Error) {
 
 // run calls the handler of x and ends x, even where the handler panics or ends its goroutine.
 func (c *conn) run(x *exchange) {
-	defer c.server.running.Done()
 	var reply *rpc.Reply
 	failed := &rpc.Error{Code: rpc.HandlerFailed, Reach: rpc.Unknown, Op: x.op(), Text: "the handler ended without an answer"}
 	err := error(failed)

@@ -1,0 +1,64 @@
+package server
+
+import "sync"
+
+// maxIdle bounds the workers that wait for a call. Each holds a few KiB of stack.
+const maxIdle = 256
+
+// workers run calls, each on a goroutine that no other call has meanwhile. One that is through waits for the next call, since its stack has
+// grown to what a call needs: to grow a new goroutine's cost a sixth of the CPU of a forwarded call.
+type workers struct {
+	all sync.WaitGroup
+
+	mu    sync.Mutex
+	idle  []chan *exchange // of those that wait; the last that began to wait is the first to go on
+	ended bool
+}
+
+// run has a worker run x.
+func (w *workers) run(x *exchange) {
+	w.mu.Lock()
+	if n := len(w.idle); n > 0 {
+		calls := w.idle[n-1]
+		w.idle = w.idle[:n-1]
+		w.mu.Unlock()
+		calls <- x // the worker waits
+		return
+	}
+	w.mu.Unlock()
+	w.all.Go(func() {
+		var calls chan *exchange
+		for ok := true; ok; x, ok = <-calls {
+			x.conn.run(x)
+			if calls = w.wait(calls); calls == nil {
+				return
+			}
+		}
+	})
+}
+
+// wait makes the caller one of those that wait for a call, with a channel of its own; nil: there are enough.
+func (w *workers) wait(calls chan *exchange) chan *exchange {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended || len(w.idle) >= maxIdle {
+		return nil
+	}
+	if calls == nil {
+		calls = make(chan *exchange, 1)
+	}
+	w.idle = append(w.idle, calls)
+	return calls
+}
+
+// end waits until all calls are through. What is run after it has a goroutine of its own, and is waited for by another end.
+func (w *workers) end() {
+	w.mu.Lock()
+	w.ended = true
+	for _, calls := range w.idle {
+		close(calls)
+	}
+	w.idle = nil
+	w.mu.Unlock()
+	w.all.Wait()
+}
