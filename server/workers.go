@@ -26,15 +26,18 @@ func (w *workers) run(x *exchange) {
 		return
 	}
 	w.mu.Unlock()
-	w.all.Go(func() {
-		var calls chan *exchange
-		for ok := true; ok; x, ok = <-calls {
-			x.conn.run(x)
-			if calls = w.wait(calls); calls == nil {
-				return
-			}
+	w.all.Go(func() { w.work(x) })
+}
+
+// work runs x, and then whatever the worker is handed.
+func (w *workers) work(x *exchange) {
+	var calls chan *exchange
+	for ok := true; ok; x, ok = <-calls {
+		x.conn.run(x)
+		if calls = w.wait(calls); calls == nil {
+			return
 		}
-	})
+	}
 }
 
 // wait makes the caller one of those that wait for a call, with a channel of its own; nil: there are enough.

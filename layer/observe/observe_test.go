@@ -140,7 +140,7 @@ func TestStats(t *testing.T) {
 		if i == 3 {
 			h = answering(nil, &rpc.Error{Code: rpc.DeadlineExceeded})
 		}
-		c.Record = rpc.NewRecord(c, nil)
+		new(rpc.Record).Begin(c, nil)
 		reply, err := h.Handle(t.Context(), c)
 		s.Begun(c)
 		if got := s.Method("Users/getUser", time.Unix(105, 0)).InFlight; got != 1 {
