@@ -257,8 +257,9 @@ func (c *Cluster) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error
 	var reply *rpc.Reply
 	if e == nil {
 		var err error
-		reply, err = l.conn.Handle(ctx, call)
-		e = rpc.AsError(err, "upstream "+c.Name())
+		if reply, err = l.conn.Handle(ctx, call); err != nil {
+			e = rpc.AsError(err, "upstream "+c.Name())
+		}
 	}
 	took := time.Since(began)
 	outcome := rpc.OutcomeOf(reply, e)

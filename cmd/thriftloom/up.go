@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -92,6 +91,9 @@ func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, o upOptions) er
 	cfg := loaded.Config
 	r := &running{env: a.env, stderr: &lockedWriter{w: a.stderr}, manager: systemd.Take(), started: make(chan struct{}), kill: make(chan struct{})}
 	a.printWarnings(r.stderr, loaded)
+	if a.alone {
+		tuneMemory(a.env)
+	}
 	r.obeyConfig(cfg)
 	r.log = slog.New(slog.NewJSONHandler(r.stderr, &slog.HandlerOptions{Level: &r.level}))
 
@@ -107,6 +109,9 @@ func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, o upOptions) er
 	var around sync.WaitGroup
 	defer func() { end(); around.Wait() }()
 	around.Go(func() { r.obey(life, signals) })
+	if a.alone {
+		around.Go(func() { tuneProcessors(life, a.env) })
+	}
 	if err := a.open(ctx, cfg, r, o); err != nil {
 		return err
 	}
@@ -230,16 +235,6 @@ func (r *running) obey(ctx context.Context, signals <-chan os.Signal) {
 				close(r.kill)
 			}
 		}
-	}
-}
-
-// overhead is what a gateway needs of memory besides the messages that it holds: code, schemas, connections, and what is garbage already.
-const overhead = 24 << 20
-
-// limitMemory lets garbage be collected in time for the process to stay within what it may hold and its overhead. GOMEMLIMIT goes before.
-func limitMemory(cfg *gateway.Config, env func(string) (string, bool)) {
-	if v, ok := env("GOMEMLIMIT"); !ok || v == "" {
-		debug.SetMemoryLimit(int64(cfg.MaxBufferedBytes) + overhead)
 	}
 }
 

@@ -3,8 +3,10 @@ package strictyaml
 import (
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -47,8 +49,12 @@ func (d *Decoder) Addf(node *yaml.Node, key, format string, args ...any) {
 	d.Add(Mistake{File: d.File, Line: node.Line, Col: node.Column, Key: key, Text: fmt.Sprintf(format, args...)})
 }
 
-// Add notes a mistake that was found elsewhere.
+// Add notes a mistake that was found elsewhere, in one line: what the file has in a text may be more.
 func (d *Decoder) Add(m Mistake) {
+	if strings.ContainsFunc(m.Text, unicode.IsControl) {
+		quoted := strconv.Quote(m.Text)
+		m.Text = strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+	}
 	all := d.found()
 	*all = append(*all, m)
 }
