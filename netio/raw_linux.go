@@ -23,7 +23,7 @@ func rawPoll(fd int, events []unix.EpollEvent) (int, syscall.Errno) {
 }
 
 // rawPieces is how many pieces rawWritev takes. More are seldom, and the cost is small beside theirs.
-const rawPieces = 16
+const rawPieces = 64
 
 // rawWritev writes pieces, rawPieces at most, as far as the kernel takes them.
 func rawWritev(fd int, pieces [][]byte) (int, syscall.Errno) {

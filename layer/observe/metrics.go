@@ -22,18 +22,19 @@ type Metrics struct {
 	bytes    *prometheus.CounterVec
 
 	// Handles, bound to their labels: binding costs ten times what counting does.
-	services table[string, prometheus.Gauge]
-	methods  table[rpc.MethodKey, *methodHandles]
-	series   table[callLabels, prometheus.Observer]
-	tries    table[attemptLabels, prometheus.Observer]
-	known    table[callerLabels, prometheus.Counter]
-	met      counted // callers with a series of their own
+	methods table[rpc.MethodKey, *methodHandles]
+	series  table[callLabels, prometheus.Observer]
+	tries   table[attemptLabels, prometheus.Observer]
+	known   table[callerLabels, prometheus.Counter]
+	met     counted // callers with a series of their own
 }
 
 // methodHandles are the handles of a method, with its name.
 type methodHandles struct {
-	name    string
-	in, out prometheus.Counter
+	name     string
+	inFlight prometheus.Gauge // of the service
+	in, out  prometheus.Counter
+	ok       prometheus.Observer // calls that end with a result
 }
 
 // callLabels are the labels of one series of calls.
@@ -85,18 +86,22 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 }
 
 // Begun counts the call in.
-func (m *Metrics) Begun(call *rpc.Call) { m.gauge(call.Service).Inc() }
+func (m *Metrics) Begun(call *rpc.Call) { m.method(call.MethodKey()).inFlight.Inc() }
 
 // Ended counts the call and its attempts.
 func (m *Metrics) Ended(r *rpc.Record) {
 	call, key := r.Call, r.Call.MethodKey()
-	m.gauge(call.Service).Dec()
-	exception := ""
-	if r.Reply != nil {
-		exception = r.Reply.ExceptionType(call.Method)
-	}
-	m.call(callLabels{key, r.Code(), exception}).Observe(r.Took.Seconds())
 	method := m.method(key)
+	method.inFlight.Dec()
+	series := method.ok
+	if r.Err != nil || r.Reply != nil && r.Reply.Exception != 0 {
+		exception := ""
+		if r.Reply != nil {
+			exception = r.Reply.ExceptionType(call.Method)
+		}
+		series = m.call(callLabels{key, r.Code(), exception})
+	}
+	series.Observe(r.Took.Seconds())
 	method.in.Add(float64(len(call.Body)))
 	if r.Reply != nil {
 		method.out.Add(float64(len(r.Reply.Body)))
@@ -114,14 +119,13 @@ func (m *Metrics) Ended(r *rpc.Record) {
 // Late counts an attempt that outlived its call.
 func (m *Metrics) Late(call *rpc.Call, a rpc.Attempt) { m.attempt(call.MethodKey(), &a) }
 
-func (m *Metrics) gauge(service string) prometheus.Gauge {
-	return m.services.get(service, func() prometheus.Gauge { return m.inFlight.WithLabelValues(service) })
-}
-
 func (m *Metrics) method(k rpc.MethodKey) *methodHandles {
 	return m.methods.get(k, func() *methodHandles {
 		name := k.String()
-		return &methodHandles{name: name, in: m.bytes.WithLabelValues(name, "in"), out: m.bytes.WithLabelValues(name, "out")}
+		return &methodHandles{
+			name: name, inFlight: m.inFlight.WithLabelValues(k.Service), ok: m.call(callLabels{k, "OK", ""}),
+			in: m.bytes.WithLabelValues(name, "in"), out: m.bytes.WithLabelValues(name, "out"),
+		}
 	})
 }
 
