@@ -17,7 +17,7 @@ type processors struct {
 
 const (
 	processorsEvery = 50 * time.Millisecond
-	minPatience     = 20   // samples
+	minPatience     = 2    // samples
 	maxPatience     = 6000 // five minutes
 )
 
