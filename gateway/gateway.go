@@ -23,7 +23,7 @@ import (
 // Options are what a gateway needs besides its config.
 type Options struct {
 	Version string
-	Env     func(string) (string, bool) // for ${VAR} in the config; nil: none are set
+	Env     func(string) (string, bool) // for ${VAR} in the config, and THRIFTLOOM_ENGINE; nil: none are set
 	Log     *slog.Logger                // nil: slog.Default()
 	Output  io.Writer                   // gets the replicas' lines; nil: nobody does
 	Sockets *Sockets                    // that another process has opened; nil: there are none
@@ -88,8 +88,11 @@ func New(cfg *Config, opts Options) *Gateway {
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
+	if opts.Env == nil {
+		opts.Env = func(string) (string, bool) { return "", false }
+	}
 	g := &Gateway{
-		opts: opts, log: opts.Log, engine: newEngine(cfg, opts.Log), registry: prometheus.NewRegistry(), stats: observe.NewStats(),
+		opts: opts, log: opts.Log, engine: newEngine(cfg, opts), registry: prometheus.NewRegistry(), stats: observe.NewStats(),
 		budget: netio.NewBudget(int64(cfg.MaxBufferedBytes)), drain: make(chan struct{}), replaced: make(chan error, 1), started: time.Now(),
 		began: cfg,
 	}
@@ -102,17 +105,24 @@ func New(cfg *Config, opts Options) *Gateway {
 	return g
 }
 
-// newEngine returns the engine that the config names. Where the system has no epoll, or no room for it, it is the portable one.
-func newEngine(cfg *Config, log *slog.Logger) netio.Engine {
-	if cfg.Engine != "epoll" {
+// newEngine returns the engine that the config names, or for auto the environment. Where the system has no epoll, or no room for it, it is
+// the portable one, and who asked for epoll is told.
+func newEngine(cfg *Config, opts Options) netio.Engine {
+	name := cfg.Engine
+	if name == "auto" {
+		name, _ = opts.Env("THRIFTLOOM_ENGINE")
+	}
+	if name == "net" {
 		return netio.NewPortable()
 	}
 	engine, err := netio.NewEpoll(0)
-	if err != nil {
-		log.Warn("no epoll: connections are driven by net", "error", err)
-		return netio.NewPortable()
+	if err == nil {
+		return engine
 	}
-	return engine
+	if name == "epoll" {
+		opts.Log.Warn("no epoll: connections are driven by net", "error", err)
+	}
+	return netio.NewPortable()
 }
 
 // ErrCutShort is what Run returns where calls in flight were not answered within drain.timeout.
