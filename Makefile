@@ -5,8 +5,10 @@ BIN := $(CACHE)/bin
 LINT := $(BIN)/golangci-lint-2.15.0
 FUZZTIME ?= 60s
 SOAK ?= 30m
+ROUNDS ?= 5
+PROFILE ?= $(CURDIR)/bin/cpu.prof
 
-.PHONY: help build test race fuzz bench lint golden check cross peers demo faults interop soak upgrade
+.PHONY: help build test race fuzz bench profile microbench engines lint golden check cross peers demo faults interop soak upgrade
 
 help: ## list the jobs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -18,6 +20,7 @@ peers: ## install the real peers that the tests need, where they are missing
 	@test/peers/setup.sh
 
 test: peers ## all tests with the race detector, real ThriftPy peers included
+	cd bench && go vet ./... && go test ./...
 	go test ./codec ./wire/... ./transport ./cluster/lease # without the race detector: what they may allocate, and every seed
 	THRIFTLOOM_REQUIRE_PEERS=1 go test -race -timeout 20m ./...
 
@@ -26,6 +29,9 @@ faults: peers ## every named fault case, as a table; fails unless each has passe
 
 interop: peers ## every peer's client and server with ours, over each protocol and transport; prints docs/interop.md
 	@THRIFTLOOM_REQUIRE_PEERS=1 go test ./test/interop -count=1 -run TestMatrix -update && cat docs/interop.md
+
+engines: peers ## the tests against real peers on the portable engine; make test has them on the one that auto is
+	THRIFTLOOM_ENGINE=net THRIFTLOOM_REQUIRE_PEERS=1 go test -race -count=1 -timeout 40m ./cmd/... ./gateway ./test/e2e ./test/faults ./test/hostile ./test/interop ./test/upgrade
 
 soak: peers ## real servers and callers for SOAK, with a fault every 10 s; SEED=n plays the faults of a run again
 	@THRIFTLOOM_REQUIRE_PEERS=1 go test ./test/soak -count=1 -timeout 0 -v -run Soak -soak $(SOAK) $(if $(SEED),-seed $(SEED))
@@ -40,7 +46,16 @@ fuzz: ## run every fuzz target for FUZZTIME each
 	@for p in $$(go list ./...); do \
 	  for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz); do echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$p || exit 1; done; done
 
-bench: ## run the Go benchmarks
+bench: build ## CPU, latency and memory beside HAProxy, nginx and Envoy, in Markdown; ROWS and WITH are regexps of rows and proxies
+	@bench/setup.sh
+	@cd bench && go run . -only '$(ROWS)' -with '$(WITH)' -rounds $(ROUNDS)
+	@bench/skip/run.sh
+
+profile: build ## the CPU profile of one row (ROWS) of ours, and what a call allocates, in PROFILE
+	@cd bench && go run . -only '$(ROWS)' -with 'ours, epoll$$' -time 8s -profile $(PROFILE)
+	@go tool pprof -top $(PROFILE) 2>/dev/null | head -40
+
+microbench: ## run the Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
 golden: ## rewrite the golden files; review the diff

@@ -25,6 +25,7 @@ type Options struct {
 	Version string
 	Env     func(string) (string, bool) // for ${VAR} in the config, and THRIFTLOOM_ENGINE; nil: none are set
 	Log     *slog.Logger                // nil: slog.Default()
+	Access  *slog.Logger                // gets the access log; nil: Log does
 	Output  io.Writer                   // gets the replicas' lines; nil: nobody does
 	Sockets *Sockets                    // that another process has opened; nil: there are none
 	// Reloaded gets the config that a reload has taken over, before Reload returns. It may be nil.
@@ -87,6 +88,9 @@ type state struct {
 func New(cfg *Config, opts Options) *Gateway {
 	if opts.Log == nil {
 		opts.Log = slog.Default()
+	}
+	if opts.Access == nil {
+		opts.Access = opts.Log
 	}
 	if opts.Env == nil {
 		opts.Env = func(string) (string, bool) { return "", false }
