@@ -1,6 +1,10 @@
 package binary
 
-import "github.com/thriftloom/thriftloom/wire"
+import (
+	"encoding/binary"
+
+	"github.com/thriftloom/thriftloom/wire"
+)
 
 // Scanner finds the end of one struct in a stream that comes piece by piece: an incremental walk over type codes that decodes nothing,
 // copies nothing and goes on where it stopped. It keeps its stack between structs, so that only a struct deeper than all before it
@@ -39,6 +43,7 @@ func (s *Scanner) Scan(buf []byte) (end, need int, err error) {
 	buf = buf[:min(len(buf), max(s.limit, 0))]
 	for len(s.stack) > 0 {
 		top := &s.stack[len(s.stack)-1]
+		s.pos = top.skim(buf, s.pos)
 		at, t := s.pos, top.odd // where the next value begins, and its type
 		switch {
 		case top.left == untilStop:
@@ -81,6 +86,41 @@ func (s *Scanner) Scan(buf []byte) (end, need int, err error) {
 		}
 	}
 	return s.pos, 0, nil
+}
+
+// skim goes over the next values as long as they are fields or elements of a fixed size, or strings, that are there in full: most are, and
+// need no look at what may be wrong with the others.
+func (l *level) skim(buf []byte, at int) (next int) {
+	if l.left == untilStop {
+		for at+3+4 <= len(buf) {
+			t := wire.Type(buf[at])
+			size := int(fixedSizes[t])
+			if t == wire.String {
+				size = 4 + int(binary.BigEndian.Uint32(buf[at+3:]))
+			}
+			if size <= 0 || size > len(buf)-at-3 {
+				break
+			}
+			at += 3 + size
+		}
+		return at
+	}
+	for l.left > 0 && at+4 <= len(buf) {
+		t := l.odd
+		if l.left&1 == 0 {
+			t = l.even
+		}
+		size := int(fixedSizes[t])
+		if t == wire.String {
+			size = 4 + int(binary.BigEndian.Uint32(buf[at:]))
+		}
+		if size <= 0 || size > len(buf)-at {
+			break
+		}
+		at += size
+		l.left--
+	}
+	return at
 }
 
 // Drop tells the walk that the first n bytes it was shown are gone: from now on buf begins behind them. It goes over those only that the
