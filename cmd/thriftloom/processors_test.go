@@ -7,7 +7,7 @@ func TestProcessors(t *testing.T) {
 	p := newProcessors(16)
 	feed := func(used float64, samples int) (now int) {
 		for range samples {
-			now = p.next(used)
+			now = p.next(used, 0)
 		}
 		return now
 	}
@@ -38,7 +38,7 @@ func TestProcessorsPatience(t *testing.T) {
 		if p.now == 1 {
 			used = 1 // all that there is
 		}
-		if now := p.next(used); now != was {
+		if now := p.next(used, 0); now != was {
 			if now == 1 {
 				tries++
 			}
@@ -47,5 +47,23 @@ func TestProcessorsPatience(t *testing.T) {
 	}
 	if tries < 10 || tries > 40 {
 		t.Errorf("%d tries in 100,000 samples, want them seldom, and not given up", tries)
+	}
+}
+
+// Where the collector takes a good part of the time, all processors are there at once, whatever is used of them.
+func TestProcessorsCollector(t *testing.T) {
+	p := newProcessors(8)
+	now := 0
+	for range 20 {
+		now = p.next(0.6, 0.3)
+	}
+	if now != 8 {
+		t.Errorf("%d processors while half the time goes to the collector, want 8", now)
+	}
+	for range 10_000 {
+		now = p.next(0.6, 0.01)
+	}
+	if now != 1 {
+		t.Errorf("%d processors when it has little to do again, want 1", now)
 	}
 }
