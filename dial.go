@@ -158,6 +158,7 @@ func (c ClientConfig) tlsFor(address string) *tls.Config {
 }
 
 func (c ClientConfig) policies(svc *Service, to rpc.Handler, speaks Protocol) rpc.PerMethod[service.Policy] {
+	to = carried{c.wire().Kind, to}
 	if c.Multiplexed != "" {
 		to = named{c.Multiplexed, to}
 	}
