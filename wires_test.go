@@ -135,3 +135,33 @@ func TestClientRefusesHeaders(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A client is told at once where tracking cannot go along.
+func TestTrackingNeedsItsWire(t *testing.T) {
+	doc, err := thriftloom.LoadBytes("wires.thrift", []byte("service Wires { string get(1: string key) }"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		transport thriftloom.Transport
+		protocol  thriftloom.Protocol
+		want      string
+	}{
+		{0, 0, ""},
+		{thriftloom.Framed, thriftloom.Compact, ""},
+		{thriftloom.Header, thriftloom.Binary, "thriftloom: Tracking is not spoken over header in binary"},
+		{thriftloom.HTTP, thriftloom.Binary, "thriftloom: Tracking is not spoken over http in binary"},
+		{thriftloom.Framed, thriftloom.JSON, "thriftloom: Tracking is not spoken over framed in json"},
+	} {
+		got := ""
+		client, err := thriftloom.ClientConfig{Addresses: []string{"127.0.0.1:1"}, Transport: c.transport, Protocol: c.protocol, Tracking: "shop"}.Dial(doc.Service("Wires"))
+		if err != nil {
+			got = err.Error()
+		} else {
+			client.Close()
+		}
+		if got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
