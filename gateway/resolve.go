@@ -325,6 +325,7 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 	if p.cluster.Tracking = u.Tracking; u.Tracking != "" && !l.told(path+".tracking") {
 		l.checkTracking(strictyaml.At(node, "tracking"), path+".tracking", u, p.cluster.Wire)
 	}
+	l.warnWire(node, path, u, p.cluster.Wire)
 	if u.Multiplexed {
 		p.multiplexed = true
 		p.probe = cmp.Or(probe, client.MultiplexedProbe)
