@@ -57,7 +57,8 @@ type ClientConfig struct {
 	// everybody on the way reads them. Transport is what is inside of SASL's own frames: mostly Buffered. Default "": no login.
 	User, Password string
 	// Tracking is the name (app id) under which the client asks servers for ThriftPy's contrib.tracking, once on each connection. Servers
-	// that do not know it are called as ever. Such a client does not ask for replies in any order. Default "": it does not track.
+	// that do not know it are called as ever. Such a client does not ask for replies in any order. It goes with Buffered and Framed, in
+	// Binary and Compact. Default "": it does not track.
 	Tracking string
 
 	dialer client.Dialer
@@ -114,6 +115,9 @@ func (c ClientConfig) Dial(svc *Service) (*Client, error) {
 	if _, err := transport.NewSplitter(w, wire.Limits{}); err != nil {
 		return nil, fmt.Errorf("thriftloom: %w", err)
 	}
+	if c.Tracking != "" && !w.Tracks() {
+		return nil, fmt.Errorf("thriftloom: Tracking is not spoken over %s in %s", w.Kind, w.Protocol)
+	}
 	engine := netio.NewPortable()
 	cl := cluster.New(cluster.Options{
 		Name: svc.Name, Engine: engine, Wire: w, Limits: wire.Limits{MessageBytes: c.MaxMessageBytes}, Dialer: c.dialer,
@@ -158,6 +162,7 @@ func (c ClientConfig) tlsFor(address string) *tls.Config {
 }
 
 func (c ClientConfig) policies(svc *Service, to rpc.Handler, speaks Protocol) rpc.PerMethod[service.Policy] {
+	to = carried{c.wire().Kind, to}
 	if c.Multiplexed != "" {
 		to = named{c.Multiplexed, to}
 	}

@@ -43,6 +43,20 @@ func (n named) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
 	return n.to.Handle(ctx, &c)
 }
 
+// carried refuses calls whose headers the transport cannot carry.
+type carried struct {
+	kind Transport
+	to   rpc.Handler
+}
+
+// Handle hands the call on as it is, or says which header is too much. Nothing of such a call is sent, and it is not tried again.
+func (c carried) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
+	if err := transport.Carries(c.kind, call.Headers); err != nil {
+		return nil, &rpc.Error{Code: rpc.Malformed, Reach: rpc.NotSent, Op: call.Service, Text: err.Error(), Err: err}
+	}
+	return c.to.Handle(ctx, call)
+}
+
 // wire returns how the client speaks.
 func (c ClientConfig) wire() transport.Wire {
 	w := transport.Wire{Kind: c.Transport, Protocol: c.Protocol}

@@ -6,9 +6,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/thriftloom/thriftloom"
+	"github.com/thriftloom/thriftloom/rpc"
+	wires "github.com/thriftloom/thriftloom/transport"
 )
 
 // Absent is the declared exception of Wires.
@@ -112,5 +116,52 @@ func checkWire(t *testing.T, cfg thriftloom.ClientConfig, svc *thriftloom.Servic
 	}
 	if got := <-served.noted; got != "noted" {
 		t.Errorf("noted %q", got)
+	}
+}
+
+// A call whose headers THeader cannot carry is refused by the client that makes it, and not tried again.
+func TestClientRefusesHeaders(t *testing.T) {
+	doc, err := thriftloom.LoadBytes("wires.thrift", []byte("service Wires { string get(1: string key) }"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := thriftloom.ClientConfig{Addresses: []string{"127.0.0.1:1"}, Transport: thriftloom.Header}.Dial(doc.Service("Wires")) // where nobody listens
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, err = c.Handle(t.Context(), &rpc.Call{Service: "Wires", Name: "get", Protocol: thriftloom.Binary, Body: []byte{0}, Start: time.Now(), Headers: []wires.KV{{Key: "evil\n"}}})
+	if e := rpc.AsError(err, ""); e == nil || e.Code != rpc.Malformed || e.Reach != rpc.NotSent || !strings.Contains(e.Text, `THeader cannot carry the header "evil\n"`) {
+		t.Errorf("%v", err)
+	}
+}
+
+// A client is told at once where tracking cannot go along.
+func TestTrackingNeedsItsWire(t *testing.T) {
+	doc, err := thriftloom.LoadBytes("wires.thrift", []byte("service Wires { string get(1: string key) }"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		transport thriftloom.Transport
+		protocol  thriftloom.Protocol
+		want      string
+	}{
+		{0, 0, ""},
+		{thriftloom.Framed, thriftloom.Compact, ""},
+		{thriftloom.Header, thriftloom.Binary, "thriftloom: Tracking is not spoken over header in binary"},
+		{thriftloom.HTTP, thriftloom.Binary, "thriftloom: Tracking is not spoken over http in binary"},
+		{thriftloom.Framed, thriftloom.JSON, "thriftloom: Tracking is not spoken over framed in json"},
+	} {
+		got := ""
+		client, err := thriftloom.ClientConfig{Addresses: []string{"127.0.0.1:1"}, Transport: c.transport, Protocol: c.protocol, Tracking: "shop"}.Dial(doc.Service("Wires"))
+		if err != nil {
+			got = err.Error()
+		} else {
+			client.Close()
+		}
+		if got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
 	}
 }

@@ -312,7 +312,8 @@ type Upstream struct {
 	// Tracking is the name (app id) under which the gateway asks the servers for ThriftPy's contrib.tracking, once on each connection. Those
 	// that have it get a tracking header before each call: the caller's own, unchanged, or one that begins a chain and has the trace context
 	// (traceparent, tracestate, baggage) that came in transport headers. Those that have not are called as ever. A tracked server must have a
-	// processor for each connection. Not with multiplexed servers. Callers that track are always understood. Default off.
+	// processor for each connection. Only in binary and compact, buffered or framed, and not with multiplexed servers. Callers that track
+	// are understood there too; elsewhere they are told that there is no tracking, and go on without. Default off.
 	Tracking string `yaml:"tracking"`
 	// TLS speaks TLS to the servers.
 	TLS ClientTLS `yaml:"tls"`

@@ -319,12 +319,13 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 			p.cluster.Wire.Protocol = known
 		}
 	}
-	if p.cluster.Tracking = u.Tracking; u.Tracking != "" && !l.told(path+".tracking") {
-		l.checkTracking(strictyaml.At(node, "tracking"), path+".tracking", u, p.cluster.Wire.Protocol)
-	}
 	if u.Transport == "http" || u.Transport == "" && kind.HTTP {
 		p.cluster.Wire.Kind = transport.HTTP
 	}
+	if p.cluster.Tracking = u.Tracking; u.Tracking != "" && !l.told(path+".tracking") {
+		l.checkTracking(strictyaml.At(node, "tracking"), path+".tracking", u, p.cluster.Wire)
+	}
+	l.warnWire(node, path, u, p.cluster.Wire)
 	if u.Multiplexed {
 		p.multiplexed = true
 		p.probe = cmp.Or(probe, client.MultiplexedProbe)

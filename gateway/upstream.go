@@ -12,6 +12,7 @@ import (
 	"github.com/thriftloom/thriftloom/layer/translate"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/scale/process"
+	"github.com/thriftloom/thriftloom/transport"
 )
 
 // upstreamPlan is one place where calls go, as the config has it.
@@ -55,6 +56,9 @@ func (a asService) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, erro
 		named := *call
 		named.Name = a.service + ":" + call.Name
 		call = &named
+	}
+	if err := transport.Carries(p.cluster.Wire.Kind, call.Headers); err != nil {
+		return nil, &rpc.Error{Code: rpc.Malformed, Reach: rpc.NotSent, Op: call.Service, Text: err.Error(), Err: err}
 	}
 	// The call has been translated for what the config says now; the upstream before it, which serves a little longer, may speak otherwise.
 	return p.speaks().Handle(ctx, call, u.cluster)

@@ -14,6 +14,7 @@ import (
 	"github.com/thriftloom/thriftloom/server"
 	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
+	"github.com/thriftloom/thriftloom/wire/message"
 )
 
 // A reply goes out in the wire that the call came in, with the caller's own sequence id and the bare method name.
@@ -24,6 +25,25 @@ func TestReplyIsInTheCallersWire(t *testing.T) {
 		c.call("Users:echo", -1)
 		c.reply("echo", -1)
 	})
+}
+
+// A reply whose headers the caller's transport cannot carry is an error that says so, and not a reply without them. Where no headers are
+// carried at all they say nothing.
+func TestReplyHeadersThatDoNotFit(t *testing.T) {
+	for _, w := range []transport.Wire{buffered, {Kind: transport.Framed, Protocol: wire.Binary}, {Kind: transport.Header, Protocol: wire.Binary}, overHTTP} {
+		serve(t, server.Config{}, func(r *rig) {
+			c := r.dial(w)
+			c.call("headers", 7)
+			m := c.read()
+			_, text, _ := message.ParseApplication(w.Protocol, m.Body, wire.Limits{})
+			refused := strings.Contains(text, `the reply: THeader cannot carry the header "": 257 headers, the limit is 256`)
+			if want := w.Kind == transport.Header; refused != want || (m.Head.Type == wire.Exception) != want {
+				r.Errorf("%s: %s %q", w.Kind, m.Head.Type, text)
+			}
+			c.call("echo", 8)
+			c.reply("echo", 8)
+		})
+	}
 }
 
 // The bytes themselves, as ThriftPy writes and reads them.

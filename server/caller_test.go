@@ -114,6 +114,8 @@ func (r *rig) answer(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
 		runtime.Goexit()
 	case name == "nothing":
 		return nil, nil
+	case name == "headers":
+		return &rpc.Reply{Protocol: call.Protocol, Body: call.Body, Headers: make([]transport.KV, 257)}, nil
 	case name == "compact":
 		return &rpc.Reply{Protocol: wire.Compact, Body: call.Body}, nil
 	}

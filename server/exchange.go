@@ -93,6 +93,12 @@ func (x *exchange) replyTo(reply *rpc.Reply, err error) answer {
 	case reply.Protocol != x.call.Protocol:
 		return x.exception(x.internal(fmt.Errorf("the reply is in %s, the call in %s", reply.Protocol, x.call.Protocol)))
 	}
+	if err := transport.Carries(x.request.Wire.Kind, reply.Headers); err != nil {
+		if reply.Memory != nil {
+			reply.Memory.Release()
+		}
+		return x.exception(&rpc.Error{Code: rpc.Internal, Reach: rpc.Answered, Op: x.op(), Text: "the reply: " + err.Error(), Err: err})
+	}
 	m := x.reply(reply.Meta)
 	m.Headers, m.Body = reply.Headers, reply.Body
 	a := answer{memory: reply.Memory}

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"fmt"
+
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/tracking"
 	"github.com/thriftloom/thriftloom/transport"
@@ -16,13 +18,20 @@ type Tracking struct {
 // isHandshake reports whether m asks for tracking. As with hello no service is called. A multiplexed name is no handshake: ThriftPy does
 // not know it either.
 func isHandshake(m *transport.Message) bool {
-	return m.Head.Type == wire.Call && m.Head.Name == tracking.Method && tracking.Known(m.Wire.Protocol)
+	return m.Head.Type == wire.Call && m.Head.Name == tracking.Method
 }
 
-// handshake grants it. Its answer has no header, and stands behind the answers to the calls that came before.
+// handshake grants it. Its answer has no header, and stands behind the answers to the calls that came before. Where the wire cannot carry
+// headers the answer is what a server without tracking gives, and ThriftPy's client goes on without; nor may a server behind this one
+// grant it, since its headers would end here.
 func (c *conn) handshake(m transport.Message) {
 	x := c.exchange(m)
 	x.header, x.memory = false, c.net.Hold()
+	if !m.Wire.Tracks() {
+		text := fmt.Sprintf("ThriftPy's tracking is not spoken over %s in %s", m.Wire.Kind, m.Wire.Protocol)
+		c.begin(x, &rpc.Error{Code: rpc.UnknownMethod, Reach: rpc.NotSent, Op: "server", Text: text})
+		return
+	}
 	h, err := tracking.ParseHandshake(m.Wire.Protocol, m.Body)
 	if err != nil {
 		c.server.countMalformed(reasonOf(err), err)

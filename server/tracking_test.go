@@ -8,6 +8,7 @@ import (
 	"github.com/thriftloom/thriftloom/tracking"
 	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
+	"github.com/thriftloom/thriftloom/wire/message"
 )
 
 // shake says the handshake, and expects the grant.
@@ -72,6 +73,35 @@ func TestTrackingLevel1(t *testing.T) {
 			c.exception("unknown", 2, 1)
 			c.call("echo", 3)
 			c.reply("echo", 3)
+		})
+	}
+}
+
+// Where the wire cannot carry headers the handshake is an unknown method, whatever the routes would take, and calls go on without.
+func TestTrackingRefused(t *testing.T) {
+	for _, w := range []transport.Wire{
+		{Kind: transport.Header, Protocol: wire.Binary}, {Kind: transport.Header, Protocol: wire.Compact}, overHTTP,
+		{Kind: transport.Buffered, Protocol: wire.JSON}, {Kind: transport.Framed, Protocol: wire.JSON}, {Kind: transport.Buffered, Protocol: wire.ApacheJSON},
+	} {
+		t.Run(w.Kind.String()+"/"+w.Protocol.String(), func(t *testing.T) {
+			serve(t, server.Config{}, func(r *rig) {
+				c := r.dial(w)
+				args := message.Empty(w.Protocol)
+				if tracking.Known(w.Protocol) {
+					args = tracking.AppendHandshake(nil, w.Protocol, tracking.Handshake{AppID: "shop", Version: 2})
+				}
+				for i, name := range []string{tracking.Method, "echo"} {
+					c.write(transport.Append(nil, transport.Message{Wire: w, Head: wire.Head{Name: name, Seq: int32(i), Type: wire.Call}, Body: args}))
+					m := c.read()
+					typ, text, _ := message.ParseApplication(w.Protocol, m.Body, wire.Limits{})
+					if refused := m.Head.Type == wire.Exception && typ == 1; refused != (name == tracking.Method) || m.Tracking != nil || m.Head.Name != name {
+						t.Errorf("%s: %+v, %d %q behind % x", name, m.Head, typ, text, m.Tracking)
+					}
+				}
+				if call := <-r.begun; call.Name != "echo" || call.Caller.Name != "" {
+					t.Errorf("%s was called by %q", call.Name, call.Caller.Name)
+				}
+			})
 		})
 	}
 }

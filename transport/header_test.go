@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -111,6 +113,59 @@ func TestHeaderHostile(t *testing.T) {
 			}
 			if m, _, _, err := s.Split(frameOf([]byte{0, 1, 1}, packed(call))); err != nil || m.Head.Name != "a" {
 				t.Errorf("the next frame: %v", err)
+			}
+		})
+	}
+}
+
+// What Carries lets pass comes out of a frame whole, up to the limits themselves; what is beyond them is an error that names the header and
+// the limit, not the value. The trace context that comes behind a full block is what Encode leaves out.
+func TestHeaderCarries(t *testing.T) {
+	many := func(n int) (kvs []transport.KV) {
+		for i := range n {
+			kvs = append(kvs, transport.KV{Key: "k" + strconv.Itoa(i), Value: "v"})
+		}
+		return kvs
+	}
+	long := func(n int) []transport.KV { // which takes n bytes in a block
+		return []transport.KV{{Key: "token", Value: strings.Repeat("s", n-1-5-3)}}
+	}
+	const room = 64<<10 - 6
+	for _, c := range []struct {
+		name    string
+		headers []transport.KV
+		want    string // "": it is carried
+	}{
+		{"none", nil, ""},
+		{"256", many(256), ""},
+		{"257", many(257), `THeader cannot carry the header "k256": 257 headers, the limit is 256`},
+		{"a full block", long(room), ""},
+		{"a byte more", long(room + 1), `THeader cannot carry the header "token" of 65531 bytes: the limit is 65530 for all headers of a frame, the 0 before it have 0`},
+		{"one more", append(long(room), transport.KV{Key: "b"}), `THeader cannot carry the header "b" of 3 bytes: the limit is 65530 for all headers of a frame, the 1 before it have 65530`},
+		{"CRLF", []transport.KV{{"evil\r\n", "secret"}}, `THeader cannot carry the header "evil\r\n": NUL, CR or LF in its key`},
+		{"a long key", []transport.KV{{strings.Repeat("k", 70) + "\x00", ""}}, `THeader cannot carry the header "` + strings.Repeat("k", 64) + `"…: NUL, CR or LF in its key`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := ""
+			if err := transport.Carries(transport.Header, c.headers); err != nil {
+				got = err.Error()
+			}
+			if got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+			if err := transport.Carries(transport.HTTP, c.headers); err != nil {
+				t.Errorf("HTTP: %v", err)
+			}
+			if c.want != "" {
+				return
+			}
+			for _, zlib := range []bool{false, true} {
+				m := transport.Message{Wire: headerCompact, Envelope: transport.Envelope{Came: true, Zlib: zlib}, Head: wire.Head{Name: "a", Type: wire.Call}, Body: []byte{0}}
+				m.Headers = append(slices.Clip(c.headers), transport.KV{Key: "traceparent", Value: strings.Repeat("0", room)})
+				back, _, _, err := newSplitter(t, headerCompact, wire.Limits{}).Split(transport.Append(nil, m))
+				if err != nil || !slices.Equal(back.Headers, c.headers) {
+					t.Errorf("zlib %v: %d headers came back of %d, %v", zlib, len(back.Headers), len(c.headers), err)
+				}
 			}
 		})
 	}

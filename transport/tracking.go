@@ -12,6 +12,13 @@ const maxTrackingBytes = 64 << 10
 // compactTracking is the first byte of a RequestHeader in compact: a string field of id 1.
 const compactTracking = 0x18
 
+// Tracks reports whether ThriftPy's tracking headers are read and written before messages that are laid out so. ThriftPy has no THeader
+// client; a frame of it has one message and headers of its own. Over HTTP nothing holds beyond one request. ThriftPy does track in its own
+// JSON, where a header is a document by itself; that is not built.
+func (w Wire) Tracks() bool {
+	return (w.Kind == Buffered || w.Kind == Framed) && (w.Protocol == wire.Binary || w.Protocol == wire.Compact)
+}
+
 // prefix finds ThriftPy's tracking header before a message, piece by piece. What begins as neither is left to the message's own reader.
 //
 //	binary   80 01          a message     compact  82      a message

@@ -219,6 +219,9 @@ func (p *callPlan) setWire(f *callFlags) error {
 	if carries := p.kinds[0] == transport.Header || p.kinds[0] == transport.HTTP; len(p.headers) > 0 && !carries {
 		return usageError("-H: headers need --transport header or http")
 	}
+	if err := transport.Carries(p.kinds[0], p.headers); err != nil {
+		return usageError("-H: %v", err)
+	}
 	return nil
 }
 

@@ -223,3 +223,12 @@ func TestCallMultiplexed(t *testing.T) {
 		}
 	}
 }
+
+// A header that THeader cannot carry is refused before the server is asked for anything.
+func TestCallRefusesHeaders(t *testing.T) {
+	peer, address := servePeer(t, answer(fakepeer.Answer{}), nil)
+	got := runIn("", []string{"call", "-i", writeFile(t, "users.thrift", usersIDL), address, "Users.ping", "--transport", "header", "-H", "a\n=b"})
+	if got.code != 2 || !strings.Contains(got.errout, `-H: THeader cannot carry the header "a\n": NUL, CR or LF in its key`) || peer.Connections.Load() != 0 {
+		t.Errorf("%+v, %d connections", got, peer.Connections.Load())
+	}
+}

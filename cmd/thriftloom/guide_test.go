@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/thriftloom/thriftloom/internal/fakepeer"
 	"github.com/thriftloom/thriftloom/internal/peertest"
+	"github.com/thriftloom/thriftloom/internal/testcert"
 )
 
 var codeBlock = regexp.MustCompile("(?ms)^```(sh|yaml)\n(.*?)^```$")
@@ -51,6 +53,50 @@ func TestTLSGuide(t *testing.T) {
 		}
 	}
 	if seen["sh"] != 1 || seen["yaml"] != 5 {
+		t.Errorf("the guide has %v", seen)
+	}
+}
+
+// The first config of the guide to protocols is run, and each of its commands gets its answer from it or from the server behind; each config
+// is without mistakes and warnings.
+func TestProtocolsGuide(t *testing.T) {
+	text, err := os.ReadFile("../../docs/guides/protocols.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, server := servePeer(t, answer(fakepeer.Answer{Body: body(t, "getUser", `{"success": {"id": 7, "name": "Ada", "role": "OWNER"}}`)}), nil)
+	dir, front := t.TempDir(), peertest.FreePort(t)
+	for name, text := range map[string]string{"users.thrift": usersIDL, "users.txt": "alice:pwd\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	testcert.NewCA(t, "acme").Sign(t, []string{"127.0.0.1"}).Write(t, dir, "gateway")
+	here := strings.NewReplacer("users.thrift", filepath.Join(dir, "users.thrift"), "127.0.0.1:6100", front, "127.0.0.1:6000", server)
+	config, seen := filepath.Join(dir, "thriftloom.yaml"), map[string]int{}
+	for _, block := range codeBlock.FindAllStringSubmatch(string(text), -1) {
+		kind, code := block[1], block[2]
+		if kind == "yaml" {
+			if seen[kind]++; seen[kind] == 1 {
+				peertest.StartGateway(t, here.Replace(code)).AwaitReady(t, "")
+			}
+			if err := os.WriteFile(config, []byte(code), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if got := runIn("", []string{"check", "-c", config}); got.code != 0 || strings.Contains(got.out+got.errout, "warning") {
+				t.Errorf("%s\n%+v", code, got)
+			}
+			continue
+		}
+		for line := range strings.Lines(code) {
+			seen["command"]++
+			args := strings.Fields(here.Replace(strings.ReplaceAll(line, "'", ""))) // no argument has a space
+			if got := runIn("", args[1:]); args[0] != "thriftloom" || got.code != 0 || got.out != `{"id":7,"name":"Ada","role":"OWNER"}`+"\n" {
+				t.Errorf("%s%+v", line, got)
+			}
+		}
+	}
+	if seen["command"] != 7 || seen["yaml"] != 7 {
 		t.Errorf("the guide has %v", seen)
 	}
 }

@@ -49,6 +49,9 @@ var forms = []form{{transport.Buffered, false}, {transport.Buffered, true}, {tra
 // message is a whole message.
 func (f form) message(h wire.Head, body []byte) []byte {
 	h.NonStrict = f.old
+	if f.kind == transport.Header {
+		return transport.Append(nil, transport.Message{Wire: transport.Wire{Kind: f.kind, Protocol: wire.Binary}, Head: h, Body: body})
+	}
 	m := append(binary.AppendHead(nil, h), body...)
 	if f.kind == transport.Framed {
 		m = frame(len(m), m)
