@@ -1,7 +1,7 @@
 // Command bench measures thriftloom beside HAProxy, nginx and Envoy: the CPU that a forwarded call costs, its latency and memory. It takes
 // rounds over all proxies, one after the other on one machine, so that what else goes on there meets them all, and prints Markdown.
 //
-//	go run . -thriftloom ../bin/thriftloom -envoy ENVOY [-only 'REGEXP'] [-rounds 5] [-time 2s]
+//	go run . -thriftloom ../bin/thriftloom -envoy ENVOY [-only 'REGEXP'] [-rounds 5] [-time 1s]
 //
 // setup.sh installs the others.
 package main
@@ -45,7 +45,7 @@ func main() {
 	flag.StringVar(&b.tools.haproxy, "haproxy", "haproxy", "the `file`")
 	flag.StringVar(&b.tools.nginx, "nginx", "/usr/sbin/nginx", "the `file`")
 	flag.IntVar(&b.rounds, "rounds", 5, "`number` of rounds that count, of each row")
-	flag.DurationVar(&b.time, "time", 2*time.Second, "of one measurement")
+	flag.DurationVar(&b.time, "time", time.Second, "of one measurement")
 	flag.Float64Var(&b.steal, "steal", 0.05, "`share` of the machine that others may take before a round is dropped")
 	only := flag.String("only", "", "rows that match the `regexp`")
 	with := flag.String("with", "", "proxies that match the `regexp`")

@@ -42,7 +42,7 @@ func TestBatch(t *testing.T) {
 			b.Write([]byte("two\n"))
 			time.Sleep(batchTime - 1)
 			expect("before its time", 0, 0)
-			time.Sleep(1)
+			time.Sleep(1 * time.Nanosecond)
 			expect("after it", 1, 8)
 		}
 		if got := to.String(); got != "one\ntwo\n" {
