@@ -1,9 +1,14 @@
 package server
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
-// maxIdle bounds the workers that wait for a call. Each holds a few KiB of stack.
-const maxIdle = 256
+const (
+	maxIdle  = 256  // bounds the workers that wait for a call. Each holds a few KiB of stack
+	trimming = 1024 // calls between two looks at how many of those were not needed
+)
 
 // workers run calls, each on a goroutine that no other call has meanwhile. One that is through waits for the next call, since its stack has
 // grown to what a call needs: to grow a new goroutine's cost a sixth of the CPU of a forwarded call.
@@ -12,6 +17,8 @@ type workers struct {
 
 	mu    sync.Mutex
 	idle  []chan *exchange // of those that wait; the last that began to wait is the first to go on
+	least int              // of those that waited since the last look
+	calls int              // since then
 	ended bool
 }
 
@@ -21,6 +28,7 @@ func (w *workers) run(x *exchange) {
 	if n := len(w.idle); n > 0 {
 		calls := w.idle[n-1]
 		w.idle = w.idle[:n-1]
+		w.least = min(w.least, n-1)
 		w.mu.Unlock()
 		calls <- x // the worker waits
 		return
@@ -51,7 +59,19 @@ func (w *workers) wait(calls chan *exchange) chan *exchange {
 		calls = make(chan *exchange, 1)
 	}
 	w.idle = append(w.idle, calls)
+	if w.calls++; w.calls == trimming {
+		w.trim()
+	}
 	return calls
+}
+
+// trim ends the workers that had nothing to do since the last look: those that have waited longest. w.mu is held.
+func (w *workers) trim() {
+	for _, calls := range w.idle[:w.least] {
+		close(calls)
+	}
+	w.idle = slices.Delete(w.idle, 0, w.least)
+	w.least, w.calls = len(w.idle), 0
 }
 
 // end waits until all calls are through. What is run after it has a goroutine of its own, and is waited for by another end.
@@ -61,7 +81,7 @@ func (w *workers) end() {
 	for _, calls := range w.idle {
 		close(calls)
 	}
-	w.idle = nil
+	w.idle, w.least = nil, 0
 	w.mu.Unlock()
 	w.all.Wait()
 }

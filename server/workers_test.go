@@ -53,6 +53,14 @@ func TestWorkers(t *testing.T) {
 		if len(w.idle) != maxIdle {
 			t.Errorf("%d workers wait, want %d", len(w.idle), maxIdle)
 		}
+
+		for range 2 * trimming {
+			w.run(aCall(s, note))
+			synctest.Wait()
+		}
+		if len(w.idle) != 1 {
+			t.Errorf("%d workers wait after many calls one by one, want one", len(w.idle))
+		}
 		w.end() // the bubble ends only if all goroutines have
 	})
 }
