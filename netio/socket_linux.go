@@ -35,6 +35,7 @@ type socket struct {
 	gone     bool  // Closed was called, or is being called
 	paused   bool
 	again    bool // resumed: what was not used is delivered again
+	starved  bool // memory is being collected for what it reads next
 	ended    bool // the peer has sent its last byte
 	told     bool // and the receiver knows
 	busy     bool // the loop is reading it
@@ -51,7 +52,7 @@ var sockets atomic.Int32 // counts them
 func newSocket(e *epoll, l *loop, nc net.Conn, fd int, opts Options) *socket {
 	s := &socket{engine: e, loop: l, fd: fd, number: sockets.Add(1), local: nc.LocalAddr(), remote: nc.RemoteAddr(), opts: opts}
 	s.changed = sync.NewCond(&s.mu)
-	s.input.budget, s.input.yield = opts.Budget, opts.Yield
+	s.input.budget, s.input.yield, s.input.hasty = opts.Budget, opts.Yield, true
 	if len(opts.Received) > 0 {
 		s.input.begin(opts.Received)
 		s.again, s.opts.Received = true, nil
@@ -149,7 +150,7 @@ func (s *socket) care() {
 // watch tells the kernel which events are waited for. s.mu is held.
 func (s *socket) watch() {
 	want := uint32(0)
-	if s.state == open && !s.paused && !s.ended {
+	if s.state == open && !s.paused && !s.ended && !s.starved {
 		want = unix.EPOLLIN
 	}
 	if s.full && s.state != closed && s.state != detached {
@@ -175,7 +176,7 @@ func (s *socket) watch() {
 func (s *socket) turn(events uint32) {
 	if events&^unix.EPOLLOUT != 0 {
 		s.mu.Lock()
-		s.busy = s.state == open && !s.paused && !s.ended && !s.again // what Resume delivers comes first
+		s.busy = s.state == open && !s.paused && !s.ended && !s.starved && !s.again // what Resume delivers comes first
 		if !s.busy {
 			s.watch()
 			s.mu.Unlock()
@@ -207,6 +208,10 @@ func (s *socket) left() {
 // read takes what came and delivers it.
 func (s *socket) read() {
 	room, lease, shared := s.room()
+	if room == nil && s.input.awaits > 0 {
+		s.starve(s.input.awaits)
+		return
+	}
 	if room == nil {
 		s.shed()
 		return
@@ -238,9 +243,27 @@ func (s *socket) read() {
 	}
 }
 
+// starve reads no more until there is memory for so many bytes in one piece. To collect it takes long, and the loop has others to serve.
+func (s *socket) starve(size int) {
+	s.mu.Lock()
+	s.starved = true
+	s.watch()
+	s.mu.Unlock()
+	s.engine.running.Add(1) // the connection counts, so that nobody waits for zero now
+	go func() {
+		defer s.engine.running.Done()
+		s.opts.Budget.await(size)
+		s.mu.Lock()
+		s.starved = false
+		s.watch() // what waits in the kernel is told again
+		s.mu.Unlock()
+	}()
+}
+
 // room returns where the next bytes are read to: where nothing waits, the loop's chunk, which counts as lease; else the connection's own;
 // nil where the budget has none.
 func (s *socket) room() (room []byte, lease *Lease, shared bool) {
+	s.input.awaits = 0
 	if len(s.input.unused()) == 0 {
 		s.input.drop()
 		if room, lease = s.loop.room(s); room != nil {
