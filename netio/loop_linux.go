@@ -230,7 +230,7 @@ func (l *loop) room(s *socket) ([]byte, *Lease) {
 		if budget != nil {
 			l.lease = (&Lease{budget: budget, size: loopChunk}).hold()
 		}
-		l.chunk = dirty(0, loopChunk)
+		l.chunk = make([]byte, 0, loopChunk)
 	}
 	return l.chunk[len(l.chunk):cap(l.chunk)], l.lease
 }
