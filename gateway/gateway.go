@@ -110,23 +110,21 @@ func New(cfg *Config, opts Options) *Gateway {
 }
 
 // newEngine returns the engine that the config names, or for auto the environment. Where the system has no epoll, or no room for it, it is
-// the portable one, and who asked for epoll is told.
+// the portable one.
 func newEngine(cfg *Config, opts Options) netio.Engine {
 	name := cfg.Engine
 	if name == "auto" {
 		name, _ = opts.Env("THRIFTLOOM_ENGINE")
 	}
-	if name == "net" {
+	if name != "epoll" {
 		return netio.NewPortable()
 	}
 	engine, err := netio.NewEpoll(0)
-	if err == nil {
-		return engine
-	}
-	if name == "epoll" {
+	if err != nil {
 		opts.Log.Warn("no epoll: connections are driven by net", "error", err)
+		return netio.NewPortable()
 	}
-	return netio.NewPortable()
+	return engine
 }
 
 // ErrCutShort is what Run returns where calls in flight were not answered within drain.timeout.

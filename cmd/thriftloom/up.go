@@ -92,7 +92,8 @@ func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, o upOptions) er
 	cfg := loaded.Config
 	r := &running{env: a.env, stderr: &lockedWriter{w: a.stderr}, manager: systemd.Take(), started: make(chan struct{}), kill: make(chan struct{})}
 	a.printWarnings(r.stderr, loaded)
-	if a.alone {
+	tuned := a.alone && cfg.Processors == "auto"
+	if tuned {
 		tuneMemory(a.env)
 	}
 	r.obeyConfig(cfg)
@@ -113,7 +114,7 @@ func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, o upOptions) er
 	var around sync.WaitGroup
 	defer func() { end(); around.Wait() }()
 	around.Go(func() { r.obey(life, signals) })
-	if a.alone {
+	if tuned {
 		around.Go(func() { tuneProcessors(life, a.env) })
 	}
 	if err := a.open(ctx, cfg, r, o); err != nil {
