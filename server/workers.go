@@ -40,11 +40,13 @@ func (w *workers) run(x *exchange) {
 // work runs x, and then whatever the worker is handed.
 func (w *workers) work(x *exchange) {
 	var calls chan *exchange
-	for ok := true; ok; x, ok = <-calls {
+	for x != nil {
 		x.conn.run(x)
+		x = nil // who waits holds no message
 		if calls = w.wait(calls); calls == nil {
 			return
 		}
+		x = <-calls // nil once it is closed
 	}
 }
 
