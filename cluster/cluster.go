@@ -249,10 +249,7 @@ func (c *Cluster) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error
 		return nil, e
 	}
 	c.closeAll(g.old)
-	began := start
-	if g.waited {
-		began = time.Now()
-	}
+	began := time.Now()
 	n, l, reused := g.node, g.link, g.link != nil
 	if l == nil {
 		l, e = c.connect(ctx, call, n)
@@ -260,12 +257,10 @@ func (c *Cluster) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error
 	var reply *rpc.Reply
 	if e == nil {
 		var err error
-		if reply, err = l.conn.Handle(ctx, call); err != nil {
-			e = rpc.AsError(err, "upstream "+c.Name())
-		}
+		reply, err = l.conn.Handle(ctx, call)
+		e = rpc.AsError(err, "upstream "+c.Name())
 	}
-	ended := time.Now()
-	took := ended.Sub(began)
+	took := time.Since(began)
 	outcome := rpc.OutcomeOf(reply, e)
 	if e != nil {
 		c.blame(e, n, call)
@@ -274,7 +269,7 @@ func (c *Cluster) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error
 		Cluster: c.Name(), Endpoint: n.Endpoint.Name, Start: began, Waited: began.Sub(start), Took: took,
 		Reused: reused, Outcome: outcome, Err: e,
 	})
-	c.settle(n, l, outcome, took, ended)
+	c.settle(n, l, outcome, took)
 	if e != nil {
 		return nil, e
 	}
@@ -291,7 +286,8 @@ func (c *Cluster) blame(e *rpc.Error, n *node, call *rpc.Call) {
 }
 
 // settle ends an attempt: its slot is given back now, or when the peer is done with the call.
-func (c *Cluster) settle(n *node, l *link, o rpc.Outcome, took time.Duration, now time.Time) {
+func (c *Cluster) settle(n *node, l *link, o rpc.Outcome, took time.Duration) {
+	now := time.Now()
 	c.mu.Lock()
 	n.count(o)
 	if o == rpc.Success || o == rpc.DeclaredException {

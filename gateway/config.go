@@ -50,13 +50,8 @@ type Config struct {
 	// Traces says where traces go.
 	Traces any `yaml:"traces" built:"no"`
 	// Engine says how connections are driven: net, a goroutine for each; epoll, a few loops for all, on Linux, which costs less CPU a call
-	// and no memory for a connection at rest. TLS is driven by net always. It changes with a restart only. Default auto, which is what
-	// $THRIFTLOOM_ENGINE says, or else net.
+	// and no memory for a connection at rest. TLS is driven by net always. It changes with a restart only. Default auto, which is net.
 	Engine string `yaml:"engine" oneof:"auto,net,epoll"`
-	// Processors says how many of the machine's processors the Go scheduler has: all, or, auto, as many as the work fills. The latter costs
-	// a good deal less CPU a call where the machine is not busy, and about 20 MiB more memory; floods of long messages push other calls
-	// further aside. It changes with a restart only. GOMAXPROCS and GOGC go before. Default all.
-	Processors string `yaml:"processors" oneof:"all,auto"`
 	// Drain says how the gateway ends on SIGTERM and SIGINT.
 	Drain Drain `yaml:"drain"`
 	// MaxBufferedBytes bounds the messages that the whole process holds at one time, in bytes: what came and is not done with, and what

@@ -52,14 +52,6 @@ func (b *Budget) chunk(n, size int) []byte {
 	return b.long.make(n, size, b.max.Load())
 }
 
-// ready reports whether chunk, of so many bytes at most, would not wait for memory to be collected.
-func (b *Budget) ready(size int) bool {
-	return b == nil || size <= maxChunkBytes || b.long.ready(size, b.max.Load())
-}
-
-// await waits until chunk would not.
-func (b *Budget) await(size int) { b.long.await(size, b.max.Load()) }
-
 // Force counts n bytes that are held whether they fit or not.
 func (b *Budget) Force(n int) {
 	if b != nil {

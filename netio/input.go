@@ -22,8 +22,6 @@ type input struct {
 	next   int // the size of the next chunk
 	fresh  bool
 	lent   bool // chunk is a part of one that others read into as well
-	hasty  bool // others wait while a chunk is made: it is not waited for
-	awaits int  // hasty: the size of the chunk that there would be after a wait; zero: none
 }
 
 // begin starts with bytes that came before. They are here, so they are counted whether they fit or not.
@@ -83,19 +81,13 @@ func (in *input) came(n int) {
 	in.fresh = true
 }
 
-// room returns where the next bytes are read to; nil where the budget has none, or, hasty, where there will be one later (awaits). In mid-message a full chunk is followed by one of at most
+// room returns where the next bytes are read to; nil where the budget has none. In mid-message a full chunk is followed by one of at most
 // twice what really came, so that a length which a peer only claims allocates nothing; limit is past which the connection is closed anyway.
 func (in *input) room(limit int) []byte {
 	if cap(in.chunk)-len(in.chunk) < minRoomBytes {
 		tail := in.unused()
 		in.next = min(max(4*in.next, minChunkBytes), maxChunkBytes)
-		size := max(in.next, min(in.growth(len(tail)), limit+1), len(tail)+minRoomBytes)
-		in.awaits = 0
-		if in.hasty && !in.budget.ready(size) {
-			in.awaits = size
-			return nil
-		}
-		size = in.charge(size, len(tail)+minRoomBytes, limit)
+		size := in.charge(max(in.next, min(in.growth(len(tail)), limit+1), len(tail)+minRoomBytes), len(tail)+minRoomBytes, limit)
 		if size == 0 {
 			return nil
 		}

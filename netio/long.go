@@ -39,24 +39,6 @@ func (l *longChunks) make(n, size int, most int64) []byte {
 	return chunk
 }
 
-// ready reports whether make would not wait now.
-func (l *longChunks) ready(size int, most int64) bool {
-	if !l.mu.TryLock() {
-		return false // somebody collects
-	}
-	defer l.mu.Unlock()
-	return l.fits(size, most)
-}
-
-// await collects where make would.
-func (l *longChunks) await(size int, most int64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.fits(size, most) {
-		l.collect(size, most)
-	}
-}
-
 func (l *longChunks) fits(size int, most int64) bool {
 	return l.bytes+int64(size) <= max(most, l.kept)+garbage
 }

@@ -35,7 +35,6 @@ type socket struct {
 	gone     bool  // Closed was called, or is being called
 	paused   bool
 	again    bool // resumed: what was not used is delivered again
-	starved  bool // memory is being collected for what it reads next
 	ended    bool // the peer has sent its last byte
 	told     bool // and the receiver knows
 	busy     bool // the loop is reading it
@@ -52,7 +51,7 @@ var sockets atomic.Int32 // counts them
 func newSocket(e *epoll, l *loop, nc net.Conn, fd int, opts Options) *socket {
 	s := &socket{engine: e, loop: l, fd: fd, number: sockets.Add(1), local: nc.LocalAddr(), remote: nc.RemoteAddr(), opts: opts}
 	s.changed = sync.NewCond(&s.mu)
-	s.input.budget, s.input.yield, s.input.hasty = opts.Budget, opts.Yield, true
+	s.input.budget, s.input.yield = opts.Budget, opts.Yield
 	if len(opts.Received) > 0 {
 		s.input.begin(opts.Received)
 		s.again, s.opts.Received = true, nil
@@ -150,7 +149,7 @@ func (s *socket) care() {
 // watch tells the kernel which events are waited for. s.mu is held.
 func (s *socket) watch() {
 	want := uint32(0)
-	if s.state == open && !s.paused && !s.ended && !s.starved {
+	if s.state == open && !s.paused && !s.ended {
 		want = unix.EPOLLIN
 	}
 	if s.full && s.state != closed && s.state != detached {
@@ -176,7 +175,7 @@ func (s *socket) watch() {
 func (s *socket) turn(events uint32) {
 	if events&^unix.EPOLLOUT != 0 {
 		s.mu.Lock()
-		s.busy = s.state == open && !s.paused && !s.ended && !s.starved && !s.again // what Resume delivers comes first
+		s.busy = s.state == open && !s.paused && !s.ended && !s.again // what Resume delivers comes first
 		if !s.busy {
 			s.watch()
 			s.mu.Unlock()
@@ -208,31 +207,27 @@ func (s *socket) left() {
 // read takes what came and delivers it.
 func (s *socket) read() {
 	room, lease, shared := s.room()
-	if room == nil && s.input.awaits > 0 {
-		s.starve(s.input.awaits)
-		return
-	}
 	if room == nil {
 		s.shed()
 		return
 	}
-	n, errno := rawRead(s.fd, room)
+	n, err := unix.Read(s.fd, room)
 	switch {
 	case n > 0 && shared:
 		s.input.lend(s.loop.came(n), lease)
 	case n > 0:
 		s.input.came(n)
-	case n == 0 && errno == 0:
+	case n == 0 && err == nil:
 		s.mu.Lock()
 		s.ended = true
 		s.watch()
 		s.mu.Unlock()
 		s.end()
 		return
-	case errno == unix.EAGAIN || errno == unix.EINTR:
+	case err == unix.EAGAIN || err == unix.EINTR:
 		return
 	default:
-		s.Close(&net.OpError{Op: "read", Net: s.remote.Network(), Source: s.local, Addr: s.remote, Err: os.NewSyscallError("read", errno)})
+		s.Close(&net.OpError{Op: "read", Net: s.remote.Network(), Source: s.local, Addr: s.remote, Err: os.NewSyscallError("read", err)})
 		return
 	}
 	if s.input.worth() {
@@ -243,27 +238,9 @@ func (s *socket) read() {
 	}
 }
 
-// starve reads no more until there is memory for so many bytes in one piece. To collect it takes long, and the loop has others to serve.
-func (s *socket) starve(size int) {
-	s.mu.Lock()
-	s.starved = true
-	s.watch()
-	s.mu.Unlock()
-	s.engine.running.Add(1) // the connection counts, so that nobody waits for zero now
-	go func() {
-		defer s.engine.running.Done()
-		s.opts.Budget.await(size)
-		s.mu.Lock()
-		s.starved = false
-		s.watch() // what waits in the kernel is told again
-		s.mu.Unlock()
-	}()
-}
-
 // room returns where the next bytes are read to: where nothing waits, the loop's chunk, which counts as lease; else the connection's own;
 // nil where the budget has none.
 func (s *socket) room() (room []byte, lease *Lease, shared bool) {
-	s.input.awaits = 0
 	if len(s.input.unused()) == 0 {
 		s.input.drop()
 		if room, lease = s.loop.room(s); room != nil {

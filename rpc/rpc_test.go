@@ -77,8 +77,7 @@ func TestAsError(t *testing.T) {
 // An attempt that ends after its call is an event of its own.
 func TestLateAttempts(t *testing.T) {
 	var late []Attempt
-	var r Record
-	r.Begin(&Call{}, func(_ *Call, a Attempt) { late = append(late, a) })
+	r := NewRecord(&Call{}, func(_ *Call, a Attempt) { late = append(late, a) })
 	r.Add(Attempt{Endpoint: "a"})
 	r.Finish(time.Second, nil, &Error{Code: DeadlineExceeded})
 	r.Add(Attempt{Endpoint: "b"})

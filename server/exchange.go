@@ -55,16 +55,13 @@ func (x *exchange) route() (refused *rpc.Error) {
 
 // run calls the handler of x and ends x, even where the handler panics or ends its goroutine.
 func (c *conn) run(x *exchange) {
+	defer c.server.running.Done()
 	var reply *rpc.Reply
-	var err error
-	returned := false
+	failed := &rpc.Error{Code: rpc.HandlerFailed, Reach: rpc.Unknown, Op: x.op(), Text: "the handler ended without an answer"}
+	err := error(failed)
 	defer func() {
-		if !returned {
-			failed := &rpc.Error{Code: rpc.HandlerFailed, Reach: rpc.Unknown, Op: x.op(), Text: "the handler ended without an answer"}
-			if p := recover(); p != nil {
-				failed.Err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-			}
-			err = failed
+		if p := recover(); p != nil {
+			failed.Err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 		a := x.replyTo(reply, err)
 		c.mu.Lock()
@@ -78,7 +75,6 @@ func (c *conn) run(x *exchange) {
 		ctx = c.serve
 	}
 	reply, err = x.handler.Handle(ctx, &x.call)
-	returned = true
 }
 
 // replyTo makes the answer out of what the handler returned.

@@ -21,7 +21,7 @@ import (
 type Server struct {
 	cfg     Config
 	options netio.Options
-	workers workers
+	running sync.WaitGroup // calls whose handler runs
 
 	accepted, rejected, calls, inflight atomic.Int64
 	met                                 atomic.Int64 // what the listener has brought and start has returned for
@@ -80,7 +80,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 	cancel()
 	s.closeAll()
-	s.workers.end()
+	s.running.Wait()
 	return err
 }
 

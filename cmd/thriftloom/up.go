@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -77,7 +78,6 @@ type running struct {
 	env      func(string) (string, bool)
 	stderr   *lockedWriter
 	log      *slog.Logger
-	access   *slog.Logger // a line a call
 	level    slog.LevelVar
 	drain    context.CancelFunc
 	manager  systemd.Environment
@@ -92,15 +92,8 @@ func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, o upOptions) er
 	cfg := loaded.Config
 	r := &running{env: a.env, stderr: &lockedWriter{w: a.stderr}, manager: systemd.Take(), started: make(chan struct{}), kill: make(chan struct{})}
 	a.printWarnings(r.stderr, loaded)
-	tuned := a.alone && cfg.Processors == "auto"
-	if tuned {
-		tuneMemory(a.env)
-	}
 	r.obeyConfig(cfg)
 	r.log = slog.New(slog.NewJSONHandler(r.stderr, &slog.HandlerOptions{Level: &r.level}))
-	access := &batch{to: r.stderr}
-	defer access.Flush()
-	r.access = slog.New(slog.NewJSONHandler(access, &slog.HandlerOptions{Level: &r.level}))
 
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -114,9 +107,6 @@ func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, o upOptions) er
 	var around sync.WaitGroup
 	defer func() { end(); around.Wait() }()
 	around.Go(func() { r.obey(life, signals) })
-	if tuned {
-		around.Go(func() { tuneProcessors(life, a.env) })
-	}
 	if err := a.open(ctx, cfg, r, o); err != nil {
 		return err
 	}
@@ -179,7 +169,7 @@ func (a *app) open(ctx context.Context, cfg *gateway.Config, r *running, o upOpt
 		r.place.sockets.Shut = true // behind the sites, which say that it is not ready
 	}
 	r.gateway = gateway.New(cfg, gateway.Options{
-		Version: readVersion().Version, Env: a.env, Log: r.log, Access: r.access, Output: r.stderr, Sockets: r.place.sockets, Reloaded: r.obeyConfig,
+		Version: readVersion().Version, Env: a.env, Log: r.log, Output: r.stderr, Sockets: r.place.sockets, Reloaded: r.obeyConfig,
 		Replicas: r.place.replicas(),
 	})
 	if err = r.gateway.Start(); err != nil {
@@ -240,6 +230,16 @@ func (r *running) obey(ctx context.Context, signals <-chan os.Signal) {
 				close(r.kill)
 			}
 		}
+	}
+}
+
+// overhead is what a gateway needs of memory besides the messages that it holds: code, schemas, connections, and what is garbage already.
+const overhead = 24 << 20
+
+// limitMemory lets garbage be collected in time for the process to stay within what it may hold and its overhead. GOMEMLIMIT goes before.
+func limitMemory(cfg *gateway.Config, env func(string) (string, bool)) {
+	if v, ok := env("GOMEMLIMIT"); !ok || v == "" {
+		debug.SetMemoryLimit(int64(cfg.MaxBufferedBytes) + overhead)
 	}
 }
 

@@ -32,19 +32,16 @@ func Layer(sinks ...Sink) rpc.Layer {
 		Why:  "outermost: refused calls are counted too",
 		Wrap: func(next rpc.Handler) rpc.Handler {
 			return rpc.HandlerFunc(func(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
-				seen := &struct {
-					call   rpc.Call
-					record rpc.Record
-				}{call: *call}
-				seen.record.Begin(&seen.call, late)
+				seen := *call
+				seen.Record = rpc.NewRecord(&seen, late)
 				for _, s := range sinks {
-					s.Begun(&seen.call)
+					s.Begun(&seen)
 				}
-				reply, err := next.Handle(ctx, &seen.call)
+				reply, err := next.Handle(ctx, &seen)
 				e := rpc.AsError(err, call.Service)
-				seen.record.Finish(time.Since(call.Start), reply, e)
+				seen.Record.Finish(time.Since(call.Start), reply, e)
 				for _, s := range sinks {
-					s.Ended(&seen.record)
+					s.Ended(seen.Record)
 				}
 				if e != nil {
 					return nil, e

@@ -21,38 +21,20 @@ type Metrics struct {
 	callers  *prometheus.CounterVec
 	bytes    *prometheus.CounterVec
 
-	// Handles, bound to their labels: binding costs ten times what counting does.
-	methods table[rpc.MethodKey, *methodHandles]
-	series  table[callLabels, prometheus.Observer]
-	tries   table[attemptLabels, prometheus.Observer]
-	known   table[callerLabels, prometheus.Counter]
-	met     counted // callers with a series of their own
-}
-
-// methodHandles are the handles of a method, with its name.
-type methodHandles struct {
-	name     string
-	inFlight prometheus.Gauge // of the service
-	in, out  prometheus.Counter
-	ok       prometheus.Observer // calls that end with a result
+	bound sync.Map // of labels to a bound handle: binding costs ten times what counting does
 }
 
 // callLabels are the labels of one series of calls.
-type callLabels struct {
-	method          rpc.MethodKey
-	code, exception string
-}
+type callLabels struct{ method, code, exception string }
 
 // attemptLabels are the labels of one series of attempts.
-type attemptLabels struct {
-	method  rpc.MethodKey
-	cluster string
-	outcome rpc.Outcome
-	code    string
-}
+type attemptLabels struct{ method, cluster, outcome, code string }
 
-// callerLabels are the labels of one caller's calls.
-type callerLabels struct{ caller, service string }
+// boundCall is a series of calls with its handles.
+type boundCall struct {
+	seconds prometheus.Observer
+	in, out prometheus.Counter
+}
 
 // maxCallers bounds how many callers have a series of their own; the others share "_OTHER".
 const maxCallers = 1000
@@ -86,86 +68,93 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 }
 
 // Begun counts the call in.
-func (m *Metrics) Begun(call *rpc.Call) { m.method(call.MethodKey()).inFlight.Inc() }
+func (m *Metrics) Begun(call *rpc.Call) { m.gauge(call.Service).Inc() }
 
 // Ended counts the call and its attempts.
 func (m *Metrics) Ended(r *rpc.Record) {
-	call, key := r.Call, r.Call.MethodKey()
-	method := m.method(key)
-	method.inFlight.Dec()
-	series := method.ok
-	if r.Err != nil || r.Reply != nil && r.Reply.Exception != 0 {
-		exception := ""
-		if r.Reply != nil {
-			exception = r.Reply.ExceptionType(call.Method)
-		}
-		series = m.call(callLabels{key, r.Code(), exception})
-	}
-	series.Observe(r.Took.Seconds())
-	method.in.Add(float64(len(call.Body)))
+	call, method := r.Call, r.Call.MethodName()
+	m.gauge(call.Service).Dec()
+	exception := ""
 	if r.Reply != nil {
-		method.out.Add(float64(len(r.Reply.Body)))
+		exception = r.Reply.ExceptionType(call.Method)
+	}
+	b := m.call(callLabels{method, r.Code(), exception})
+	b.seconds.Observe(r.Took.Seconds())
+	b.in.Add(float64(len(call.Body)))
+	if r.Reply != nil {
+		b.out.Add(float64(len(r.Reply.Body)))
 	}
 	m.caller(call)
-	attempts := r.Attempts()
-	for i := range attempts {
-		m.attempt(key, &attempts[i])
+	for i, a := range r.Attempts() {
+		m.attempt(method, a)
 		if i > 0 {
-			m.retries.WithLabelValues(method.name, attempts[i-1].Outcome.String()).Inc()
+			m.retries.WithLabelValues(method, r.Attempts()[i-1].Outcome.String()).Inc()
 		}
 	}
 }
 
 // Late counts an attempt that outlived its call.
-func (m *Metrics) Late(call *rpc.Call, a rpc.Attempt) { m.attempt(call.MethodKey(), &a) }
+func (m *Metrics) Late(call *rpc.Call, a rpc.Attempt) { m.attempt(call.MethodName(), a) }
 
-func (m *Metrics) method(k rpc.MethodKey) *methodHandles {
-	return m.methods.get(k, func() *methodHandles {
-		name := k.String()
-		return &methodHandles{
-			name: name, inFlight: m.inFlight.WithLabelValues(k.Service), ok: m.call(callLabels{k, "OK", ""}),
-			in: m.bytes.WithLabelValues(name, "in"), out: m.bytes.WithLabelValues(name, "out"),
-		}
+func (m *Metrics) call(l callLabels) *boundCall {
+	if b, ok := m.bound.Load(l); ok {
+		return b.(*boundCall)
+	}
+	failed := ""
+	if l.code != "OK" {
+		failed = l.code
+	}
+	b, _ := m.bound.LoadOrStore(l, &boundCall{
+		seconds: m.calls.WithLabelValues(l.method, l.code, l.exception, failed),
+		in:      m.bytes.WithLabelValues(l.method, "in"),
+		out:     m.bytes.WithLabelValues(l.method, "out"),
 	})
+	return b.(*boundCall)
 }
 
-func (m *Metrics) call(l callLabels) prometheus.Observer {
-	return m.series.get(l, func() prometheus.Observer {
-		failed := ""
-		if l.code != "OK" {
-			failed = l.code
-		}
-		return m.calls.WithLabelValues(l.method.String(), l.code, l.exception, failed)
-	})
-}
-
-func (m *Metrics) attempt(k rpc.MethodKey, a *rpc.Attempt) {
-	l := attemptLabels{k, a.Cluster, a.Outcome, ""}
+func (m *Metrics) attempt(method string, a rpc.Attempt) {
+	l := attemptLabels{method, a.Cluster, a.Outcome.String(), "OK"}
+	failed := ""
 	if a.Err != nil {
 		l.code = a.Err.Code.String()
+		failed = l.code
 	}
-	m.tries.get(l, func() prometheus.Observer {
-		code := l.code
-		if code == "" {
-			code = "OK"
-		}
-		return m.attempts.WithLabelValues(l.method.String(), code, l.cluster, l.outcome.String(), l.code)
-	}).Observe(a.Took.Seconds())
+	o, ok := m.bound.Load(l)
+	if !ok {
+		o, _ = m.bound.LoadOrStore(l, m.attempts.WithLabelValues(l.method, l.code, l.cluster, l.outcome, failed))
+	}
+	o.(prometheus.Observer).Observe(a.Took.Seconds())
+}
+
+// gaugeKey and callerKey are keys of Metrics.bound.
+type (
+	gaugeKey  string
+	callerKey struct{ caller, service string }
+	callerCap struct{}
+)
+
+func (m *Metrics) gauge(service string) prometheus.Gauge {
+	if g, ok := m.bound.Load(gaugeKey(service)); ok {
+		return g.(prometheus.Gauge)
+	}
+	g, _ := m.bound.LoadOrStore(gaugeKey(service), m.inFlight.WithLabelValues(service))
+	return g.(prometheus.Gauge)
 }
 
 func (m *Metrics) caller(call *rpc.Call) {
 	if call.Caller.Name == "" {
 		return
 	}
-	l := callerLabels{call.Caller.Name, call.Service}
-	c, ok := m.known.find(l)
+	k := callerKey{call.Caller.Name, call.Service}
+	c, ok := m.bound.Load(k)
 	if !ok {
-		if !m.met.take(maxCallers) {
-			l.caller = "_OTHER"
+		seen, _ := m.bound.LoadOrStore(callerCap{}, new(counted))
+		if !seen.(*counted).take(maxCallers) {
+			k.caller = "_OTHER"
 		}
-		c = m.known.get(l, func() prometheus.Counter { return m.callers.WithLabelValues(l.caller, l.service) })
+		c, _ = m.bound.LoadOrStore(k, m.callers.WithLabelValues(k.caller, k.service))
 	}
-	c.Inc()
+	c.(prometheus.Counter).Inc()
 }
 
 // counted is a counter with an end.
