@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net"
 
 	"github.com/thriftloom/thriftloom/transport"
@@ -16,7 +15,6 @@ func echo(address string, framed bool) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("listening") // whoever started it waits for this
 	for {
 		nc, err := l.Accept()
 		if err != nil {

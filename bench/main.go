@@ -91,6 +91,9 @@ func (b *bench) run(ctx context.Context, only, with, profile string) error {
 		fmt.Printf("- %s: %s\n", p.name, v)
 		b.proxies = append(b.proxies, p)
 	}
+	if profile != "" && len(b.proxies) == 0 {
+		return errors.New("-with: no proxy matches")
+	}
 	var results []result
 	for _, r := range rows() {
 		if !rowLike.MatchString(r.String()) {
@@ -178,7 +181,11 @@ func (b *bench) upstream(ctx context.Context, r row) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	return up, up.answers(ctx, b.echo)
+	if err := up.answers(ctx, b.echo); err != nil {
+		up.stop()
+		return nil, err
+	}
+	return up, nil
 }
 
 // moreFiles has this process and those that it starts open as many files as they may.
