@@ -98,9 +98,10 @@ func (p *Peer) Talk(c net.Conn) {
 	if err != nil {
 		panic(err)
 	}
-	var buf []byte
+	var buf []byte // appended to, and never written again: a script may keep what it is handed
+	more := make([]byte, 16<<10)
 	for {
-		m, used, _, err := split.Split(buf)
+		m, used, _, err := split.Split(buf[:len(buf):len(buf)])
 		if err != nil {
 			return
 		}
@@ -114,7 +115,6 @@ func (p *Peer) Talk(c net.Conn) {
 		if p.IdleEnd > 0 {
 			_ = c.SetReadDeadline(time.Now().Add(p.IdleEnd))
 		}
-		more := make([]byte, 4096)
 		n, err := c.Read(more)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			p.IdleEnded.Add(1)
@@ -122,7 +122,7 @@ func (p *Peer) Talk(c net.Conn) {
 		if err != nil {
 			return
 		}
-		buf = append(buf[:len(buf):len(buf)], more[:n]...)
+		buf = append(buf, more[:n]...)
 	}
 }
 

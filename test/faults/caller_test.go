@@ -83,7 +83,7 @@ type answer struct {
 func (c *caller) read() answer {
 	c.s.Helper()
 	for {
-		m, used, _, err := c.split.Split(c.buf)
+		m, used, _, err := c.split.Split(c.buf[:len(c.buf):len(c.buf)])
 		if err != nil {
 			c.s.Fatalf("the gateway sent %q: %v", c.buf, err)
 		}
@@ -103,7 +103,7 @@ func (c *caller) read() answer {
 			}
 			return answer{what: what}
 		}
-		c.buf = append(c.buf[:len(c.buf):len(c.buf)], more[:n]...)
+		c.buf = append(c.buf, more[:n]...)
 	}
 }
 

@@ -131,7 +131,7 @@ func (c *outside) exchange(method string, body []byte) (m transport.Message, err
 		return m, err
 	}
 	for {
-		m, used, _, err := c.split.Split(c.buf)
+		m, used, _, err := c.split.Split(c.buf[:len(c.buf):len(c.buf)])
 		if err != nil || used > 0 {
 			c.buf = c.buf[used:]
 			return m, err
@@ -141,6 +141,6 @@ func (c *outside) exchange(method string, body []byte) (m transport.Message, err
 		if err != nil {
 			return m, err
 		}
-		c.buf = append(c.buf[:len(c.buf):len(c.buf)], more[:n]...)
+		c.buf = append(c.buf, more[:n]...)
 	}
 }

@@ -244,7 +244,7 @@ func (c *caller) good(t *testing.T) {
 // read returns the next message. The error is io.EOF where the connection has ended, whatever way.
 func (c *caller) read() (transport.Message, error) {
 	for {
-		m, used, _, err := c.split.Split(c.buf)
+		m, used, _, err := c.split.Split(c.buf[:len(c.buf):len(c.buf)])
 		if err != nil || used > 0 {
 			c.buf = c.buf[used:]
 			return m, err
@@ -260,7 +260,7 @@ func (c *caller) read() (transport.Message, error) {
 			}
 			return m, io.EOF
 		}
-		c.buf = append(c.buf[:len(c.buf):len(c.buf)], more[:n]...)
+		c.buf = append(c.buf, more[:n]...)
 	}
 }
 
