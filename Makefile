@@ -8,7 +8,7 @@ SOAK ?= 30m
 ROUNDS ?= 5
 PROFILE ?= $(CURDIR)/bin/cpu.prof
 
-.PHONY: help build test race fuzz bench profile microbench lint golden check cross peers demo faults interop soak upgrade
+.PHONY: help build test race fuzz bench profile microbench engines lint golden check cross peers demo faults interop soak upgrade
 
 help: ## list the jobs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ faults: peers ## every named fault case, as a table; fails unless each has passe
 
 interop: peers ## every peer's client and server with ours, over each protocol and transport; prints docs/interop.md
 	@THRIFTLOOM_REQUIRE_PEERS=1 go test ./test/interop -count=1 -run TestMatrix -update && cat docs/interop.md
+
+engines: peers ## the tests against real peers on the epoll engine; make test has them on the one that auto is
+	THRIFTLOOM_ENGINE=epoll THRIFTLOOM_REQUIRE_PEERS=1 go test -race -count=1 -timeout 40m ./cmd/... ./gateway ./test/e2e ./test/faults ./test/hostile ./test/interop ./test/upgrade
 
 soak: peers ## real servers and callers for SOAK, with a fault every 10 s; SEED=n plays the faults of a run again
 	@THRIFTLOOM_REQUIRE_PEERS=1 go test ./test/soak -count=1 -timeout 0 -v -run Soak -soak $(SOAK) $(if $(SEED),-seed $(SEED))

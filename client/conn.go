@@ -103,7 +103,7 @@ type Conn struct {
 	early    bool               // it came before the request was written: the rest of that would stand in the way of the next call
 
 	done  chan result // holds the result for Handle; capacity 1
-	timer *time.Timer // Handle's deadline, reused; nil until the first
+	alarm alarm       // at Handle's deadline
 	late  *time.Timer // ends fencing and retired
 }
 
@@ -128,7 +128,7 @@ func Dial(ctx context.Context, engine netio.Engine, address string, cfg Config) 
 	if err == nil {
 		address = place.Socket
 	}
-	c := &Conn{cfg: cfg, split: split, done: make(chan result, 1), created: time.Now()}
+	c := &Conn{cfg: cfg, split: split, done: make(chan result, 1), alarm: newAlarm(), created: time.Now()}
 	if cfg.Wire.Kind == transport.HTTP {
 		c.envelope = transport.Envelope{Host: place.Host, Path: place.Path}
 	}
@@ -211,12 +211,12 @@ func (c *Conn) handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
 	if call.Oneway {
 		return &rpc.Reply{Protocol: call.Protocol}, nil
 	}
-	timeout, stop := deadline(&c.timer, call)
-	defer stop()
+	c.alarm.set(call.Deadline)
+	defer c.alarm.clear()
 	select {
 	case r := <-c.done:
 		return c.end(r)
-	case <-timeout:
+	case <-c.alarm.rings:
 		return c.giveUp(&rpc.Error{Code: rpc.DeadlineExceeded, Text: "no reply in time", Outcome: rpc.ReplyTimeout})
 	case <-ctx.Done():
 		return c.giveUp(&rpc.Error{Code: rpc.Cancelled, Text: "the caller has gone", Outcome: rpc.Abandoned, Err: context.Cause(ctx)})
@@ -250,7 +250,7 @@ func (c *Conn) begin(call *rpc.Call) error {
 	}
 	seq := c.seq
 	header := c.header(call)
-	before, body := transport.Encode(nil, transport.Message{Wire: c.cfg.Wire, Envelope: c.envelope, Head: head, Headers: headers(call), Tracking: header, Body: call.Body})
+	before, body := transport.Encode(room(call), transport.Message{Wire: c.cfg.Wire, Envelope: c.envelope, Head: head, Headers: headers(call), Tracking: header, Body: call.Body})
 	c.start, c.size = c.net.Written(), int64(len(before)+len(body))
 	c.mu.Unlock()
 
@@ -271,6 +271,9 @@ func (c *Conn) begin(call *rpc.Call) error {
 	}
 	return nil
 }
+
+// room returns an empty slice in which the head of a call fits without growing, unless it carries headers.
+func room(call *rpc.Call) []byte { return make([]byte, 0, 32+len(call.Name)) }
 
 // acknowledged reports whether the peer answers oneways too, so that they need no fence: over HTTP each request has its response.
 func (c *Conn) acknowledged() bool { return c.cfg.Wire.Kind == transport.HTTP }
@@ -298,22 +301,6 @@ func fenceTime(call *rpc.Call, most time.Duration) time.Duration {
 		return max(d, time.Second)
 	}
 	return most
-}
-
-// deadline returns a channel that delivers at the call's deadline; nil where it has none. timer is reused from one call to the next.
-func deadline(timer **time.Timer, call *rpc.Call) (<-chan time.Time, func()) {
-	d, ok := call.Remaining(time.Now())
-	if !ok {
-		return nil, func() {}
-	}
-	t := *timer
-	if t == nil {
-		t = time.NewTimer(d)
-		*timer = t
-	} else {
-		t.Reset(d)
-	}
-	return t.C, func() { t.Stop() }
 }
 
 // end hands the result out and the connection back.

@@ -154,6 +154,7 @@ func (r *receiver) Closed(err error) {
 	}
 	was := c.state
 	c.state, c.cause = closed, err
+	c.alarm.stop()
 	if c.late != nil {
 		c.late.Stop()
 	}

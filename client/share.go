@@ -16,7 +16,7 @@ type Share struct {
 	shared *Shared
 	owner  Owner
 	done   chan result // holds the result for Handle; capacity 1
-	timer  *time.Timer // Handle's deadline, reused; nil until the first
+	alarm  alarm       // at Handle's deadline
 
 	// Guarded by shared.mu.
 	state   state
@@ -43,12 +43,12 @@ func (s *Share) handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) 
 	if call.Oneway {
 		return &rpc.Reply{Protocol: call.Protocol}, nil
 	}
-	timeout, stop := deadline(&s.timer, call)
-	defer stop()
+	s.alarm.set(call.Deadline)
+	defer s.alarm.clear()
 	select {
 	case r := <-s.done:
 		return s.end(r)
-	case <-timeout:
+	case <-s.alarm.rings:
 		return s.giveUp(&rpc.Error{Code: rpc.DeadlineExceeded, Text: "no reply in time", Outcome: rpc.ReplyTimeout})
 	case <-ctx.Done():
 		return s.giveUp(&rpc.Error{Code: rpc.Cancelled, Text: "the caller has gone", Outcome: rpc.Abandoned, Err: context.Cause(ctx)})
@@ -77,7 +77,7 @@ func (s *Share) begin(call *rpc.Call) *rpc.Error {
 	if call.Oneway {
 		head.Type = wire.Oneway
 	}
-	before, body := transport.Encode(nil, transport.Message{Wire: c.cfg.Wire, Head: head, Headers: headers(call), Body: call.Body})
+	before, body := transport.Encode(room(call), transport.Message{Wire: c.cfg.Wire, Head: head, Headers: headers(call), Body: call.Body})
 	_, bare, multiplexed := transport.SplitName(call.Name)
 	s.seq, s.stray, s.name, s.heard, s.replied = head.Seq, 0, bare, c.received, false
 	s.start, s.size = c.sent, int64(len(before)+len(body))

@@ -56,7 +56,7 @@ func (c *Shared) Open(owner Owner) *Share {
 	if c.closed || c.worn.Load() || len(c.shares) >= MaxShares {
 		return nil
 	}
-	s := &Share{shared: c, owner: owner, done: make(chan result, 1)}
+	s := &Share{shared: c, owner: owner, done: make(chan result, 1), alarm: newAlarm()}
 	c.shares[s] = struct{}{}
 	return s
 }
@@ -108,6 +108,7 @@ func (c *Shared) forget(seq int32) {
 // drop takes a share out, and closes a connection that has worn out behind its last one; one without any has nothing to do.
 func (c *Shared) drop(s *Share) {
 	s.state = closed
+	s.alarm.stop()
 	delete(c.shares, s)
 	if len(c.shares) == 0 && !c.closed {
 		c.worn.Store(true)

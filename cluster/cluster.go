@@ -249,7 +249,10 @@ func (c *Cluster) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error
 		return nil, e
 	}
 	c.closeAll(g.old)
-	began := time.Now()
+	began := start
+	if g.waited {
+		began = time.Now()
+	}
 	n, l, reused := g.node, g.link, g.link != nil
 	if l == nil {
 		l, e = c.connect(ctx, call, n)
@@ -257,10 +260,12 @@ func (c *Cluster) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error
 	var reply *rpc.Reply
 	if e == nil {
 		var err error
-		reply, err = l.conn.Handle(ctx, call)
-		e = rpc.AsError(err, "upstream "+c.Name())
+		if reply, err = l.conn.Handle(ctx, call); err != nil {
+			e = rpc.AsError(err, "upstream "+c.Name())
+		}
 	}
-	took := time.Since(began)
+	ended := time.Now()
+	took := ended.Sub(began)
 	outcome := rpc.OutcomeOf(reply, e)
 	if e != nil {
 		c.blame(e, n, call)
@@ -269,7 +274,7 @@ func (c *Cluster) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error
 		Cluster: c.Name(), Endpoint: n.Endpoint.Name, Start: began, Waited: began.Sub(start), Took: took,
 		Reused: reused, Outcome: outcome, Err: e,
 	})
-	c.settle(n, l, outcome, took)
+	c.settle(n, l, outcome, took, ended)
 	if e != nil {
 		return nil, e
 	}
@@ -286,8 +291,7 @@ func (c *Cluster) blame(e *rpc.Error, n *node, call *rpc.Call) {
 }
 
 // settle ends an attempt: its slot is given back now, or when the peer is done with the call.
-func (c *Cluster) settle(n *node, l *link, o rpc.Outcome, took time.Duration) {
-	now := time.Now()
+func (c *Cluster) settle(n *node, l *link, o rpc.Outcome, took time.Duration, now time.Time) {
 	c.mu.Lock()
 	n.count(o)
 	if o == rpc.Success || o == rpc.DeclaredException {

@@ -23,6 +23,8 @@ type grant struct {
 	link *link   // a free connection; nil: one has to be made
 	old  []*link // connections to be closed first, so that the endpoint never sees more than its slots
 	err  *rpc.Error
+
+	waited bool
 }
 
 // acquire takes a slot, or waits for one until the call's deadline, the queue's longest wait, or the end of ctx.
@@ -62,6 +64,7 @@ func (c *Cluster) acquire(ctx context.Context, call *rpc.Call, now time.Time) (g
 	var refused *rpc.Error
 	select {
 	case g := <-w.got:
+		g.waited = true
 		return g, g.err
 	case <-timer.C:
 		refused = late

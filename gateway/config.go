@@ -50,7 +50,8 @@ type Config struct {
 	// Traces says where traces go.
 	Traces any `yaml:"traces" built:"no"`
 	// Engine says how connections are driven: net, a goroutine for each; epoll, a few loops for all, on Linux, which costs less CPU a call
-	// and no memory for a connection at rest. TLS is driven by net always. It changes with a restart only. Default auto, which is net.
+	// and no memory for a connection at rest. TLS is driven by net always. It changes with a restart only. Default auto, which is what
+	// $THRIFTLOOM_ENGINE says, or else net.
 	Engine string `yaml:"engine" oneof:"auto,net,epoll"`
 	// Drain says how the gateway ends on SIGTERM and SIGINT.
 	Drain Drain `yaml:"drain"`

@@ -23,8 +23,9 @@ import (
 // Options are what a gateway needs besides its config.
 type Options struct {
 	Version string
-	Env     func(string) (string, bool) // for ${VAR} in the config; nil: none are set
+	Env     func(string) (string, bool) // for ${VAR} in the config, and THRIFTLOOM_ENGINE; nil: none are set
 	Log     *slog.Logger                // nil: slog.Default()
+	Access  *slog.Logger                // gets the access log; nil: Log does
 	Output  io.Writer                   // gets the replicas' lines; nil: nobody does
 	Sockets *Sockets                    // that another process has opened; nil: there are none
 	// Reloaded gets the config that a reload has taken over, before Reload returns. It may be nil.
@@ -88,8 +89,14 @@ func New(cfg *Config, opts Options) *Gateway {
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
+	if opts.Access == nil {
+		opts.Access = opts.Log
+	}
+	if opts.Env == nil {
+		opts.Env = func(string) (string, bool) { return "", false }
+	}
 	g := &Gateway{
-		opts: opts, log: opts.Log, engine: newEngine(cfg, opts.Log), registry: prometheus.NewRegistry(), stats: observe.NewStats(),
+		opts: opts, log: opts.Log, engine: newEngine(cfg, opts), registry: prometheus.NewRegistry(), stats: observe.NewStats(),
 		budget: netio.NewBudget(int64(cfg.MaxBufferedBytes)), drain: make(chan struct{}), replaced: make(chan error, 1), started: time.Now(),
 		began: cfg,
 	}
@@ -102,14 +109,19 @@ func New(cfg *Config, opts Options) *Gateway {
 	return g
 }
 
-// newEngine returns the engine that the config names. Where the system has no epoll, or no room for it, it is the portable one.
-func newEngine(cfg *Config, log *slog.Logger) netio.Engine {
-	if cfg.Engine != "epoll" {
+// newEngine returns the engine that the config names, or for auto the environment. Where the system has no epoll, or no room for it, it is
+// the portable one.
+func newEngine(cfg *Config, opts Options) netio.Engine {
+	name := cfg.Engine
+	if name == "auto" {
+		name, _ = opts.Env("THRIFTLOOM_ENGINE")
+	}
+	if name != "epoll" {
 		return netio.NewPortable()
 	}
 	engine, err := netio.NewEpoll(0)
 	if err != nil {
-		log.Warn("no epoll: connections are driven by net", "error", err)
+		opts.Log.Warn("no epoll: connections are driven by net", "error", err)
 		return netio.NewPortable()
 	}
 	return engine

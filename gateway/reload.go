@@ -57,7 +57,7 @@ func (g *Gateway) apply(cfg *Config, stale stale) error {
 	g.budget.Resize(int64(cfg.MaxBufferedBytes))
 	st := &state{config: cfg, hash: next.hash, loaded: time.Now(), stale: stale.services, plans: map[string]servicePlan{}, upstreams: upstreams, keys: keys, adminTLS: next.adminTLS}
 	targets := map[string]*target{}
-	sinks := []observe.Sink{g.calls, g.stats, observe.NewAccessLog(g.log, next.sample)}
+	sinks := []observe.Sink{g.calls, g.stats, observe.NewAccessLog(g.opts.Access, next.sample)}
 	for _, p := range next.services {
 		t := &target{Service: p.build(upstreams, sinks, g.missing), forward: p.forward, fingerprint: p.schema.Document.Fingerprint()}
 		targets[p.label] = t

@@ -69,7 +69,7 @@ func (g *Gateway) service(t *target, p servicePlan, upstreams map[string]string,
 }
 
 func (g *Gateway) method(label, name string, p methodPlan, upstreams map[string]string, now time.Time) status.Method {
-	m := g.stats.Method(label+"/"+name, now)
+	m := g.stats.Method(rpc.MethodKey{Service: label, Method: name}, now)
 	return status.Method{
 		Name: name, Calls: m.Calls, Errors: m.Errors, InFlight: m.InFlight, P50Seconds: m.P50.Seconds(), P99Seconds: m.P99.Seconds(),
 		TimeoutSeconds: p.policies.Deadline.Timeout.Seconds(), Idempotent: p.idempotent, Upstream: upstreams[p.upstream],

@@ -27,13 +27,17 @@ type Record struct {
 
 	mu       sync.Mutex
 	attempts []Attempt
+	first    [1]Attempt // what attempts begins with: most calls are tried once
 	finished bool
 	late     func(*Call, Attempt)
 }
 
-// NewRecord returns the record of call. late, which may be nil, is handed attempts that end after the record is finished (a hedge that
-// lost, a call that timed out).
-func NewRecord(call *Call, late func(*Call, Attempt)) *Record { return &Record{Call: call, late: late} }
+// Begin makes r, which is zero, the record of call. late, which may be nil, is handed attempts that end after the record is finished (a
+// hedge that lost, a call that timed out).
+func (r *Record) Begin(call *Call, late func(*Call, Attempt)) {
+	r.Call, r.late, r.attempts = call, late, r.first[:0]
+	call.Record = r
+}
 
 // Add hands an attempt up. Safe for concurrent use and on a nil record.
 func (r *Record) Add(a Attempt) {

@@ -49,13 +49,22 @@ type Call struct {
 	Record   *Record   // of this call; nil where nobody observes
 }
 
-// MethodName returns "Users/getUser", or "Users/_OTHER" for a method that the IDL does not have: a label of bounded cardinality.
-func (c *Call) MethodName() string {
+// MethodKey is a service's label and a method's name, "_OTHER" for all methods that the IDL does not have: of bounded cardinality.
+type MethodKey struct{ Service, Method string }
+
+// String returns "Users/getUser".
+func (k MethodKey) String() string { return k.Service + "/" + k.Method }
+
+// MethodKey returns what the call is counted under.
+func (c *Call) MethodKey() MethodKey {
 	if c.Method == nil {
-		return c.Service + "/_OTHER"
+		return MethodKey{c.Service, "_OTHER"}
 	}
-	return c.Service + "/" + c.Method.Name
+	return MethodKey{c.Service, c.Method.Name}
 }
+
+// MethodName returns MethodKey's text.
+func (c *Call) MethodName() string { return c.MethodKey().String() }
 
 // Remaining returns how long the call may still take; ok is false where it has no deadline.
 func (c *Call) Remaining(now time.Time) (d time.Duration, ok bool) {

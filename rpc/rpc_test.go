@@ -77,7 +77,8 @@ func TestAsError(t *testing.T) {
 // An attempt that ends after its call is an event of its own.
 func TestLateAttempts(t *testing.T) {
 	var late []Attempt
-	r := NewRecord(&Call{}, func(_ *Call, a Attempt) { late = append(late, a) })
+	var r Record
+	r.Begin(&Call{}, func(_ *Call, a Attempt) { late = append(late, a) })
 	r.Add(Attempt{Endpoint: "a"})
 	r.Finish(time.Second, nil, &Error{Code: DeadlineExceeded})
 	r.Add(Attempt{Endpoint: "b"})

@@ -238,8 +238,7 @@ func (c *conn) acknowledge(x *exchange, ok bool) {
 // start runs x.
 func (c *conn) start(x *exchange) {
 	c.started++
-	c.server.running.Add(1)
-	go c.run(x)
+	c.server.workers.run(x)
 }
 
 // next starts the call that waits, leaving out those whose caller has gone.

@@ -55,13 +55,16 @@ func (x *exchange) route() (refused *rpc.Error) {
 
 // run calls the handler of x and ends x, even where the handler panics or ends its goroutine.
 func (c *conn) run(x *exchange) {
-	defer c.server.running.Done()
 	var reply *rpc.Reply
-	failed := &rpc.Error{Code: rpc.HandlerFailed, Reach: rpc.Unknown, Op: x.op(), Text: "the handler ended without an answer"}
-	err := error(failed)
+	var err error
+	returned := false
 	defer func() {
-		if p := recover(); p != nil {
-			failed.Err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		if !returned {
+			failed := &rpc.Error{Code: rpc.HandlerFailed, Reach: rpc.Unknown, Op: x.op(), Text: "the handler ended without an answer"}
+			if p := recover(); p != nil {
+				failed.Err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			}
+			err = failed
 		}
 		a := x.replyTo(reply, err)
 		c.mu.Lock()
@@ -75,6 +78,7 @@ func (c *conn) run(x *exchange) {
 		ctx = c.serve
 	}
 	reply, err = x.handler.Handle(ctx, &x.call)
+	returned = true
 }
 
 // replyTo makes the answer out of what the handler returned.

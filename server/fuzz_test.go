@@ -87,14 +87,14 @@ func FuzzReceive(f *testing.F) {
 				buf, rest = append(buf[:len(buf):len(buf)], rest[:size]...), rest[size:]
 				for len(buf) > 0 && !n.closed {
 					used, _ := c.Receive(buf)
-					s.running.Wait()
+					s.workers.end()
 					if buf = buf[used:]; used == 0 {
 						break
 					}
 				}
 			}
 			c.Ended()
-			s.running.Wait()
+			s.workers.end()
 			c.Closed(nil)
 		}
 		play()

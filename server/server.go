@@ -21,7 +21,7 @@ import (
 type Server struct {
 	cfg     Config
 	options netio.Options
-	running sync.WaitGroup // calls whose handler runs
+	workers workers
 
 	accepted, rejected, calls, inflight atomic.Int64
 	met                                 atomic.Int64 // what the listener has brought and start has returned for
@@ -80,7 +80,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 	cancel()
 	s.closeAll()
-	s.running.Wait()
+	s.workers.end()
 	return err
 }
 

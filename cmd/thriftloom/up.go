@@ -78,6 +78,7 @@ type running struct {
 	env      func(string) (string, bool)
 	stderr   *lockedWriter
 	log      *slog.Logger
+	access   *slog.Logger // a line a call
 	level    slog.LevelVar
 	drain    context.CancelFunc
 	manager  systemd.Environment
@@ -94,6 +95,9 @@ func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, o upOptions) er
 	a.printWarnings(r.stderr, loaded)
 	r.obeyConfig(cfg)
 	r.log = slog.New(slog.NewJSONHandler(r.stderr, &slog.HandlerOptions{Level: &r.level}))
+	access := &batch{to: r.stderr}
+	defer access.Flush()
+	r.access = slog.New(slog.NewJSONHandler(access, &slog.HandlerOptions{Level: &r.level}))
 
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -169,7 +173,7 @@ func (a *app) open(ctx context.Context, cfg *gateway.Config, r *running, o upOpt
 		r.place.sockets.Shut = true // behind the sites, which say that it is not ready
 	}
 	r.gateway = gateway.New(cfg, gateway.Options{
-		Version: readVersion().Version, Env: a.env, Log: r.log, Output: r.stderr, Sockets: r.place.sockets, Reloaded: r.obeyConfig,
+		Version: readVersion().Version, Env: a.env, Log: r.log, Access: r.access, Output: r.stderr, Sockets: r.place.sockets, Reloaded: r.obeyConfig,
 		Replicas: r.place.replicas(),
 	})
 	if err = r.gateway.Start(); err != nil {

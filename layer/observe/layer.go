@@ -32,16 +32,19 @@ func Layer(sinks ...Sink) rpc.Layer {
 		Why:  "outermost: refused calls are counted too",
 		Wrap: func(next rpc.Handler) rpc.Handler {
 			return rpc.HandlerFunc(func(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
-				seen := *call
-				seen.Record = rpc.NewRecord(&seen, late)
+				seen := &struct {
+					call   rpc.Call
+					record rpc.Record
+				}{call: *call}
+				seen.record.Begin(&seen.call, late)
 				for _, s := range sinks {
-					s.Begun(&seen)
+					s.Begun(&seen.call)
 				}
-				reply, err := next.Handle(ctx, &seen)
+				reply, err := next.Handle(ctx, &seen.call)
 				e := rpc.AsError(err, call.Service)
-				seen.Record.Finish(time.Since(call.Start), reply, e)
+				seen.record.Finish(time.Since(call.Start), reply, e)
 				for _, s := range sinks {
-					s.Ended(seen.Record)
+					s.Ended(&seen.record)
 				}
 				if e != nil {
 					return nil, e

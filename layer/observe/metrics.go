@@ -21,20 +21,38 @@ type Metrics struct {
 	callers  *prometheus.CounterVec
 	bytes    *prometheus.CounterVec
 
-	bound sync.Map // of labels to a bound handle: binding costs ten times what counting does
+	// Handles, bound to their labels: binding costs ten times what counting does.
+	methods table[rpc.MethodKey, *methodHandles]
+	series  table[callLabels, prometheus.Observer]
+	tries   table[attemptLabels, prometheus.Observer]
+	known   table[callerLabels, prometheus.Counter]
+	met     counted // callers with a series of their own
+}
+
+// methodHandles are the handles of a method, with its name.
+type methodHandles struct {
+	name     string
+	inFlight prometheus.Gauge // of the service
+	in, out  prometheus.Counter
+	ok       prometheus.Observer // calls that end with a result
 }
 
 // callLabels are the labels of one series of calls.
-type callLabels struct{ method, code, exception string }
+type callLabels struct {
+	method          rpc.MethodKey
+	code, exception string
+}
 
 // attemptLabels are the labels of one series of attempts.
-type attemptLabels struct{ method, cluster, outcome, code string }
-
-// boundCall is a series of calls with its handles.
-type boundCall struct {
-	seconds prometheus.Observer
-	in, out prometheus.Counter
+type attemptLabels struct {
+	method  rpc.MethodKey
+	cluster string
+	outcome rpc.Outcome
+	code    string
 }
+
+// callerLabels are the labels of one caller's calls.
+type callerLabels struct{ caller, service string }
 
 // maxCallers bounds how many callers have a series of their own; the others share "_OTHER".
 const maxCallers = 1000
@@ -68,93 +86,86 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 }
 
 // Begun counts the call in.
-func (m *Metrics) Begun(call *rpc.Call) { m.gauge(call.Service).Inc() }
+func (m *Metrics) Begun(call *rpc.Call) { m.method(call.MethodKey()).inFlight.Inc() }
 
 // Ended counts the call and its attempts.
 func (m *Metrics) Ended(r *rpc.Record) {
-	call, method := r.Call, r.Call.MethodName()
-	m.gauge(call.Service).Dec()
-	exception := ""
-	if r.Reply != nil {
-		exception = r.Reply.ExceptionType(call.Method)
+	call, key := r.Call, r.Call.MethodKey()
+	method := m.method(key)
+	method.inFlight.Dec()
+	series := method.ok
+	if r.Err != nil || r.Reply != nil && r.Reply.Exception != 0 {
+		exception := ""
+		if r.Reply != nil {
+			exception = r.Reply.ExceptionType(call.Method)
+		}
+		series = m.call(callLabels{key, r.Code(), exception})
 	}
-	b := m.call(callLabels{method, r.Code(), exception})
-	b.seconds.Observe(r.Took.Seconds())
-	b.in.Add(float64(len(call.Body)))
+	series.Observe(r.Took.Seconds())
+	method.in.Add(float64(len(call.Body)))
 	if r.Reply != nil {
-		b.out.Add(float64(len(r.Reply.Body)))
+		method.out.Add(float64(len(r.Reply.Body)))
 	}
 	m.caller(call)
-	for i, a := range r.Attempts() {
-		m.attempt(method, a)
+	attempts := r.Attempts()
+	for i := range attempts {
+		m.attempt(key, &attempts[i])
 		if i > 0 {
-			m.retries.WithLabelValues(method, r.Attempts()[i-1].Outcome.String()).Inc()
+			m.retries.WithLabelValues(method.name, attempts[i-1].Outcome.String()).Inc()
 		}
 	}
 }
 
 // Late counts an attempt that outlived its call.
-func (m *Metrics) Late(call *rpc.Call, a rpc.Attempt) { m.attempt(call.MethodName(), a) }
+func (m *Metrics) Late(call *rpc.Call, a rpc.Attempt) { m.attempt(call.MethodKey(), &a) }
 
-func (m *Metrics) call(l callLabels) *boundCall {
-	if b, ok := m.bound.Load(l); ok {
-		return b.(*boundCall)
-	}
-	failed := ""
-	if l.code != "OK" {
-		failed = l.code
-	}
-	b, _ := m.bound.LoadOrStore(l, &boundCall{
-		seconds: m.calls.WithLabelValues(l.method, l.code, l.exception, failed),
-		in:      m.bytes.WithLabelValues(l.method, "in"),
-		out:     m.bytes.WithLabelValues(l.method, "out"),
+func (m *Metrics) method(k rpc.MethodKey) *methodHandles {
+	return m.methods.get(k, func() *methodHandles {
+		name := k.String()
+		return &methodHandles{
+			name: name, inFlight: m.inFlight.WithLabelValues(k.Service), ok: m.call(callLabels{k, "OK", ""}),
+			in: m.bytes.WithLabelValues(name, "in"), out: m.bytes.WithLabelValues(name, "out"),
+		}
 	})
-	return b.(*boundCall)
 }
 
-func (m *Metrics) attempt(method string, a rpc.Attempt) {
-	l := attemptLabels{method, a.Cluster, a.Outcome.String(), "OK"}
-	failed := ""
+func (m *Metrics) call(l callLabels) prometheus.Observer {
+	return m.series.get(l, func() prometheus.Observer {
+		failed := ""
+		if l.code != "OK" {
+			failed = l.code
+		}
+		return m.calls.WithLabelValues(l.method.String(), l.code, l.exception, failed)
+	})
+}
+
+func (m *Metrics) attempt(k rpc.MethodKey, a *rpc.Attempt) {
+	l := attemptLabels{k, a.Cluster, a.Outcome, ""}
 	if a.Err != nil {
 		l.code = a.Err.Code.String()
-		failed = l.code
 	}
-	o, ok := m.bound.Load(l)
-	if !ok {
-		o, _ = m.bound.LoadOrStore(l, m.attempts.WithLabelValues(l.method, l.code, l.cluster, l.outcome, failed))
-	}
-	o.(prometheus.Observer).Observe(a.Took.Seconds())
-}
-
-// gaugeKey and callerKey are keys of Metrics.bound.
-type (
-	gaugeKey  string
-	callerKey struct{ caller, service string }
-	callerCap struct{}
-)
-
-func (m *Metrics) gauge(service string) prometheus.Gauge {
-	if g, ok := m.bound.Load(gaugeKey(service)); ok {
-		return g.(prometheus.Gauge)
-	}
-	g, _ := m.bound.LoadOrStore(gaugeKey(service), m.inFlight.WithLabelValues(service))
-	return g.(prometheus.Gauge)
+	m.tries.get(l, func() prometheus.Observer {
+		code := l.code
+		if code == "" {
+			code = "OK"
+		}
+		return m.attempts.WithLabelValues(l.method.String(), code, l.cluster, l.outcome.String(), l.code)
+	}).Observe(a.Took.Seconds())
 }
 
 func (m *Metrics) caller(call *rpc.Call) {
 	if call.Caller.Name == "" {
 		return
 	}
-	k := callerKey{call.Caller.Name, call.Service}
-	c, ok := m.bound.Load(k)
+	l := callerLabels{call.Caller.Name, call.Service}
+	c, ok := m.known.find(l)
 	if !ok {
-		seen, _ := m.bound.LoadOrStore(callerCap{}, new(counted))
-		if !seen.(*counted).take(maxCallers) {
-			k.caller = "_OTHER"
+		if !m.met.take(maxCallers) {
+			l.caller = "_OTHER"
 		}
-		c, _ = m.bound.LoadOrStore(k, m.callers.WithLabelValues(k.caller, k.service))
+		c = m.known.get(l, func() prometheus.Counter { return m.callers.WithLabelValues(l.caller, l.service) })
 	}
-	c.(prometheus.Counter).Inc()
+	c.Inc()
 }
 
 // counted is a counter with an end.

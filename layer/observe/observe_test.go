@@ -140,16 +140,16 @@ func TestStats(t *testing.T) {
 		if i == 3 {
 			h = answering(nil, &rpc.Error{Code: rpc.DeadlineExceeded})
 		}
-		c.Record = rpc.NewRecord(c, nil)
+		new(rpc.Record).Begin(c, nil)
 		reply, err := h.Handle(t.Context(), c)
 		s.Begun(c)
-		if got := s.Method("Users/getUser", time.Unix(105, 0)).InFlight; got != 1 {
+		if got := s.Method(rpc.MethodKey{Service: "Users", Method: "getUser"}, time.Unix(105, 0)).InFlight; got != 1 {
 			t.Errorf("in flight %d", got)
 		}
 		c.Record.Finish(time.Duration(i+1)*time.Millisecond, reply, rpc.AsError(err, ""))
 		s.Ended(c.Record)
 	}
-	m, all := s.Method("Users/getUser", time.Unix(105, 0)), s.Total(time.Unix(105, 0))
+	m, all := s.Method(rpc.MethodKey{Service: "Users", Method: "getUser"}, time.Unix(105, 0)), s.Total(time.Unix(105, 0))
 	for _, got := range []MethodStats{m, all} {
 		if got.Calls != 10 || got.Errors != 1 || got.InFlight != 0 || got.CallsPerSecond != 2 || got.ErrorsByCode["DEADLINE_EXCEEDED"] != 1 {
 			t.Errorf("%+v", got)

@@ -10,8 +10,7 @@ import (
 
 // Stats is a sink that keeps what snapshots show: counts, rates and quantiles by method. It outlives a reload.
 type Stats struct {
-	mu      sync.RWMutex
-	methods map[string]*methodStats // by rpc.Call.MethodName
+	methods table[rpc.MethodKey, *methodStats]
 }
 
 // methodStats is one method's numbers.
@@ -32,23 +31,10 @@ type second struct{ at, calls int64 }
 const rateSeconds = 5
 
 // NewStats returns empty stats.
-func NewStats() *Stats { return &Stats{methods: map[string]*methodStats{}} }
+func NewStats() *Stats { return &Stats{} }
 
 func (s *Stats) of(call *rpc.Call) *methodStats {
-	name := call.MethodName()
-	s.mu.RLock()
-	m := s.methods[name]
-	s.mu.RUnlock()
-	if m != nil {
-		return m
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if m = s.methods[name]; m == nil {
-		m = &methodStats{byCode: map[string]int64{}}
-		s.methods[name] = m
-	}
-	return m
+	return s.methods.get(call.MethodKey(), func() *methodStats { return &methodStats{byCode: map[string]int64{}} })
 }
 
 // Begun counts the call in.
@@ -93,12 +79,10 @@ type MethodStats struct {
 	sketch quantile.Sketch
 }
 
-// Method returns the numbers of "Users/getUser"; zero where it was not called.
-func (s *Stats) Method(name string, now time.Time) MethodStats {
-	s.mu.RLock()
-	m := s.methods[name]
-	s.mu.RUnlock()
-	if m == nil {
+// Method returns the numbers of one method; zero where it was not called.
+func (s *Stats) Method(k rpc.MethodKey, now time.Time) MethodStats {
+	m, ok := s.methods.find(k)
+	if !ok {
 		return MethodStats{}
 	}
 	return m.snapshot(now)
@@ -106,14 +90,8 @@ func (s *Stats) Method(name string, now time.Time) MethodStats {
 
 // Total returns the numbers of all methods together.
 func (s *Stats) Total(now time.Time) MethodStats {
-	s.mu.RLock()
-	all := make([]*methodStats, 0, len(s.methods))
-	for _, m := range s.methods {
-		all = append(all, m)
-	}
-	s.mu.RUnlock()
 	total := MethodStats{ErrorsByCode: map[string]int64{}}
-	for _, m := range all {
+	for _, m := range s.methods.all() {
 		one := m.snapshot(now)
 		total.Calls += one.Calls
 		total.Errors += one.Errors
