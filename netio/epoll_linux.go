@@ -28,7 +28,7 @@ type epoll struct {
 // A connection at rest costs no buffer: bytes are read into chunks of 64 KiB that its loop's connections share.
 func NewEpoll(loops int) (Engine, error) {
 	if loops == 0 {
-		loops = runtime.GOMAXPROCS(0)
+		loops = (runtime.GOMAXPROCS(0) + 1) / 2
 	}
 	e := &epoll{others: NewPortable().(*portable)}
 	for range loops {

@@ -113,9 +113,9 @@ func (l *loop) await() bool {
 
 // poll takes what is ready, without waiting.
 func (l *loop) poll() bool {
-	n, err := unix.EpollWait(l.fd, l.events[:], 0)
+	n, errno := rawPoll(l.fd, l.events[:])
 	l.ready = max(n, 0)
-	return err == nil && n > 0
+	return errno == 0 && n > 0
 }
 
 // socket returns whom an event is for; nil for the loop's own, and for a connection that is gone.

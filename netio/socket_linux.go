@@ -211,23 +211,23 @@ func (s *socket) read() {
 		s.shed()
 		return
 	}
-	n, err := unix.Read(s.fd, room)
+	n, errno := rawRead(s.fd, room)
 	switch {
 	case n > 0 && shared:
 		s.input.lend(s.loop.came(n), lease)
 	case n > 0:
 		s.input.came(n)
-	case n == 0 && err == nil:
+	case n == 0 && errno == 0:
 		s.mu.Lock()
 		s.ended = true
 		s.watch()
 		s.mu.Unlock()
 		s.end()
 		return
-	case err == unix.EAGAIN || err == unix.EINTR:
+	case errno == unix.EAGAIN || errno == unix.EINTR:
 		return
 	default:
-		s.Close(&net.OpError{Op: "read", Net: s.remote.Network(), Source: s.local, Addr: s.remote, Err: os.NewSyscallError("read", err)})
+		s.Close(&net.OpError{Op: "read", Net: s.remote.Network(), Source: s.local, Addr: s.remote, Err: os.NewSyscallError("read", errno)})
 		return
 	}
 	if s.input.worth() {

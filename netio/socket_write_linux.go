@@ -5,6 +5,8 @@ import (
 	"net"
 	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Send implements Conn.
@@ -88,19 +90,21 @@ func (s *socket) flush() {
 // write writes the batch, or as much of it as the kernel takes.
 func (s *socket) write() (again bool, err error) {
 	for len(s.batch) > 0 {
-		pieces, size := s.batch[:min(len(s.batch), maxPieces)], 0
+		pieces, size := s.batch[:min(len(s.batch), rawPieces)], 0
 		for _, piece := range pieces {
 			size += len(piece)
 		}
 		s.written.Add(int64(size))
-		n, again, err := writev(uintptr(s.fd), pieces)
+		n, errno := rawWritev(s.fd, pieces)
+		n = max(n, 0)
 		s.written.Add(int64(n - size))
 		s.uncount(s.advance(n))
-		switch {
-		case again:
+		switch errno {
+		case 0, unix.EINTR:
+		case unix.EAGAIN:
 			return true, nil
-		case err != nil:
-			return false, &net.OpError{Op: "write", Net: s.remote.Network(), Addr: s.remote, Err: os.NewSyscallError("writev", err)}
+		default:
+			return false, &net.OpError{Op: "write", Net: s.remote.Network(), Addr: s.remote, Err: os.NewSyscallError("writev", errno)}
 		}
 	}
 	return false, nil
