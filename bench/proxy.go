@@ -174,6 +174,7 @@ func thriftloomConfig(l link, engine, more string) string {
 	}
 	return fmt.Sprintf(`
 engine: %s
+processors: auto
 listen: [{address: %q, max_connections: 30000}]
 services:
   Echo:

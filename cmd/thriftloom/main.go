@@ -8,11 +8,17 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.LookupEnv)) }
+func main() {
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, env: os.LookupEnv, alone: true}
+	os.Exit(a.run(os.Args[1:]))
+}
 
-// run is the whole program: it does what args say and returns the exit code.
+// run is the whole program but for what concerns the process: it does what args say and returns the exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer, env func(string) (string, bool)) int {
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, env: env}
+	return (&app{stdin: stdin, stdout: stdout, stderr: stderr, env: env}).run(args)
+}
+
+func (a *app) run(args []string) int {
 	root := a.newRoot()
 	root.SetArgs(append([]string{}, args...))
 	cmd, err := root.ExecuteC()
@@ -24,6 +30,7 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	env            func(string) (string, bool)
+	alone          bool // the process is this program's, and may be tuned to it
 	running        bool // a command's own work has begun: what fails from here on is no wrong usage
 }
 

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -111,6 +110,12 @@ func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, o upOptions) er
 	var around sync.WaitGroup
 	defer func() { end(); around.Wait() }()
 	around.Go(func() { r.obey(life, signals) })
+	if a.alone {
+		tuneCollector(life, a.env)
+	}
+	if a.alone && cfg.Processors == "auto" {
+		around.Go(func() { tuneProcessors(life, a.env) })
+	}
 	if err := a.open(ctx, cfg, r, o); err != nil {
 		return err
 	}
@@ -234,16 +239,6 @@ func (r *running) obey(ctx context.Context, signals <-chan os.Signal) {
 				close(r.kill)
 			}
 		}
-	}
-}
-
-// overhead is what a gateway needs of memory besides the messages that it holds: code, schemas, connections, and what is garbage already.
-const overhead = 24 << 20
-
-// limitMemory lets garbage be collected in time for the process to stay within what it may hold and its overhead. GOMEMLIMIT goes before.
-func limitMemory(cfg *gateway.Config, env func(string) (string, bool)) {
-	if v, ok := env("GOMEMLIMIT"); !ok || v == "" {
-		debug.SetMemoryLimit(int64(cfg.MaxBufferedBytes) + overhead)
 	}
 }
 
