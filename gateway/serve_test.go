@@ -72,7 +72,7 @@ func start(t *testing.T, config string) *running {
 func prepare(t *testing.T) *running {
 	t.Helper()
 	r := &running{t: t, dir: t.TempDir(), logs: new(bytes.Buffer), done: make(chan error, 1)}
-	r.opts = gateway.Options{Version: "test", Log: slog.New(slog.DiscardHandler)}
+	r.opts = gateway.Options{Version: "test", Env: os.LookupEnv, Log: slog.New(slog.DiscardHandler)}
 	r.write("users.thrift", usersIDL)
 	r.write("orders.thrift", ordersIDL)
 	return r

@@ -2,7 +2,10 @@
 
 package netio
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
-// NewEpoll returns an error: only Linux has epoll.
-func NewEpoll(int) (Engine, error) { return nil, errors.New("epoll is Linux's") }
+// NewEpoll returns errors.ErrUnsupported: only Linux has epoll.
+func NewEpoll(int) (Engine, error) { return nil, fmt.Errorf("epoll: %w", errors.ErrUnsupported) }

@@ -38,7 +38,7 @@ func tuneCollector(ctx context.Context, env func(string) (string, bool)) {
 			debug.SetGCPercent(100)
 			return
 		}
-		if next := percent(liveBytes()); next > now+now/8 || next < now-now/8 { // to set it stops the world
+		if next := percent(counted()); next > now+now/8 || next < now-now/8 { // to set it stops the world
 			now = next
 			debug.SetGCPercent(int(now))
 		}
@@ -47,9 +47,9 @@ func tuneCollector(ctx context.Context, env func(string) (string, bool)) {
 	onCollection(after)
 }
 
-// percent returns GOGC for a heap of which so many bytes live.
-func percent(live int64) int64 {
-	return min(max(100, 100*leeway/max(live, 1)), 100*leeway>>20)
+// percent returns GOGC where it counts from so many bytes. The runtime has the heap grow to 4 MiB at least, times GOGC.
+func percent(counted int64) int64 {
+	return max(100, 100*leeway/max(counted, 4<<20))
 }
 
 // onCollection calls f once, after the next collection, on a goroutine that does not wait for it.
@@ -57,12 +57,14 @@ func onCollection(f func()) {
 	runtime.AddCleanup(new(atomic.Pointer[int]), func(f func()) { f() }, f)
 }
 
-// liveBytes returns how much of the heap the last collection left.
-func liveBytes() int64 {
-	sample := [1]metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(sample[:])
-	if sample[0].Value.Kind() != metrics.KindUint64 {
-		return 0
+// counted returns what GOGC counts from: what the last collection left of the heap, and the stacks and globals that it looked at.
+func counted() (bytes int64) {
+	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
+	metrics.Read(samples)
+	for _, s := range samples {
+		if s.Value.Kind() == metrics.KindUint64 {
+			bytes += int64(s.Value.Uint64())
+		}
 	}
-	return int64(sample[0].Value.Uint64())
+	return bytes
 }

@@ -9,9 +9,9 @@ import (
 
 // The less lives, the more garbage there may be in proportion, up to a bound; of what is large there may be as much again.
 func TestPercent(t *testing.T) {
-	for live, want := range map[int64]int64{0: 2400, 1 << 20: 2400, 2 << 20: 1200, 12 << 20: 200, 24 << 20: 100, 1 << 30: 100} {
-		if got := percent(live); got != want {
-			t.Errorf("%d bytes: %d, want %d", live, got, want)
+	for counted, want := range map[int64]int64{0: 600, 4 << 20: 600, 12 << 20: 200, 24 << 20: 100, 1 << 30: 100} {
+		if got := percent(counted); got != want {
+			t.Errorf("%d bytes: %d, want %d", counted, got, want)
 		}
 	}
 }

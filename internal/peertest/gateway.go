@@ -32,7 +32,7 @@ func StartGateway(t testing.TB, config string) *Gateway {
 	if len(loaded.Mistakes) > 0 {
 		t.Fatal(loaded.Mistakes)
 	}
-	g.Gateway = gateway.New(loaded.Config, gateway.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	g.Gateway = gateway.New(loaded.Config, gateway.Options{Env: os.LookupEnv, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err := g.Start(); err != nil {
 		t.Fatal(err)
 	}
