@@ -42,7 +42,7 @@ func (w *workers) work(x *exchange) {
 	var calls chan *exchange
 	for x != nil {
 		x.conn.run(x)
-		x = nil // who waits holds no message
+		x = nil //nolint:wastedassign // who waits holds no message
 		if calls = w.wait(calls); calls == nil {
 			return
 		}
