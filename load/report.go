@@ -17,6 +17,7 @@ type Report struct {
 	Failed      int64
 	Rate        float64 // calls a second
 	Latency     Latency
+	Histogram   []Bucket    // of the latency, without the empty ends
 	Errors      []ErrorKind // the most frequent first
 	// Late calls of an open loop were due while all workers were busy. Their wait is in their latency.
 	Late int64
@@ -42,7 +43,12 @@ type ErrorKind struct {
 // MarshalJSON gives times in seconds.
 func (r *Report) MarshalJSON() ([]byte, error) {
 	l := r.Latency
+	histogram := make([]map[string]any, 0, len(r.Histogram))
+	for _, b := range r.Histogram {
+		histogram = append(histogram, map[string]any{"up_to_seconds": b.UpTo.Seconds(), "calls": b.Calls})
+	}
 	return json.Marshal(map[string]any{
+		"histogram":   histogram,
 		"concurrency": r.Concurrency, "wanted_rate": r.WantedRate, "elapsed_seconds": r.Elapsed.Seconds(),
 		"calls": r.Calls, "failed": r.Failed, "rate": r.Rate, "errors": r.Errors,
 		"late": r.Late, "not_started": r.NotStarted, "abandoned": r.Abandoned,

@@ -15,8 +15,9 @@ func richReport() *Report {
 			Mean: 1234567, Min: 400 * time.Microsecond, P50: 1100 * time.Microsecond, P90: 2 * time.Millisecond, P95: 3456 * time.Microsecond,
 			P99: 12345 * time.Microsecond, P999: 123456 * time.Microsecond, Max: 1234 * time.Millisecond,
 		},
-		Errors: []ErrorKind{{"DEADLINE_EXCEEDED", 12, "cluster Users: no answer by the deadline"}, {"UNAVAILABLE", 2, ""}},
-		Late:   230, NotStarted: 24, Abandoned: 3,
+		Errors:    []ErrorKind{{"DEADLINE_EXCEEDED", 12, "cluster Users: no answer by the deadline"}, {"UNAVAILABLE", 2, ""}},
+		Histogram: []Bucket{{2 * time.Millisecond, 119862}, {1500 * time.Millisecond, 14}},
+		Late:      230, NotStarted: 24, Abandoned: 3,
 	}
 }
 
@@ -61,6 +62,10 @@ func TestReportJSON(t *testing.T) {
 	want := map[string]any{
 		"concurrency": 64.0, "wanted_rate": 12000.0, "elapsed_seconds": 10.004, "calls": 119876.0, "failed": 14.0, "rate": 11982.4,
 		"late": 230.0, "not_started": 24.0, "abandoned": 3.0,
+		"histogram": []any{
+			map[string]any{"up_to_seconds": 0.002, "calls": 119862.0},
+			map[string]any{"up_to_seconds": 1.5, "calls": 14.0},
+		},
 		"errors": []any{
 			map[string]any{"kind": "DEADLINE_EXCEEDED", "calls": 12.0, "example": "cluster Users: no answer by the deadline"},
 			map[string]any{"kind": "UNAVAILABLE", "calls": 2.0},

@@ -218,7 +218,7 @@ func (r *run) report(stopped, now time.Time) *Report {
 	t := r.tally
 	rep := &Report{
 		Concurrency: r.cfg.Concurrency, WantedRate: r.cfg.Rate, Elapsed: max(now.Sub(r.warm), 0),
-		Calls: t.calls, Failed: t.failed, Latency: t.latency(), Errors: t.kinds(), Late: t.late, Abandoned: t.abandoned,
+		Calls: t.calls, Failed: t.failed, Latency: t.latency(), Histogram: t.buckets(), Errors: t.kinds(), Late: t.late, Abandoned: t.abandoned,
 	}
 	if r.cfg.Rate > 0 {
 		// n calls of a schedule take n/rate, though the last one starts a step before that.

@@ -68,7 +68,8 @@ Exit codes: 0 result, 2 wrong usage, 3 declared exception, 4 not reached or time
   thriftloom call -i users.thrift users.internal:6100 Users.getUser --cacert ca.pem --cert me.pem --key me.key
   thriftloom call -c thriftloom.yaml Users.getUser '{"id": 7}'`,
 	}
-	f.add(cmd)
+	f.add(cmd, "how long all may take")
+	cmd.Flags().BoolVar(&f.empty, "empty", false, "print arguments to fill in, and call nothing")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.call(cmd, f, args) }
 	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		return a.completeCall(f, len(args), begun), cobra.ShellCompDirectiveNoFileComp
@@ -76,7 +77,8 @@ Exit codes: 0 result, 2 wrong usage, 3 declared exception, 4 not reached or time
 	return cmd
 }
 
-func (f *callFlags) add(cmd *cobra.Command) {
+// add makes f flags of cmd, but for --empty; timeout says what that one bounds.
+func (f *callFlags) add(cmd *cobra.Command, timeout string) {
 	f.idl.add(cmd)
 	addConfig(cmd, &f.config, "")
 	f.transport = (&choice{words: []string{"auto", "buffered", "framed", "header", "http"}}).
@@ -85,10 +87,9 @@ func (f *callFlags) add(cmd *cobra.Command) {
 		add(cmd, "protocol", "", "encoding; json is ThriftPy's own")
 	flags := cmd.Flags()
 	flags.BoolVar(&f.multiplexed, "multiplexed", false, "put the service's name before the method's")
-	flags.DurationVar(&f.timeout, "timeout", 3*time.Second, "how long all may take")
+	flags.DurationVar(&f.timeout, "timeout", 3*time.Second, timeout)
 	flags.StringArrayVarP(&f.headers, "header", "H", nil, "transport header `key=value` (repeatable)")
 	flags.StringVarP(&f.data, "data", "d", "", "the arguments: `JSON`, @file, or - for standard input")
-	flags.BoolVar(&f.empty, "empty", false, "print arguments to fill in, and call nothing")
 	flags.BoolVar(&f.tls.on, "tls", false, "speak TLS; the flags below say so too")
 	f.tls.add(cmd, "the server")
 	flags.StringVar(&f.user, "user", "", "log in by SASL PLAIN as `name`")
@@ -108,17 +109,23 @@ func (a *app) call(cmd *cobra.Command, f *callFlags, args []string) error {
 		_, err := fmt.Fprintf(a.stdout, "%s\n", bytes.TrimSpace(codec.Example(codec.TypeOf(p.method.Args))))
 		return err
 	}
+	if err := a.fill(cmd, f, p, input); err != nil {
+		return err
+	}
+	reply, failure := p.send(cmd.Context())
+	return a.report(p, reply, failure)
+}
+
+// fill makes the body of the call: from input, the arguments behind the method, or from --data.
+func (a *app) fill(cmd *cobra.Command, f *callFlags, p *callPlan, input string) (err error) {
 	if cmd.Flags().Changed("data") {
 		if input != "" {
 			return usageError("the arguments are given twice: by --data and behind the method")
 		}
 		input = f.data
 	}
-	if p.body, err = a.encodeArgs(p.method, p.protocol, input); err != nil {
-		return err
-	}
-	reply, failure := p.send(cmd.Context())
-	return a.report(p, reply, failure)
+	p.body, err = a.encodeArgs(p.method, p.protocol, input)
+	return err
 }
 
 // check refuses what cannot be meant.

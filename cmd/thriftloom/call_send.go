@@ -36,12 +36,8 @@ func (p *callPlan) send(ctx context.Context) (*rpc.Reply, *rpc.Error) {
 		return nil, rpc.AsError(err, "call")
 	}
 	defer conn.Close()
-	now := time.Now()
 	deadline, _ := ctx.Deadline()
-	reply, err := conn.Handle(context.WithoutCancel(ctx), &rpc.Call{ // the deadline says what happened, the context would not
-		ID: rpc.NewID(), Service: p.method.Service.Name, Name: p.wireName, Method: p.method, Oneway: p.method.Oneway,
-		Protocol: p.protocol, Body: p.body, Headers: p.headers, Start: now, Deadline: deadline,
-	})
+	reply, err := conn.Handle(context.WithoutCancel(ctx), p.call(time.Now(), deadline)) // the deadline says what happened, the context would not
 	if err != nil {
 		return nil, rpc.AsError(err, "call")
 	}
@@ -53,6 +49,14 @@ func (p *callPlan) send(ctx context.Context) (*rpc.Reply, *rpc.Error) {
 		}
 	}
 	return reply, nil
+}
+
+// call makes the call.
+func (p *callPlan) call(now, deadline time.Time) *rpc.Call {
+	return &rpc.Call{
+		ID: rpc.NewID(), Service: p.method.Service.Name, Name: p.wireName, Method: p.method, Oneway: p.method.Oneway,
+		Protocol: p.protocol, Body: p.body, Headers: p.headers, Start: now, Deadline: deadline,
+	}
 }
 
 // oneCall waits until the server is done with a connection's only call.

@@ -38,7 +38,7 @@ type app struct {
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.newUp(), a.newCheck(), a.newProxy(),
-		a.newCall(), a.newDescribe(),
+		a.newCall(), a.newBench(), a.newDescribe(),
 		a.newStatus(), a.newReload(), a.newDrain(), a.newHealthcheck(),
 		newDemo(readVersion().Version), newDemoReplica(),
 		a.newVersion(),
