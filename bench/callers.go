@@ -22,8 +22,9 @@ type callers struct {
 // connect makes n of them.
 func connect(address string, n int, request []byte) (*callers, error) {
 	c := &callers{request: request}
+	network, at := place(address)
 	for range n {
-		nc, err := net.Dial("tcp", address)
+		nc, err := net.Dial(network, at)
 		if err != nil {
 			c.close()
 			return nil, err

@@ -2,6 +2,8 @@ package main
 
 import (
 	"net"
+	"os"
+	"strings"
 
 	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
@@ -11,9 +13,15 @@ import (
 // calls that one read brought. A caller that asks may send many calls at once (the greeting is answered as any call is). It ends with the
 // process.
 func echo(address string, framed bool) error {
-	l, err := net.Listen("tcp", address)
+	network, at := place(address)
+	l, err := net.Listen(network, at)
 	if err != nil {
 		return err
+	}
+	if network == "unix" {
+		if err := os.Chmod(at, 0o777); err != nil {
+			return err
+		}
 	}
 	for {
 		nc, err := l.Accept()
@@ -22,6 +30,14 @@ func echo(address string, framed bool) error {
 		}
 		go answer(nc, framed)
 	}
+}
+
+// place parts an address, host:port or unix:path, into what net takes.
+func place(address string) (network, at string) {
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		return "unix", path
+	}
+	return "tcp", address
 }
 
 func answer(nc net.Conn, framed bool) {

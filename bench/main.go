@@ -177,6 +177,12 @@ func (b *bench) upstream(ctx context.Context, r row) (*running, error) {
 		return nil, err
 	}
 	b.echo = freeAddress()
+	if r.unix {
+		b.echo = "unix:" + filepath.Join(folder, "socket")
+		if err := os.Chmod(folder, 0o755); err != nil { // nginx's workers are somebody else
+			return nil, err
+		}
+	}
 	up, err := spawn(ctx, folder, []string{self, "echo", b.echo, fmt.Sprint(r.framed)})
 	if err != nil {
 		return nil, err

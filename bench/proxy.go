@@ -16,7 +16,7 @@ import (
 
 // link says what a proxy stands between.
 type link struct {
-	listen, upstream string // host:port
+	listen, upstream string // host:port; upstream may be unix:path
 	framed           bool
 	concurrent       bool // the upstream answers in any order
 	idl              string
@@ -95,7 +95,7 @@ defaults
 listen bench
   bind %s
   server a %s
-`, connections(), l.listen, l.upstream)
+`, connections(), l.listen, strings.Replace(l.upstream, "unix:", "unix@", 1))
 }
 
 // connections is how many callers a proxy may have that needs two descriptors for each.
@@ -160,6 +160,9 @@ static_resources:
 }
 
 func envoyAddress(address string) string {
+	if network, at := place(address); network == "unix" {
+		return fmt.Sprintf("{ pipe: { path: %q } }", at)
+	}
 	host, port, _ := strings.Cut(address, ":")
 	return fmt.Sprintf("{ socket_address: { address: %s, port_value: %s } }", host, port)
 }
@@ -244,6 +247,7 @@ func spawn(ctx context.Context, folder string, command []string) (*running, erro
 
 // answers waits until something accepts at address.
 func (r *running) answers(ctx context.Context, address string) error {
+	network, at := place(address)
 	for range 200 {
 		select {
 		case err := <-r.ended:
@@ -253,7 +257,7 @@ func (r *running) answers(ctx context.Context, address string) error {
 			return ctx.Err()
 		case <-time.After(50 * time.Millisecond):
 		}
-		if nc, err := net.Dial("tcp", address); err == nil {
+		if nc, err := net.Dial(network, at); err == nil {
 			return nc.Close()
 		}
 	}

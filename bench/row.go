@@ -18,6 +18,7 @@ type row struct {
 	callers    int
 	framed     bool
 	concurrent bool // upstream; else one call a connection
+	unix       bool // the upstream listens at a unix socket, as replicas do; else at a port of the loopback interface
 }
 
 // kind is what is done in a row.
@@ -48,6 +49,7 @@ func rows() []row {
 		)
 	}
 	return append(all,
+		row{shape: "1 KB", callers: 64, unix: true},
 		row{kind: anew, shape: "1 KB", callers: 16},
 		row{kind: idle, shape: "1 KB", callers: 10_000},
 	)
@@ -61,6 +63,9 @@ func (r row) String() string {
 	}
 	if r.concurrent {
 		upstream = "concurrent"
+	}
+	if r.unix {
+		upstream += " unix"
 	}
 	how := fmt.Sprintf("%d callers", r.callers)
 	switch r.kind {
