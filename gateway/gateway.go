@@ -113,17 +113,15 @@ func New(cfg *Config, opts Options) *Gateway {
 // the portable one.
 func newEngine(cfg *Config, opts Options) netio.Engine {
 	name := cfg.Engine
-	if name == "auto" {
+	if name == "" || name == "auto" {
 		name, _ = opts.Env("THRIFTLOOM_ENGINE")
 	}
-	if name == "net" {
+	if name != "epoll" {
 		return netio.NewPortable()
 	}
 	engine, err := netio.NewEpoll(0)
 	if err != nil {
-		if name == "epoll" || !errors.Is(err, errors.ErrUnsupported) {
-			opts.Log.Warn("no epoll: connections are driven by net", "error", err)
-		}
+		opts.Log.Warn("no epoll: connections are driven by net", "error", err)
 		return netio.NewPortable()
 	}
 	return engine

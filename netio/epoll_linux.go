@@ -83,7 +83,7 @@ func (e *epoll) Run(ctx context.Context) error {
 	err := e.others.Run(ctx)
 	for _, l := range e.loops {
 		for _, c := range l.all() {
-			c.Close(ErrClosed)
+			c.stop()
 		}
 	}
 	e.running.Wait()

@@ -13,6 +13,9 @@ import (
 const (
 	loopEvents = 256      // the most that one look at the kernel's list brings
 	loopChunk  = 64 << 10 // what connections share to be read into
+	loopOut    = 16 << 10 // what is copied into one piece to be written
+	loopAhead  = 16       // who adds more connections than that in a turn lets the loop go on first
+	longReads  = 8        // of one connection in a turn, as long as they bring a part of one long message
 	loopRoom   = 4 << 10  // a chunk with less room is left to those who hold its bytes
 )
 
@@ -33,6 +36,7 @@ type loop struct {
 	chunk  []byte // what is below its length was read, and is never written again
 	lease  *Lease // of chunk
 	spare  []*socket
+	out    []byte // where short pieces are put together to be written
 
 	mu       sync.Mutex
 	sockets  map[int32]*socket // by descriptor
@@ -62,6 +66,7 @@ func newLoop() (*loop, error) {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
 	l.look = func(uintptr) bool { return l.poll() }
+	l.out = make([]byte, loopOut)
 	return l, nil
 }
 
@@ -159,7 +164,9 @@ func (l *loop) add(s *socket) {
 	s.attached = true
 	s.watch()
 	s.mu.Unlock()
-	l.later(s)
+	if l.later(s) > loopAhead {
+		runtime.Gosched()
+	}
 }
 
 // remove is the end of add.
@@ -191,15 +198,16 @@ func (l *loop) soon(s *socket) bool {
 	return true
 }
 
-// later is soon that wakes the loop.
-func (l *loop) later(s *socket) {
+// later is soon that wakes the loop. It returns how many wait.
+func (l *loop) later(s *socket) (waiting int) {
 	l.mu.Lock()
 	l.todo = append(l.todo, s)
-	wake := l.sleeping
+	wake, waiting := l.sleeping, len(l.todo)
 	l.mu.Unlock()
 	if wake {
 		l.rouse()
 	}
+	return waiting
 }
 
 // rouse makes an event.

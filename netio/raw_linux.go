@@ -10,9 +10,15 @@ import (
 // The calls of the kernel that a loop makes again and again. None of them waits, so the runtime is not told: to leave and enter its
 // scheduler costs as much as some of them do, and its monitor would take the processor away from a loop that is at work.
 
-// rawRead reads what has come into b, which is not empty.
-func rawRead(fd int, b []byte) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+// rawReceive reads what has come at a socket into b, which is not empty.
+func rawReceive(fd int, b []byte) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0, 0, 0)
+	return int(n), errno
+}
+
+// rawSend writes b to a socket, as far as the kernel takes it.
+func rawSend(fd int, b []byte) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
 	return int(n), errno
 }
 

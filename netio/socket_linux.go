@@ -42,8 +42,10 @@ type socket struct {
 	queued   bool // it is among those that the loop looks after
 	full     bool // the kernel takes no more bytes for now
 	watched  uint32
-	stall    *time.Timer
-	patient  int64 // written when stall was set
+	stall    *time.Timer // and, once it lingers, the end of that
+	patient  int64       // written when stall was set
+	lingers  bool        // its last byte is written, and it waits for the peer's
+	lingered int         // bytes that came meanwhile; the loop's own
 }
 
 var sockets atomic.Int32 // counts them
@@ -128,6 +130,15 @@ func (s *socket) Close(cause error) {
 	s.mu.Unlock()
 }
 
+// stop is Close with the engine. What lingers has its time all the same.
+func (s *socket) stop() {
+	s.mu.Lock()
+	if !s.lingers {
+		s.close(ErrClosed)
+	}
+	s.mu.Unlock()
+}
+
 // close shuts the socket down; the loop does the rest. s.mu is held.
 func (s *socket) close(cause error) {
 	if s.state == closed || s.state == detached {
@@ -149,7 +160,7 @@ func (s *socket) care() {
 // watch tells the kernel which events are waited for. s.mu is held.
 func (s *socket) watch() {
 	want := uint32(0)
-	if s.state == open && !s.paused && !s.ended {
+	if s.state == open && !s.paused && !s.ended || s.state == finishing && s.lingers {
 		want = unix.EPOLLIN
 	}
 	if s.full && s.state != closed && s.state != detached {
@@ -173,6 +184,10 @@ func (s *socket) watch() {
 
 // turn answers an event. It is the loop's, as are all that follow, but for Detach.
 func (s *socket) turn(events uint32) {
+	if s.lingers {
+		s.discard()
+		return
+	}
 	if events&^unix.EPOLLOUT != 0 {
 		s.mu.Lock()
 		s.busy = s.state == open && !s.paused && !s.ended && !s.again // what Resume delivers comes first
@@ -181,7 +196,11 @@ func (s *socket) turn(events uint32) {
 			s.mu.Unlock()
 		} else {
 			s.mu.Unlock()
-			s.read()
+			for range longReads {
+				if !s.read() {
+					break
+				}
+			}
 			s.left()
 		}
 	}
@@ -189,7 +208,7 @@ func (s *socket) turn(events uint32) {
 		s.mu.Lock()
 		if s.full {
 			s.full = false
-			s.flush()
+			s.flush(s.loop.out)
 			s.watch()
 		}
 		s.mu.Unlock()
@@ -204,31 +223,32 @@ func (s *socket) left() {
 	s.mu.Unlock()
 }
 
-// read takes what came and delivers it.
-func (s *socket) read() {
+// read takes what came and delivers it. more says that a long message is on its way and filled what there was for it: more of it waits.
+func (s *socket) read() (more bool) {
 	room, lease, shared := s.room()
 	if room == nil {
 		s.shed()
-		return
+		return false
 	}
-	n, errno := rawRead(s.fd, room)
+	n, errno := rawReceive(s.fd, room)
 	switch {
 	case n > 0 && shared:
 		s.input.lend(s.loop.came(n), lease)
 	case n > 0:
 		s.input.came(n)
+		more = n == len(room) && !s.input.worth()
 	case n == 0 && errno == 0:
 		s.mu.Lock()
 		s.ended = true
 		s.watch()
 		s.mu.Unlock()
 		s.end()
-		return
+		return false
 	case errno == unix.EAGAIN || errno == unix.EINTR:
-		return
+		return false
 	default:
 		s.Close(&net.OpError{Op: "read", Net: s.remote.Network(), Source: s.local, Addr: s.remote, Err: os.NewSyscallError("read", errno)})
-		return
+		return false
 	}
 	if s.input.worth() {
 		s.deliver()
@@ -236,6 +256,7 @@ func (s *socket) read() {
 	if len(s.input.unused()) > s.opts.MaxBufferBytes {
 		s.Close(ErrBufferFull)
 	}
+	return more
 }
 
 // room returns where the next bytes are read to: where nothing waits, the loop's chunk, which counts as lease; else the connection's own;
@@ -323,24 +344,48 @@ func (s *socket) settle() {
 		s.left()
 		s.mu.Lock()
 	}
-	if !s.full {
-		s.flush()
+	if !s.full && !s.lingers {
+		s.flush(s.loop.out)
 	}
 	finished := s.state == finishing && len(s.batch)+len(s.queue) == 0
-	over := (s.state == closed || finished) && !s.writing && !s.gone
-	if !over {
+	switch {
+	case s.state != closed && !finished, s.writing, s.gone:
 		s.mu.Unlock()
-		return
+	case finished && !s.lingers && !s.ended && (s.paused || len(s.input.unused()) > 0) && unix.Shutdown(s.fd, unix.SHUT_WR) == nil:
+		s.linger()
+		s.mu.Unlock()
+	case finished && s.lingers:
+		s.mu.Unlock()
+	default:
+		s.gone = true
+		s.mu.Unlock()
+		s.part()
 	}
-	s.gone = true
-	linger := s.state == finishing && !s.ended && (s.paused || len(s.input.unused()) > 0)
-	s.mu.Unlock()
-	s.part(linger)
 }
 
-// part closes the descriptor and tells the receiver. linger says that bytes of the peer may wait unread: the last answer would be lost to
-// a reset.
-func (s *socket) part(linger bool) {
+// linger waits for the peer's end before the descriptor is closed, within bounds: bytes of the peer may wait unread, and the last answer
+// would be lost to a reset. s.mu is held.
+func (s *socket) linger() {
+	s.lingers = true
+	s.input.drop()
+	if s.stall != nil {
+		s.stall.Stop()
+	}
+	s.stall = time.AfterFunc(lingerTime, func() { s.Close(nil) })
+	s.watch()
+}
+
+// discard takes what came while it lingers.
+func (s *socket) discard() {
+	n, errno := rawReceive(s.fd, s.loop.out)
+	if s.lingered += max(n, 0); n > 0 && s.lingered < lingerBytes || errno == unix.EAGAIN || errno == unix.EINTR {
+		return
+	}
+	s.Close(nil)
+}
+
+// part closes the descriptor and tells the receiver.
+func (s *socket) part() {
 	s.loop.remove(s)
 	s.mu.Lock()
 	s.state = closed
@@ -352,19 +397,9 @@ func (s *socket) part(linger bool) {
 	s.mu.Unlock()
 	s.uncount(int(s.counted.Load())) // what is not written any more
 	s.input.drop()
-	if !linger {
-		_ = unix.Close(s.fd)
-		s.receiver.Closed(cause)
-		s.engine.running.Done()
-		return
-	}
-	go func() {
-		defer s.engine.running.Done()
-		if nc, err := s.file(); err == nil {
-			leave(nc, true)
-		}
-		s.receiver.Closed(cause)
-	}()
+	_ = unix.Close(s.fd)
+	s.receiver.Closed(cause)
+	s.engine.running.Done()
 }
 
 // file makes a net.Conn of the descriptor, which is closed.

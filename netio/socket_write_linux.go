@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -41,7 +42,7 @@ func (s *socket) Send(head, body []byte) error {
 		s.queued = true
 		return nil
 	}
-	s.flush()
+	s.flush(nil)
 	return nil
 }
 
@@ -55,8 +56,8 @@ func (s *socket) toWait(piece []byte) []byte {
 }
 
 // flush writes what is queued, as far as the kernel takes it; the rest waits for an event. It does nothing where somebody else writes.
-// s.mu is held, and let go of while the kernel is asked.
-func (s *socket) flush() {
+// s.mu is held, and let go of while the kernel is asked. out is the loop's, and nil where somebody else calls.
+func (s *socket) flush(out []byte) {
 	if s.writing || s.state == closed || s.state == detached {
 		return
 	}
@@ -66,7 +67,7 @@ func (s *socket) flush() {
 			s.batch, s.queue, s.spare = s.queue, s.spare, s.queue[:0]
 		}
 		s.mu.Unlock()
-		again, err := s.write()
+		again, err := s.write(out)
 		s.mu.Lock()
 		if err != nil {
 			s.close(err)
@@ -87,15 +88,16 @@ func (s *socket) flush() {
 	}
 }
 
-// write writes the batch, or as much of it as the kernel takes.
-func (s *socket) write() (again bool, err error) {
+// write writes the batch, or as much of it as the kernel takes. What fits into out is put together there: the kernel takes longer for two
+// pieces than for one with a copy.
+func (s *socket) write(out []byte) (again bool, err error) {
 	for len(s.batch) > 0 {
 		pieces, size := s.batch[:min(len(s.batch), rawPieces)], 0
 		for _, piece := range pieces {
 			size += len(piece)
 		}
 		s.written.Add(int64(size))
-		n, errno := rawWritev(s.fd, pieces)
+		n, errno := s.writePieces(pieces, size, out)
 		n = max(n, 0)
 		s.written.Add(int64(n - size))
 		s.uncount(s.advance(n))
@@ -108,6 +110,17 @@ func (s *socket) write() (again bool, err error) {
 		}
 	}
 	return false, nil
+}
+
+func (s *socket) writePieces(pieces [][]byte, size int, out []byte) (int, syscall.Errno) {
+	if size > len(out) {
+		return rawWritev(s.fd, pieces)
+	}
+	out = out[:0]
+	for _, piece := range pieces {
+		out = append(out, piece...)
+	}
+	return rawSend(s.fd, out)
 }
 
 // uncount gives back n bytes of what waits.

@@ -113,7 +113,7 @@ func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, o upOptions) er
 	if a.alone {
 		tuneCollector(life, a.env)
 	}
-	if a.alone && cfg.Processors == "auto" {
+	if a.alone && cfg.Processors != "all" {
 		around.Go(func() { tuneProcessors(life, a.env) })
 	}
 	if err := a.open(ctx, cfg, r, o); err != nil {

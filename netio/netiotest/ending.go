@@ -16,6 +16,8 @@ var ending = map[string]func(*rig){
 	"CloseInsideACallbackIsClosedBehindIt":     closeInside,
 	"FinishInsideACallbackWritesFirst":         finishInside,
 	"AnAnswerOutlivesBytesThatWereNotRead":     finishUnread,
+	"APeerThatStaysIsNotWaitedForForLong":      finishSilent,
+	"APeerThatGoesOnIsCutOff":                  finishFlooded,
 	"CloseWhileAttaching":                      closeWhileAttaching,
 	"DetachHandsOutTheSocketAndTheLeftOver":    detach,
 	"DetachIsRefusedWhereItIsNotQuiet":         detachBusy,
@@ -136,6 +138,40 @@ func finishUnread(r *rig) {
 		r.Errorf("the peer read %d bytes, %v", len(got), err)
 	}
 	_ = peer.Close()
+	rec.waitClosed(r, is(nil))
+}
+
+// answerUnread starts a connection that answers the first byte that comes, uses none, and finishes.
+func answerUnread(r *rig) (*recorder, net.Conn) {
+	var rec *recorder
+	rec = &recorder{onReceive: func([]byte) (int, int) {
+		_ = rec.conn.Send([]byte("answer"), nil)
+		rec.conn.Finish()
+		return 0, 0
+	}}
+	_, peer := r.start(netio.Options{}, rec)
+	r.write(peer, []byte("ask"))
+	if got := r.read(peer, 6); got != "answer" {
+		r.Errorf("the peer read %q", got)
+	}
+	return rec, peer
+}
+
+func finishSilent(r *rig) {
+	rec, peer := answerUnread(r)
+	rec.waitClosed(r, is(nil))
+	r.readEnd(peer)
+}
+
+func finishFlooded(r *rig) {
+	rec, peer := answerUnread(r)
+	go func() {
+		for block := make([]byte, 64<<10); ; {
+			if _, err := peer.Write(block); err != nil {
+				return
+			}
+		}
+	}()
 	rec.waitClosed(r, is(nil))
 }
 
