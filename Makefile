@@ -8,7 +8,7 @@ SOAK ?= 30m
 ROUNDS ?= 5
 PROFILE ?= $(CURDIR)/bin/cpu.prof
 
-.PHONY: help build test race fuzz bench profile microbench engines lint golden check cross peers demo faults interop soak upgrade
+.PHONY: help build test race fuzz bench profile steady microbench engines lint golden check cross peers demo faults interop soak upgrade
 
 help: ## list the jobs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -54,6 +54,9 @@ bench: build ## CPU, latency and memory beside HAProxy, nginx and Envoy, in Mark
 profile: build ## the CPU profile of one row (ROWS) of ours, and what a call allocates, in PROFILE
 	@cd bench && go run . -only '$(ROWS)' -with 'ours, epoll$$' -time 8s -profile $(PROFILE)
 	@go tool pprof -top $(PROFILE) 2>/dev/null | head -40
+
+steady: build ## ten minutes of calls, kept connections and new ones: what the process holds each minute
+	@cd bench && go run . -only '^1 KB, buffered, serial upstream, 64 callers$$' -with 'ours, epoll$$' -time 10m -steady
 
 microbench: ## run the Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./...

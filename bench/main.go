@@ -29,6 +29,7 @@ type bench struct {
 	rounds  int
 	time    time.Duration // of each measurement, after a quarter more
 	rest    time.Duration // before memory is looked at
+	long    bool          // one long run
 	steal   float64       // share of the machine that others may take of a round
 
 	calls func(func() (*load.Report, error)) (*load.Report, error) // makes the calls that are measured
@@ -50,6 +51,7 @@ func main() {
 	only := flag.String("only", "", "rows that match the `regexp`")
 	with := flag.String("with", "", "proxies that match the `regexp`")
 	profile := flag.String("profile", "", "write the CPU profile of the one proxy and row that match to this `file`, and measure nothing else")
+	flag.BoolVar(&b.long, "steady", false, "print each minute what the one proxy and row that match hold, for -time, and measure nothing else")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -91,13 +93,16 @@ func (b *bench) run(ctx context.Context, only, with, profile string) error {
 		fmt.Printf("- %s: %s\n", p.name, v)
 		b.proxies = append(b.proxies, p)
 	}
-	if profile != "" && len(b.proxies) == 0 {
+	if (profile != "" || b.long) && len(b.proxies) == 0 {
 		return errors.New("-with: no proxy matches")
 	}
 	var results []result
 	for _, r := range rows() {
 		if !rowLike.MatchString(r.String()) {
 			continue
+		}
+		if b.long {
+			return b.steady(ctx, b.proxies[0], r)
 		}
 		if profile != "" {
 			return b.profiled(ctx, b.proxies[0], r, profile)
