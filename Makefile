@@ -30,8 +30,8 @@ faults: peers ## every named fault case, as a table; fails unless each has passe
 interop: peers ## every peer's client and server with ours, over each protocol and transport; prints docs/interop.md
 	@THRIFTLOOM_REQUIRE_PEERS=1 go test ./test/interop -count=1 -run TestMatrix -update && cat docs/interop.md
 
-engines: peers ## the tests against real peers on the epoll engine; make test has them on the one that auto is
-	THRIFTLOOM_ENGINE=epoll THRIFTLOOM_REQUIRE_PEERS=1 go test -race -count=1 -timeout 40m ./cmd/... ./gateway ./test/e2e ./test/faults ./test/hostile ./test/interop ./test/upgrade
+engines: peers ## the tests against real peers on the portable engine; make test has them on the one that auto is
+	THRIFTLOOM_ENGINE=net THRIFTLOOM_REQUIRE_PEERS=1 go test -race -count=1 -timeout 40m ./cmd/... ./gateway ./test/e2e ./test/faults ./test/hostile ./test/interop ./test/upgrade
 
 soak: peers ## real servers and callers for SOAK, with a fault every 10 s; SEED=n plays the faults of a run again
 	@THRIFTLOOM_REQUIRE_PEERS=1 go test ./test/soak -count=1 -timeout 0 -v -run Soak -soak $(SOAK) $(if $(SEED),-seed $(SEED))

@@ -51,7 +51,7 @@ type Config struct {
 	Traces any `yaml:"traces" built:"no"`
 	// Engine says how connections are driven: net, a goroutine for each; epoll, a few loops for all, on Linux, which costs less CPU a call
 	// and no memory for a connection at rest. TLS is driven by net always. It changes with a restart only. Default auto, which is what
-	// $THRIFTLOOM_ENGINE says, or else net.
+	// $THRIFTLOOM_ENGINE says, or else epoll where there is one.
 	Engine string `yaml:"engine" oneof:"auto,net,epoll"`
 	// Processors says how many of the machine's processors the Go scheduler has: all, or, auto, as many as the work fills, which costs less
 	// CPU a call and takes a tenth of a second to follow a burst. It changes with a restart only. GOMAXPROCS goes before. Default auto.

@@ -116,12 +116,14 @@ func newEngine(cfg *Config, opts Options) netio.Engine {
 	if name == "" || name == "auto" {
 		name, _ = opts.Env("THRIFTLOOM_ENGINE")
 	}
-	if name != "epoll" {
+	if name == "net" {
 		return netio.NewPortable()
 	}
 	engine, err := netio.NewEpoll(0)
 	if err != nil {
-		opts.Log.Warn("no epoll: connections are driven by net", "error", err)
+		if name == "epoll" || !errors.Is(err, errors.ErrUnsupported) {
+			opts.Log.Warn("no epoll: connections are driven by net", "error", err)
+		}
 		return netio.NewPortable()
 	}
 	return engine

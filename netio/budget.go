@@ -47,7 +47,7 @@ func (b *Budget) take(n int, spare int64) bool {
 // chunk makes a chunk of size bytes, n of which are used.
 func (b *Budget) chunk(n, size int) []byte {
 	if b == nil || size <= maxChunkBytes {
-		return make([]byte, n, size)
+		return dirty(n, size)
 	}
 	return b.long.make(n, size, b.max.Load())
 }

@@ -33,7 +33,7 @@ func (l *longChunks) make(n, size int, most int64) []byte {
 	if !l.fits(size, most) {
 		l.collect(size, most)
 	}
-	chunk := make([]byte, n, size)
+	chunk := dirty(n, size)
 	l.made = append(l.made, longChunk{weak.Make(&chunk[:1][0]), int64(size)})
 	l.bytes += int64(size)
 	return chunk

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,9 +15,10 @@ const (
 	loopEvents = 256      // the most that one look at the kernel's list brings
 	loopChunk  = 64 << 10 // what connections share to be read into
 	loopOut    = 16 << 10 // what is copied into one piece to be written
-	loopAhead  = 16       // who adds more connections than that in a turn lets the loop go on first
-	longReads  = 8        // of one connection in a turn, as long as they bring a part of one long message
-	loopRoom   = 4 << 10  // a chunk with less room is left to those who hold its bytes
+	loopAhead  = 16       // connections that may be added in a turn
+	loopWait   = 10 * time.Millisecond
+	loopTurn   = 256 << 10 // of one connection in a turn: a long message is read on for as long as it comes, in however small pieces
+	loopRoom   = 4 << 10   // a chunk with less room is left to those who hold its bytes
 )
 
 // loop drives the connections of one epoll descriptor on one goroutine. Turn by turn it reads those that are ready, yields, so that the
@@ -43,6 +45,8 @@ type loop struct {
 	todo     []*socket         // for the end of the turn: to be written, or looked after
 	sleeping bool              // nobody looks at todo before an event comes
 	stopping bool
+	added    int           // connections in this turn
+	turned   chan struct{} // closed when it ends; nil where nobody waits for that
 }
 
 func newLoop() (*loop, error) {
@@ -83,6 +87,7 @@ func (l *loop) run() {
 	defer close(l.ended)
 	defer l.release()
 	for l.await() {
+		l.turn()
 		for _, event := range l.events[:l.ready] {
 			if s := l.socket(event); s != nil {
 				s.turn(event.Events)
@@ -157,6 +162,7 @@ func (l *loop) settle() {
 // add makes a connection one of the loop's.
 func (l *loop) add(s *socket) {
 	l.begin.Do(func() { go l.run() })
+	l.admit()
 	l.mu.Lock()
 	l.sockets[int32(s.fd)] = s
 	l.mu.Unlock()
@@ -164,8 +170,37 @@ func (l *loop) add(s *socket) {
 	s.attached = true
 	s.watch()
 	s.mu.Unlock()
-	if l.later(s) > loopAhead {
-		runtime.Gosched()
+	l.later(s)
+}
+
+// admit lets loopAhead connections be added in a turn; who adds more waits for the next one, or for loopWait where none comes. Else
+// connections that are made and broken at once would take all the time of the others: they are accepted faster than they can be served.
+func (l *loop) admit() {
+	l.mu.Lock()
+	l.added++
+	if l.sleeping || l.added <= loopAhead {
+		l.mu.Unlock()
+		return
+	}
+	if l.turned == nil {
+		l.turned = make(chan struct{})
+	}
+	turned := l.turned
+	l.mu.Unlock()
+	select {
+	case <-turned:
+	case <-time.After(loopWait):
+	}
+}
+
+// turn begins a turn, of which others may want to know.
+func (l *loop) turn() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.added = 0
+	if l.turned != nil {
+		close(l.turned)
+		l.turned = nil
 	}
 }
 
@@ -198,16 +233,15 @@ func (l *loop) soon(s *socket) bool {
 	return true
 }
 
-// later is soon that wakes the loop. It returns how many wait.
-func (l *loop) later(s *socket) (waiting int) {
+// later is soon that wakes the loop.
+func (l *loop) later(s *socket) {
 	l.mu.Lock()
 	l.todo = append(l.todo, s)
-	wake, waiting := l.sleeping, len(l.todo)
+	wake := l.sleeping
 	l.mu.Unlock()
 	if wake {
 		l.rouse()
 	}
-	return waiting
 }
 
 // rouse makes an event.
@@ -238,7 +272,7 @@ func (l *loop) room(s *socket) ([]byte, *Lease) {
 		if budget != nil {
 			l.lease = (&Lease{budget: budget, size: loopChunk}).hold()
 		}
-		l.chunk = make([]byte, 0, loopChunk)
+		l.chunk = dirty(0, loopChunk)
 	}
 	return l.chunk[len(l.chunk):cap(l.chunk)], l.lease
 }

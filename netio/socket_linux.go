@@ -196,10 +196,12 @@ func (s *socket) turn(events uint32) {
 			s.mu.Unlock()
 		} else {
 			s.mu.Unlock()
-			for range longReads {
-				if !s.read() {
+			for came := 0; came < loopTurn; {
+				n := s.read()
+				if n == 0 || !s.wants() {
 					break
 				}
+				came += n
 			}
 			s.left()
 		}
@@ -223,12 +225,19 @@ func (s *socket) left() {
 	s.mu.Unlock()
 }
 
-// read takes what came and delivers it. more says that a long message is on its way and filled what there was for it: more of it waits.
-func (s *socket) read() (more bool) {
+// wants reports whether it may be read on.
+func (s *socket) wants() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state == open && !s.paused
+}
+
+// read takes what came and delivers it. It returns how many bytes that were, where they filled what there was room for: more wait. Else 0.
+func (s *socket) read() int {
 	room, lease, shared := s.room()
 	if room == nil {
 		s.shed()
-		return false
+		return 0
 	}
 	n, errno := rawReceive(s.fd, room)
 	switch {
@@ -236,19 +245,18 @@ func (s *socket) read() (more bool) {
 		s.input.lend(s.loop.came(n), lease)
 	case n > 0:
 		s.input.came(n)
-		more = n == len(room) && !s.input.worth()
 	case n == 0 && errno == 0:
 		s.mu.Lock()
 		s.ended = true
 		s.watch()
 		s.mu.Unlock()
 		s.end()
-		return false
+		return 0
 	case errno == unix.EAGAIN || errno == unix.EINTR:
-		return false
+		return 0
 	default:
 		s.Close(&net.OpError{Op: "read", Net: s.remote.Network(), Source: s.local, Addr: s.remote, Err: os.NewSyscallError("read", errno)})
-		return false
+		return 0
 	}
 	if s.input.worth() {
 		s.deliver()
@@ -256,7 +264,10 @@ func (s *socket) read() (more bool) {
 	if len(s.input.unused()) > s.opts.MaxBufferBytes {
 		s.Close(ErrBufferFull)
 	}
-	return more
+	if n < len(room) {
+		return 0
+	}
+	return n
 }
 
 // room returns where the next bytes are read to: where nothing waits, the loop's chunk, which counts as lease; else the connection's own;
