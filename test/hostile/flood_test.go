@@ -153,11 +153,12 @@ func TestSlowReaders(t *testing.T) {
 	d := openDoor(t, "max_buffered_bytes: 16MiB\nmax_message_bytes: 2MiB\ndefaults: {queue: {max_wait: 1m}}", "stall_timeout: 2s")
 	held := func() int { return d.metric(t, "thriftloom_buffered_bytes")[""] }
 	key := binary.AppendStop(binary.AppendString(binary.AppendField(nil, wire.String, 1), strings.Repeat("x", 1_900_000)))
-	for range 40 {
+	const slow = 12
+	for range slow {
 		c := d.caller(t, forms[0])
 		_ = c.Conn.(*net.TCPConn).SetReadBuffer(4096)
 		go func() { // until it is closed
-			for i := range 20 {
+			for i := range 12 {
 				if _, err := c.Write(c.message(wire.Head{Name: "get", Seq: int32(i), Type: wire.Call}, key)); err != nil {
 					return
 				}
@@ -173,7 +174,7 @@ func TestSlowReaders(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	peertest.Eventually(t, "what waited for them is free", func() bool { return held() < 1<<20 })
-	if n := d.gateway.Snapshot().Listeners[0].Connections; n > 40 {
+	if n := d.gateway.Snapshot().Listeners[0].Connections; n > slow {
 		t.Errorf("%d connections: nobody was let go of", n) // some owe nothing: they were refused in words that fit into a socket's buffer
 	}
 	good.good(t)
