@@ -48,6 +48,7 @@ fuzz: ## run every fuzz target for FUZZTIME each
 
 bench: build ## CPU, latency and memory beside HAProxy, nginx and Envoy, in Markdown; ROWS and WITH are regexps of rows and proxies
 	@bench/setup.sh
+	@echo "- commit $$(git describe --always --dirty)"
 	@cd bench && go run . -only '$(ROWS)' -with '$(WITH)' -rounds $(ROUNDS)
 	@bench/skip/run.sh
 
