@@ -95,21 +95,11 @@ func (b *bench) measure(ctx context.Context, p *proxy, r row, rate float64) (sam
 	if err != nil {
 		return sample{}, err
 	}
-	upstream, err := b.upstream(ctx, r)
+	address, pid, stop, err := b.serve(ctx, p, r)
 	if err != nil {
 		return sample{}, err
 	}
-	defer upstream.stop()
-	address, pid := b.echo, upstream.cmd.Process.Pid
-	if p != nil {
-		l := link{listen: freeAddress(), upstream: b.echo, framed: r.framed, concurrent: r.concurrent, idl: idl(r.shape)}
-		started, err := start(ctx, b.tools, *p, l)
-		if err != nil {
-			return sample{}, err
-		}
-		defer started.stop()
-		address, pid = l.listen, started.cmd.Process.Pid
-	}
+	defer stop()
 	if r.kind == idle {
 		return b.idle(ctx, pid, address, request, r.callers)
 	}
@@ -128,6 +118,24 @@ func (b *bench) measure(ctx context.Context, p *proxy, r row, rate float64) (sam
 	return b.timed(pid, func() (*load.Report, error) {
 		return b.calls(func() (*load.Report, error) { return run(ctx, r.callers, rate, b.time, job) })
 	})
+}
+
+// serve starts the upstream of r, and p before it, unless p is nil. It returns where calls go, whose process is measured, and what ends both.
+func (b *bench) serve(ctx context.Context, p *proxy, r row) (address string, pid int, stop func(), err error) {
+	upstream, err := b.upstream(ctx, r)
+	if err != nil {
+		return "", 0, nil, err
+	}
+	if p == nil {
+		return b.echo, upstream.cmd.Process.Pid, func() { upstream.stop() }, nil
+	}
+	l := link{listen: freeAddress(), upstream: b.echo, framed: r.framed, concurrent: r.concurrent, idl: idl(r.shape)}
+	started, err := start(ctx, b.tools, *p, l)
+	if err != nil {
+		upstream.stop()
+		return "", 0, nil, err
+	}
+	return l.listen, started.cmd.Process.Pid, func() { started.stop(); upstream.stop() }, nil
 }
 
 // timed measures a process while calls are made.

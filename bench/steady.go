@@ -17,23 +17,17 @@ func (b *bench) steady(ctx context.Context, p proxy, r row) error {
 	if err != nil {
 		return err
 	}
-	upstream, err := b.upstream(ctx, r)
+	address, pid, stop, err := b.serve(ctx, &p, r)
 	if err != nil {
 		return err
 	}
-	defer upstream.stop()
-	l := link{listen: freeAddress(), upstream: b.echo, framed: r.framed, concurrent: r.concurrent, idl: idl(r.shape)}
-	started, err := start(ctx, b.tools, p, l)
-	if err != nil {
-		return err
-	}
-	defer started.stop()
-	kept, err := connect(l.listen, r.callers, request)
+	defer stop()
+	kept, err := connect(address, r.callers, request)
 	if err != nil {
 		return err
 	}
 	defer kept.close()
-	anew := callAnew(l.listen, request)
+	anew := callAnew(address, request)
 	job := func(ctx context.Context, worker int) load.Result {
 		if worker%8 == 0 {
 			return anew(ctx, worker)
@@ -45,7 +39,7 @@ func (b *bench) steady(ctx context.Context, p proxy, r row) error {
 		p.name, r, b.time, steadyRate)
 	running, end := context.WithCancel(ctx)
 	watched := make(chan error, 1)
-	go func() { watched <- watch(running, started.cmd.Process.Pid) }()
+	go func() { watched <- watch(running, pid) }()
 	rep, err := run(ctx, r.callers, steadyRate, b.time, job)
 	end()
 	if watching := <-watched; err == nil {
