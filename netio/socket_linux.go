@@ -359,17 +359,14 @@ func (s *socket) settle() {
 		s.flush(s.loop.out)
 	}
 	finished := s.state == finishing && len(s.batch)+len(s.queue) == 0
-	switch {
-	case s.state != closed && !finished, s.writing, s.gone:
-		s.mu.Unlock()
-	case finished && !s.lingers && !s.ended && (s.paused || len(s.input.unused()) > 0) && unix.Shutdown(s.fd, unix.SHUT_WR) == nil:
+	over := (s.state == closed || finished && !s.lingers) && !s.writing && !s.gone
+	if over && finished && !s.ended && (s.paused || len(s.input.unused()) > 0) && unix.Shutdown(s.fd, unix.SHUT_WR) == nil {
 		s.linger()
-		s.mu.Unlock()
-	case finished && s.lingers:
-		s.mu.Unlock()
-	default:
-		s.gone = true
-		s.mu.Unlock()
+		over = false
+	}
+	s.gone = s.gone || over
+	s.mu.Unlock()
+	if over {
 		s.part()
 	}
 }
