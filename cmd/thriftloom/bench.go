@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -106,7 +107,7 @@ func (a *app) bench(cmd *cobra.Command, f *benchFlags, args []string) error {
 	case err != nil:
 		return err
 	case report.Calls == 0:
-		return fmt.Errorf("no call came to its end")
+		return errors.New("no call came to its end")
 	case report.Failed > 0:
 		return fmt.Errorf("%d of %d calls failed", report.Failed, report.Calls)
 	}
@@ -126,7 +127,7 @@ func (a *app) measure(ctx context.Context, p *callPlan, f *benchFlags) (*load.Re
 	defer end()
 	kind, failure := p.probe(ctx, engine)
 	if failure != nil {
-		return nil, nil, fmt.Errorf("%s", p.why(failure))
+		return nil, nil, errors.New(p.why(failure))
 	}
 	callers := newBenchCallers(p, engine, kind, f.connections)
 	defer callers.close()
@@ -149,8 +150,8 @@ func (a *app) progressLine(f *benchFlags) (show func(load.Progress), clear func(
 	}
 	line := func(text string) { fmt.Fprintf(a.stderr, "\r\x1b[K%s", text) }
 	return func(p load.Progress) {
-		text := fmt.Sprintf("%v of %v  %s", p.Elapsed.Round(time.Second/10), f.load.Warmup+f.load.Duration, p)
-		line(text[:min(len(text), a.width()-1)])
+		text := []rune(fmt.Sprintf("%v of %v  %s", p.Elapsed.Round(time.Second/10), f.load.Warmup+f.load.Duration, p))
+		line(string(text[:min(len(text), a.width()-1)]))
 	}, func() { line("") }
 }
 

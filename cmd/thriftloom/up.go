@@ -112,9 +112,9 @@ func (a *app) serve(ctx context.Context, loaded *gateway.Loaded, o upOptions) er
 	around.Go(func() { r.obey(life, signals) })
 	if a.alone {
 		tuneCollector(life, a.env)
-	}
-	if a.alone && cfg.Processors != "all" {
-		around.Go(func() { tuneProcessors(life, a.env) })
+		if cfg.Processors != "all" {
+			around.Go(func() { tuneProcessors(life, a.env) })
+		}
 	}
 	if err := a.open(ctx, cfg, r, o); err != nil {
 		return err
