@@ -8,10 +8,10 @@ SOAK ?= 30m
 ROUNDS ?= 5
 PROFILE ?= $(CURDIR)/bin/cpu.prof
 
-.PHONY: help build test race fuzz bench profile steady microbench engines lint golden check cross peers demo faults interop soak upgrade
+.PHONY: help build test race fuzz bench bench-pick sim profile steady microbench engines lint golden check cross peers demo faults interop soak upgrade
 
 help: ## list the jobs
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 build: ## build bin/thriftloom
 	go build -trimpath -o bin/thriftloom ./cmd/thriftloom
@@ -21,7 +21,7 @@ peers: ## install the real peers that the tests need, where they are missing
 
 test: peers ## all tests with the race detector, real ThriftPy peers included
 	cd bench && go vet ./... && go test ./...
-	go test ./codec ./wire/... ./transport ./cluster/lease # without the race detector: what they may allocate, and every seed
+	go test ./codec ./wire/... ./transport ./cluster/balance ./cluster/lease ./sim # without the race detector: what they may allocate, and every seed
 	THRIFTLOOM_REQUIRE_PEERS=1 go test -race -timeout 20m ./...
 
 faults: peers ## every named fault case, as a table; fails unless each has passed
@@ -58,6 +58,12 @@ profile: build ## the CPU profile of one row (ROWS) of ours, and what a call all
 
 steady: build ## ten minutes of calls, kept connections and new ones: what the process holds each minute
 	@cd bench && go run . -only '^1 KB, buffered, serial upstream, 64 callers$$' -with 'ours, epoll$$' -time 10m -steady
+
+bench-pick: ## what a pick costs, by policy and number of replicas
+	go test -run "^$$" -bench Pick -benchmem ./cluster/balance
+
+sim: ## every scenario of the balancing simulator, in two minutes; rewrites docs/simulation
+	@cd bench && go run ./sim
 
 microbench: ## run the Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./...

@@ -38,6 +38,7 @@ type Options struct {
 	// are not Shared, or turn out to answer in order.
 	Tracking string
 	Queue    QueueConfig
+	Balance  balance.Config // how an endpoint is chosen
 	// Shared asks each endpoint whether it answers in any order: where it does, a slot is a share of a connection, and there are few.
 	Shared bool
 	// SharedSlots is Slots, whatever an endpoint names, of those that do; zero: the same.
@@ -72,7 +73,7 @@ type Cluster struct {
 	opts atomic.Pointer[Options] // what it points to is not changed
 
 	mu        sync.Mutex
-	picker    *balance.Slots
+	picker    *balance.Picker
 	nodes     map[*balance.Node]*node
 	leaving   map[*node]bool // removed, and still at work
 	waiting   turns
@@ -89,7 +90,7 @@ type Cluster struct {
 // New returns a cluster without endpoints.
 func New(opts Options) *Cluster {
 	c := &Cluster{
-		picker:  balance.NewSlots(rand.IntN),
+		picker:  balance.New(opts.Balance.New(), rand.IntN),
 		nodes:   map[*balance.Node]*node{},
 		leaving: map[*node]bool{},
 	}
@@ -106,6 +107,9 @@ func (c *Cluster) Configure(opts Options) {
 	next.Budget, next.OnLearned, next.OnSerial = was.Budget, was.OnLearned, was.OnSerial
 	c.mu.Lock()
 	c.opts.Store(&next)
+	if next.Balance != was.Balance {
+		c.picker.Use(next.Balance.New())
+	}
 	stale := c.update(c.endpoints)
 	now := time.Now()
 	c.reapAt(now, now) // connections may be kept for less time
@@ -139,6 +143,7 @@ func (c *Cluster) update(endpoints []rpc.Endpoint) (stale []*link) {
 		left[key{n.Endpoint.Address, n.Endpoint.Name}] = n
 	}
 	seen := map[key]bool{}
+	reweighed := false
 	for _, e := range endpoints {
 		if e.Slots == 0 {
 			e.Slots = c.opts.Load().Slots
@@ -159,6 +164,7 @@ func (c *Cluster) update(endpoints []rpc.Endpoint) (stale []*link) {
 		}
 		if n != nil {
 			// Address and Name are read without the lock; they are the key and stay.
+			reweighed = reweighed || n.Endpoint.Weight != e.Weight
 			n.Endpoint.Slots, n.Endpoint.Weight, n.Endpoint.Zone = e.Slots, e.Weight, e.Zone
 			stale = append(stale, c.resize(n)...)
 		}
@@ -168,6 +174,9 @@ func (c *Cluster) update(endpoints []rpc.Endpoint) (stale []*link) {
 		if !seen[k] {
 			stale = append(stale, c.remove(n)...)
 		}
+	}
+	if reweighed {
+		c.picker.Reweigh()
 	}
 	return stale
 }
@@ -274,7 +283,14 @@ func (c *Cluster) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error
 		Cluster: c.Name(), Endpoint: n.Endpoint.Name, Start: began, Waited: began.Sub(start), Took: took,
 		Reused: reused, Outcome: outcome, Err: e,
 	})
-	c.settle(n, l, outcome, took, ended)
+	r := balance.Result{Outcome: outcome, Took: took, Method: -1}
+	if call.Method != nil {
+		r.Method = call.Method.Index
+	}
+	if call.Oneway {
+		r.Took = 0 // until it was sent
+	}
+	c.settle(n, l, r, took, ended)
 	if e != nil {
 		return nil, e
 	}
@@ -291,8 +307,9 @@ func (c *Cluster) blame(e *rpc.Error, n *node, call *rpc.Call) {
 }
 
 // settle ends an attempt: its slot is given back now, or when the peer is done with the call.
-func (c *Cluster) settle(n *node, l *link, o rpc.Outcome, took time.Duration, now time.Time) {
+func (c *Cluster) settle(n *node, l *link, r balance.Result, took time.Duration, now time.Time) {
 	c.mu.Lock()
+	o := r.Outcome
 	n.count(o)
 	if o == rpc.Success || o == rpc.DeclaredException {
 		c.answered = true
@@ -300,12 +317,13 @@ func (c *Cluster) settle(n *node, l *link, o rpc.Outcome, took time.Duration, no
 		n.latency.Add(took)
 	}
 	if l == nil {
-		c.release(n, o, now)
-	} else if l.outcome = o; l.freed {
+		c.release(n, r, now)
+	} else if l.result = r; l.freed {
 		c.put(l, now)
 	} else { // the peer is still at work: after a timeout, or behind a oneway
-		l.zombie = true
-		n.zombies++
+		l.result.Held, r.Held = true, true
+		c.picker.Done(n.Node, r, now)
+		c.wake(n, now)
 	}
 	c.mu.Unlock()
 }

@@ -42,7 +42,7 @@ func (c *Cluster) Usage() Usage {
 		e := &u.Endpoints[i]
 		e.Slots, e.Open, e.Busy = e.Slots+slots, e.Open+n.open(), e.Busy+n.InFlight
 		if slots > 0 {
-			e.Limit, e.Down = e.Limit+n.Slots, e.Down || !n.Up(now)
+			e.Limit, e.Down = e.Limit+n.Slots, e.Down || c.picker.Out(n.Node, now)
 		}
 	}
 	for _, bn := range c.picker.Nodes() {
@@ -80,13 +80,14 @@ func (c *Cluster) Own() {
 
 // resize gives a node the slots that it may use, and returns the free connections beyond them. c.mu is held.
 func (c *Cluster) resize(n *node) []*link {
-	n.Slots = n.Endpoint.Slots
+	slots := n.Endpoint.Slots
 	if most := c.opts.Load().SharedSlots; n.sharing.granted && most != 0 {
-		n.Slots = most
+		slots = most
 	}
 	if c.opts.Load().Leased {
-		n.Slots = min(n.Slots, n.limit)
+		slots = min(slots, n.limit)
 	}
+	c.picker.Resize(n.Node, slots)
 	return n.takeFree(n.open() - n.Slots)
 }
 

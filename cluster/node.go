@@ -16,10 +16,10 @@ type node struct {
 	cluster  *Cluster
 	free     []*link       // connections without a call, the last used at the end
 	limit    int           // slots that others leave to this cluster, where it is Leased
+	wakes    time.Time     // when it is looked at though nothing happens to it; zero: nobody needs that
 	quiet    chan struct{} // once removed: closed when no call is in flight and no connection open
 	calls    int64
 	failures int64
-	zombies  int // slots whose caller has its answer, or has gone, while the peer is still at work
 	lastErr  rpc.Outcome
 	latency  quantile.Sketch // of attempts that were answered
 	lessons  lessons
@@ -49,16 +49,15 @@ func (n *node) count(o rpc.Outcome) {
 
 // link is a connection with the slot that it serves. It is the connection's Owner.
 type link struct {
-	node    *node
-	conn    conn
-	since   time.Time     // when it became free
-	waited  time.Duration // it was free for, before this call; zero before the first
-	outcome rpc.Outcome   // of the attempt; zero until Handle has returned
-	freed   bool          // the peer is done with the call
-	usable  bool          // … and the connection can take another one
-	unused  bool          // … and the peer has not heard of the call
-	zombie  bool          // counted in node.zombies
-	gone    bool          // closed; it may be so before it becomes free
+	node   *node
+	conn   conn
+	since  time.Time      // when it became free
+	waited time.Duration  // it was free for, before this call; zero before the first
+	result balance.Result // of the attempt; zero until Handle has returned
+	freed  bool           // the peer is done with the call
+	usable bool           // … and the connection can take another one
+	unused bool           // … and the peer has not heard of the call
+	gone   bool           // closed; it may be so before it becomes free
 }
 
 // conn is a connection that takes one call at a time, or a share of one that takes many.
@@ -112,7 +111,7 @@ func (c *Cluster) pick(call *rpc.Call, now time.Time) (g grant, err error) {
 		l := n.free[len(n.free)-1]
 		n.free = n.free[:len(n.free)-1]
 		if now.Before(l.end(idle, age)) && l.conn.Usable() {
-			l.freed, l.usable, l.unused, l.outcome, l.waited = false, false, false, 0, now.Sub(l.since)
+			l.freed, l.usable, l.unused, l.result, l.waited = false, false, false, balance.Result{}, now.Sub(l.since)
 			g.node, g.link = n, l
 			return g, nil
 		}
@@ -128,7 +127,7 @@ func (l *link) Freed(reusable bool) {
 	c := l.node.cluster
 	c.mu.Lock()
 	l.freed, l.usable = true, reusable
-	if l.outcome != 0 { // Handle has returned before: nobody else puts it back
+	if l.result.Outcome != 0 { // Handle has returned before: nobody else puts it back
 		c.put(l, time.Now())
 	}
 	c.mu.Unlock()
@@ -137,10 +136,6 @@ func (l *link) Freed(reusable bool) {
 // put ends an attempt whose peer is done: the connection becomes free, then its slot. c.mu is held.
 func (c *Cluster) put(l *link, now time.Time) {
 	n := l.node
-	if l.zombie {
-		l.zombie = false
-		n.zombies--
-	}
 	if l.usable && !l.gone && !c.yielding && c.nodes[n.Node] == n && n.open() <= n.Slots {
 		if !l.unused {
 			l.since = now
@@ -152,5 +147,10 @@ func (c *Cluster) put(l *link, now time.Time) {
 		n.Closing++
 		go c.closeAll([]*link{l}) // of a removed endpoint, or beyond fewer slots; not under the lock
 	}
-	c.release(n, l.outcome, now)
+	if l.result.Held {
+		c.picker.Free(n.Node)
+		c.handOn(n, now)
+	} else {
+		c.release(n, l.result, now)
+	}
 }

@@ -102,21 +102,37 @@ func (c *Cluster) giveBack(g grant, now time.Time) {
 		g.link.usable, g.link.unused = true, true
 		c.put(g.link, now)
 	case g.node != nil:
-		c.release(g.node, 0, now)
+		c.release(g.node, balance.Result{}, now)
 	}
 }
 
-// release gives a slot back and hands it to whose turn it is. c.mu is held.
-func (c *Cluster) release(n *node, o rpc.Outcome, now time.Time) {
-	c.picker.Done(n.Node, o, now)
-	if n.Failures > 0 && !n.Up(now) {
-		// Calls that wait for other endpoints are to notice when this one may be tried again.
-		time.AfterFunc(n.DownTill.Sub(now), func() {
+// release ends an attempt. c.mu is held.
+func (c *Cluster) release(n *node, r balance.Result, now time.Time) {
+	c.picker.Done(n.Node, r, now)
+	c.wake(n, now)
+	c.handOn(n, now)
+}
+
+// wake sees to it that calls which wait for other endpoints notice when this one may be tried again, or may take more. c.mu is held.
+func (c *Cluster) wake(n *node, now time.Time) {
+	wait, ok := c.picker.Waits(n.Node, now)
+	if at := now.Add(wait); ok && (n.wakes.IsZero() || at.Before(n.wakes)) {
+		n.wakes = at
+		time.AfterFunc(wait, func() {
 			c.mu.Lock()
-			c.dispatch(time.Now())
-			c.mu.Unlock()
+			defer c.mu.Unlock()
+			if n.wakes.Equal(at) {
+				now := time.Now()
+				n.wakes = time.Time{}
+				c.dispatch(now)
+				c.wake(n, now)
+			}
 		})
 	}
+}
+
+// handOn hands a slot that n has given back to whose turn it is. c.mu is held.
+func (c *Cluster) handOn(n *node, now time.Time) {
 	c.leave(n)
 	c.dispatch(now)
 	c.changed(false)

@@ -3,6 +3,7 @@ package cluster
 import (
 	"time"
 
+	"github.com/thriftloom/thriftloom/cluster/balance"
 	"github.com/thriftloom/thriftloom/rpc"
 )
 
@@ -18,7 +19,7 @@ type Snapshot struct {
 type EndpointSnapshot struct {
 	Name        string
 	Address     string
-	State       string // up, down or draining
+	State       string // up, down (it cannot be reached), ejected (it fails more than the others) or draining
 	Slots       int
 	Leased      int // of Slots, those that this cluster may use: all where the endpoint is not shared
 	InFlight    int
@@ -38,11 +39,7 @@ func (c *Cluster) Snapshot() Snapshot {
 	now := time.Now()
 	s := Snapshot{Name: c.Name(), Waiting: c.waiting.Len(), Refused: c.refused}
 	for _, bn := range c.picker.Nodes() {
-		state := "up"
-		if bn.Failures > 0 {
-			state = "down"
-		}
-		s.Endpoints = append(s.Endpoints, c.nodes[bn].snapshot(state, now))
+		s.Endpoints = append(s.Endpoints, c.nodes[bn].snapshot(bn.State(), now))
 	}
 	for n := range c.leaving {
 		s.Endpoints = append(s.Endpoints, n.snapshot("draining", now))
@@ -52,7 +49,7 @@ func (c *Cluster) Snapshot() Snapshot {
 
 func (n *node) snapshot(state string, now time.Time) EndpointSnapshot {
 	e := EndpointSnapshot{
-		Name: n.Endpoint.Name, Address: n.Endpoint.Address, State: state, Slots: n.Endpoint.Slots, Leased: n.Slots, InFlight: n.InFlight, Zombies: n.zombies,
+		Name: n.Endpoint.Name, Address: n.Endpoint.Address, State: state, Slots: n.Endpoint.Slots, Leased: n.Slots, InFlight: n.InFlight, Zombies: n.Zombies,
 		Connections: len(n.free) + n.InFlight, Calls: n.calls, Failures: n.failures,
 		P50: n.latency.Quantile(0.5), P99: n.latency.Quantile(0.99), Learned: n.lessons.at(now),
 	}
@@ -70,7 +67,7 @@ func (c *Cluster) Answering() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, n := range c.picker.Nodes() {
-		if n.Failures == 0 {
+		if n.State() != balance.Down {
 			return true
 		}
 	}

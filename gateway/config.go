@@ -185,8 +185,10 @@ type Gateways struct {
 
 // Defaults hold for every service that does not say otherwise.
 type Defaults struct {
-	Cluster  cluster.Config `yaml:",inline"`
-	Policies Policies       `yaml:",inline"`
+	Cluster cluster.Config `yaml:",inline"`
+	// Balance says how an endpoint is chosen: the name of a policy, or a block. Default slots.
+	Balance  Balance  `yaml:"balance"`
+	Policies Policies `yaml:",inline"`
 }
 
 // Policies may stand in `defaults`, in a service and in a method; the more specific place wins, key by key.
@@ -247,8 +249,8 @@ type Service struct {
 	// Required makes readiness ask for this service for ever.
 	Required bool           `yaml:"required"`
 	Cluster  cluster.Config `yaml:",inline"`
-	// Balance says how an endpoint is chosen. slots: among those with a free slot, the one with the fewest calls. Default slots.
-	Balance string `yaml:"balance" oneof:"slots" later:"*"`
+	// Balance says how an endpoint is chosen: the name of a policy, or a block. Default slots.
+	Balance Balance `yaml:"balance"`
 	// Health says how endpoints without traffic are looked after.
 	Health Health `yaml:"health"`
 	// Scale says when replicas are added and taken away.

@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/thriftloom/thriftloom/internal/strictyaml"
+	"github.com/thriftloom/thriftloom/layer/affinity"
 	"github.com/thriftloom/thriftloom/schema"
 )
 
@@ -52,9 +53,49 @@ func every[T any](list []T, is func(T) bool) bool {
 
 // checkShared finds what a service says of an upstream that it shares: it would hold for the others as well.
 func (l *loader) checkShared(key, name string, places layers) {
-	for _, what := range []string{"queue", "health"} {
+	for _, what := range []string{"queue", "balance", "health"} {
 		if at, file := places.find(what); at != nil {
-			l.noting(file).Addf(at, key+"."+what, "cannot be set here: the upstream %q is shared; its queue is that of `defaults`, and its health check has no method", name)
+			l.noting(file).Addf(at, key+"."+what,
+				"cannot be set here: the upstream %q is shared; its queue and its balancing are those of `defaults`, and its health check has no method", name)
+		}
+	}
+}
+
+// affinity says where the key of each method's calls stands, and finds keys that stand nowhere, or that nobody asks for.
+func (l *loader) affinity(key string, s *Service, p *servicePlan, places layers) {
+	b := s.Balance
+	key += ".balance"
+	at, file := places.find("balance")
+	own := at != nil
+	if !own {
+		key, at, file = "defaults.balance", strictyaml.Find(l.main.doc.Root, "defaults", "balance"), l.main.path
+	}
+	mistake := func(text string, args ...any) {
+		if at != nil && !l.told(key) {
+			l.noting(file).Addf(at, key, text, args...)
+		}
+	}
+	switch {
+	case !b.Hashes() && b.Header == "" && b.Argument == "":
+		return
+	case !b.Hashes():
+		mistake("%s asks for no key: header and argument are of ring_hash and maglev", b.Policy)
+	case (b.Header == "") == (b.Argument == ""):
+		mistake("%s wants the key of a call: one of header and argument", b.Policy)
+	case b.Header != "":
+		p.other.affinity = affinity.ByHeader(b.Header)
+		for i := range p.methods {
+			p.methods[i].affinity = p.other.affinity
+		}
+	case p.schema != nil:
+		found := false
+		for i, m := range p.schema.Methods {
+			var ok bool
+			p.methods[i].affinity, ok = affinity.ByArgument(m, b.Argument)
+			found = found || ok
+		}
+		if !found && own {
+			mistake("no method of %s has an argument %s", s.Service, b.Argument)
 		}
 	}
 }

@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"fmt"
+	"reflect"
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/thriftloom/thriftloom/cluster/balance"
 	"github.com/thriftloom/thriftloom/internal/strictyaml"
 	"github.com/thriftloom/thriftloom/layer/authz"
 )
@@ -114,6 +116,22 @@ func (a *Allow) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) 
 		}
 	}
 	*a = list
+}
+
+// Balance is the policy by which endpoints are chosen.
+type Balance struct {
+	balance.Config `yaml:",inline"`
+}
+
+// DecodeYAML takes the name of a policy or a block.
+func (b *Balance) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
+	if node.Kind == yaml.MappingNode {
+		d.Decode(node, path, &b.Config)
+		return
+	}
+	b.Config = balance.Default() // a name alone says all
+	field, _ := reflect.TypeFor[balance.Config]().FieldByName("Policy")
+	d.DecodeTagged(node, path, &b.Policy, field.Tag)
 }
 
 // DecodeYAML takes an address or a block.

@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/thriftloom/thriftloom/cluster"
+	"github.com/thriftloom/thriftloom/cluster/balance"
 	"github.com/thriftloom/thriftloom/idl"
 	"github.com/thriftloom/thriftloom/internal/keyring"
 	"github.com/thriftloom/thriftloom/internal/strictyaml"
@@ -158,7 +159,7 @@ func newConfig() *Config {
 }
 
 func newDefaults() Defaults {
-	return Defaults{Cluster: cluster.Default(), Policies: Policies{Deadline: deadline.Default(), Retry: retry.Default(), RequiredFields: required.Off}}
+	return Defaults{Cluster: cluster.Default(), Balance: Balance{balance.Default()}, Policies: Policies{Deadline: deadline.Default(), Retry: retry.Default(), RequiredFields: required.Off}}
 }
 
 func newUpstream() Upstream {

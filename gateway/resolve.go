@@ -16,6 +16,7 @@ import (
 	"github.com/thriftloom/thriftloom/client"
 	"github.com/thriftloom/thriftloom/cluster"
 	"github.com/thriftloom/thriftloom/internal/strictyaml"
+	"github.com/thriftloom/thriftloom/layer/affinity"
 	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/scale/process"
@@ -75,6 +76,7 @@ type methodPlan struct {
 	policies   Policies
 	idempotent bool
 	upstream   string // key
+	affinity   affinity.Policy
 }
 
 // resolve turns the decoded file into plans, and finds the mistakes that only show there.
@@ -115,7 +117,7 @@ func (l *loader) stateFolder(env func(string) (string, bool)) string {
 func (l *loader) sharedUpstream(b strictyaml.Block) {
 	u, key := newUpstream(), sharedPrefix+b.Name
 	l.Decode(b.Value, key, &u)
-	l.upstream(key, b.Name, key, b.Value, &u, l.cfg.Defaults.Cluster.Queue, "")
+	l.upstream(key, b.Name, key, b.Value, &u, l.cfg.Defaults.Cluster.Queue, l.cfg.Defaults.Balance, "")
 }
 
 // service resolves one entry of services.
@@ -143,6 +145,7 @@ func (l *loader) service(b strictyaml.Block) {
 		p.listen = append(p.listen, own)
 	}
 	l.methods(key, &s, &p, methods)
+	l.affinity(key, &s, &p, places)
 	l.checkHealth(key, &s, svc, places)
 	l.warnTimeout(b, key, &s, places)
 	if p.schema != nil {
@@ -153,7 +156,7 @@ func (l *loader) service(b strictyaml.Block) {
 // newService returns a service of which the config says no more than its label.
 func (l *loader) newService(label string) Service {
 	return Service{
-		Service: label, UnknownMethods: "forward", OnCrash: "exception", Balance: "slots", Upstream: UpstreamRef{Upstream: newUpstream()},
+		Service: label, UnknownMethods: "forward", OnCrash: "exception", Balance: l.cfg.Defaults.Balance, Upstream: UpstreamRef{Upstream: newUpstream()},
 		Cluster: l.cfg.Defaults.Cluster, Policies: l.cfg.Defaults.Policies,
 	}
 }
@@ -186,7 +189,7 @@ func (l *loader) serviceUpstream(b strictyaml.Block, key string, s *Service, pla
 		l.checkShared(key, s.Upstream.Name, places)
 		return l.named(node, key+".upstream", s.Upstream.Name)
 	}
-	l.upstream(key, b.Name, key+".upstream", node, &s.Upstream.Upstream, s.Cluster.Queue, s.probe())
+	l.upstream(key, b.Name, key+".upstream", node, &s.Upstream.Upstream, s.Cluster.Queue, s.Balance, s.probe())
 	return key
 }
 
@@ -281,7 +284,7 @@ func anyMethod(d *schema.Document, name string) bool {
 }
 
 // upstream resolves one upstream block.
-func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, queue cluster.QueueConfig, probe string) {
+func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, queue cluster.QueueConfig, policy Balance, probe string) {
 	var sources []string
 	for _, s := range []string{"run", "endpoints", "dns", "file", "docker", "kubernetes", "consul", "etcd"} {
 		if strictyaml.Find(node, s) != nil {
@@ -306,7 +309,7 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 	p.cluster = cluster.Options{
 		Name: name, Wire: transport.Wire{Kind: transport.Buffered, Protocol: wire.Binary},
 		Limits: wire.Limits{MessageBytes: int(l.cfg.MaxMessageBytes)},
-		Slots:  slots, IdleExpiry: kind.IdleExpiry, MaxAge: kind.MaxAge, Queue: queue, Shared: kind.Shared,
+		Slots:  slots, IdleExpiry: kind.IdleExpiry, MaxAge: kind.MaxAge, Queue: queue, Balance: policy.Config, Shared: kind.Shared,
 	}
 	if u.Transport == "framed" || u.Transport == "" && kind.Framed {
 		p.cluster.Wire.Kind = transport.Framed

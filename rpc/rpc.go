@@ -46,6 +46,7 @@ type Call struct {
 	Start    time.Time // when the whole request had come
 	Deadline time.Time // zero: none
 	Avoid    string    // name of the endpoint that failed the attempt before; another one is taken where one is free
+	Affinity uint64    // calls with the same one had better go to the same endpoint; 0: to any
 	Record   *Record   // of this call; nil where nobody observes
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/thriftloom/thriftloom/layer/affinity"
 	"github.com/thriftloom/thriftloom/layer/authz"
 	"github.com/thriftloom/thriftloom/layer/deadline"
 	"github.com/thriftloom/thriftloom/layer/observe"
@@ -24,6 +25,7 @@ type Policy struct {
 	Upstream   rpc.Handler // the cluster that answers the method
 	Wire       translate.Policy
 	Required   required.Policy
+	Affinity   affinity.Policy
 }
 
 // Config says what a service is made of. Nothing of it is changed after New.
@@ -59,6 +61,7 @@ func (s *Service) stack() rpc.Stack {
 		authz.Layer(s.callers()),                    // above all else: who may not call takes no time, no slot and no cached reply
 		required.Layer(s.required(), s.cfg.Missing), // below authz: who may not call is not told what is missing
 		deadline.Layer(s.timeouts()),                // above retry: one budget of time for all attempts
+		affinity.Layer(s.affinities()),              // above retry: all attempts of a call have one key
 		retry.Layer(s.retries()),                    // above the cluster: each attempt picks an endpoint anew
 	}
 }
@@ -96,6 +99,10 @@ func (s *Service) required() rpc.PerMethod[required.Policy] {
 
 func (s *Service) callers() rpc.PerMethod[[]string] {
 	return each(s.cfg.Policies, func(p Policy) []string { return p.Allow })
+}
+
+func (s *Service) affinities() rpc.PerMethod[affinity.Policy] {
+	return each(s.cfg.Policies, func(p Policy) affinity.Policy { return p.Affinity })
 }
 
 func (s *Service) retries() rpc.PerMethod[retry.Policy] {

@@ -21,7 +21,7 @@ func TestStackOrder(t *testing.T) {
 			t.Errorf("%s has no reason", l.Name)
 		}
 	}
-	if got := strings.Join(names, " "); got != "observe translate authz required deadline retry" {
+	if got := strings.Join(names, " "); got != "observe translate authz required deadline affinity retry" {
 		t.Errorf("the stack is %q", got)
 	}
 }

@@ -88,7 +88,7 @@ type Cluster struct {
 type Endpoint struct {
 	Name          string  `json:"name"`
 	Address       string  `json:"address,omitempty"`
-	State         string  `json:"state"` // up, down or draining
+	State         string  `json:"state"` // up, down (not reached), ejected (it fails more than the others) or draining
 	Slots         int     `json:"slots"`
 	LeasedSlots   int     `json:"leased_slots"` // of slots, those that this gateway may use: all where no other shares them
 	InFlight      int     `json:"in_flight"`

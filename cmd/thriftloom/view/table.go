@@ -106,7 +106,7 @@ func styleOf(state string) style {
 	switch state {
 	case "ready", "up", "running":
 		return styleGood
-	case "failed", "crashed", "down", "exited":
+	case "failed", "crashed", "down", "ejected", "exited":
 		return styleBad
 	case "starting", "restarting", "draining", "stopping", "backoff", "unready":
 		return styleWarn

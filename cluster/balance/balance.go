@@ -1,0 +1,200 @@
+// Package balance chooses the endpoint for an attempt.
+//
+// A Picker is a pure state machine: it holds counts, not connections, and is driven by Pick, Done and Free under its owner's lock. Time and
+// random numbers come from outside. It decides which endpoints may take a call, and its Policy which of them does.
+package balance
+
+import (
+	"errors"
+	"time"
+
+	"github.com/thriftloom/thriftloom/rpc"
+)
+
+// Errors of Pick.
+var (
+	ErrBusy       = errors.New("every slot is taken")
+	ErrNoEndpoint = errors.New("no endpoint is up")
+)
+
+// Policy chooses among the endpoints that may take a call.
+type Policy interface {
+	// Changed is told the nodes whenever they, or their weights, are others than before. The slice is valid until the next time.
+	Changed(nodes []*Node)
+	// Choose returns a node that is ready in this round; nil only where none is. It neither waits nor allocates.
+	Choose(nodes []*Node, r Round) *Node
+	// Done learns what became of an attempt.
+	Done(n *Node, r Result, now time.Duration)
+}
+
+// Round is one look for a node.
+type Round struct {
+	Call   *rpc.Call
+	Now    time.Duration   // since an instant that the picker has chosen
+	Random func(n int) int // 0 … n-1
+	picks  int             // so far
+	avoid  *Node
+}
+
+// Ready reports whether a node may take the call: it is up, it has a free slot, and the call does not avoid it.
+func (r *Round) Ready(n *Node) bool {
+	return n.InFlight+n.Closing+n.Others < n.limit && r.Now >= n.from && n != r.avoid
+}
+
+// Result is what became of an attempt.
+type Result struct {
+	Outcome rpc.Outcome   // zero: there was none, the slot was not used
+	Took    time.Duration // until the reply; zero: says nothing of how fast the endpoint is
+	Method  int           // Schema's dense index of the method, -1 where it is not known: methods take different times
+	Held    bool          // the endpoint is still at work: the slot stays taken until Free
+}
+
+// failed reports whether the endpoint has failed the call.
+func (r Result) failed() bool { return rpc.Classes[r.Outcome].Failure }
+
+// Picker picks by late binding: a call gets an endpoint only when one has a free slot. Where none has, it stays with the owner, in the one
+// queue that all endpoints share. Which of several that have one its Policy says.
+//
+// Not safe for concurrent use: the owner's lock guards it.
+type Picker struct {
+	nodes  []*Node
+	policy Policy
+	random func(n int) int
+	start  time.Time // of the picker's time
+	picks  int
+	last   time.Duration // when Done was called
+	served bool          // a call was answered
+	pace   pace
+
+	Lenient bool // no endpoint is ejected, however many of its calls fail
+}
+
+// New returns a picker without endpoints. random draws from 0 … n-1.
+func New(policy Policy, random func(n int) int) *Picker {
+	return &Picker{policy: policy, random: random}
+}
+
+// Add puts an endpoint in. One that joins others that serve begins with one call at a time.
+func (p *Picker) Add(e rpc.Endpoint) *Node {
+	n := &Node{Endpoint: e, Slots: max(1, e.Slots)}
+	if p.served {
+		n.trial, n.grows = 1, p.last+growth
+	}
+	n.settle()
+	p.nodes = append(p.nodes, n)
+	p.policy.Changed(p.nodes)
+	return n
+}
+
+// Return puts a node in again that Remove has taken out.
+func (p *Picker) Return(n *Node) {
+	p.nodes = append(p.nodes, n)
+	p.policy.Changed(p.nodes)
+}
+
+// Remove takes a node out. Its slots are still given back to Done and Free.
+func (p *Picker) Remove(n *Node) {
+	for i, x := range p.nodes {
+		if x == n {
+			p.nodes = append(p.nodes[:i:i], p.nodes[i+1:]...)
+			p.policy.Changed(p.nodes)
+			return
+		}
+	}
+}
+
+// Resize gives a node another number of slots. Zero: it takes no call for now.
+func (p *Picker) Resize(n *Node, slots int) {
+	n.Slots = slots
+	n.settle()
+}
+
+// Reweigh tells that endpoints have other weights.
+func (p *Picker) Reweigh() { p.policy.Changed(p.nodes) }
+
+// Use makes policy the one that chooses from now on.
+func (p *Picker) Use(policy Policy) {
+	p.policy = policy
+	policy.Changed(p.nodes)
+}
+
+// Nodes returns the endpoints, in the order in which they were added. The slice is valid until the next Add, Return or Remove.
+func (p *Picker) Nodes() []*Node { return p.nodes }
+
+// Pick takes a slot for one attempt. An endpoint that call.Avoid names is taken only where no other has a free slot. The error is
+// ErrBusy where a call had better wait: all slots are taken, or no endpoint is up and one of them is only doubted; else ErrNoEndpoint.
+func (p *Picker) Pick(call *rpc.Call, now time.Time) (*Node, error) {
+	r := Round{Call: call, Now: p.at(now), Random: p.random, picks: p.picks, avoid: p.avoided(call)}
+	n := p.policy.Choose(p.nodes, r)
+	if n == nil && r.avoid != nil && r.avoid.failing < 1.5*memory {
+		r.avoid = nil
+		n = p.policy.Choose(p.nodes, r)
+	}
+	if n == nil && p.grow(r.Now) {
+		n = p.policy.Choose(p.nodes, r)
+	}
+	if n == nil {
+		return nil, p.refusal(r.Now)
+	}
+	n.InFlight++
+	p.picks++
+	n.picked = p.picks
+	return n, nil
+}
+
+// avoided returns the node that a call had better not get; nil mostly.
+func (p *Picker) avoided(call *rpc.Call) *Node {
+	if call.Avoid == "" {
+		return nil
+	}
+	for _, n := range p.nodes {
+		if n.Endpoint.Name == call.Avoid {
+			return n
+		}
+	}
+	return nil
+}
+
+// refusal says why no node is ready.
+func (p *Picker) refusal(now time.Duration) error {
+	for _, n := range p.nodes {
+		if now >= n.from || n.strikes < doubt || n.ejected {
+			return ErrBusy
+		}
+	}
+	return ErrNoEndpoint
+}
+
+// Done ends an attempt, and gives its slot back unless it is held.
+func (p *Picker) Done(n *Node, r Result, now time.Time) {
+	if r.Held {
+		n.Zombies++
+	} else {
+		n.InFlight--
+	}
+	if r.Outcome == 0 {
+		return
+	}
+	at := p.at(now)
+	p.last = at
+	p.judge(n, r.Outcome, at)
+	if r.Took > 0 && !r.failed() && rpc.Classes[r.Outcome].Health == rpc.Alive {
+		p.served = true
+		n.speed.add(p.pace.ratio(r.Method, r.Took), at)
+	}
+	p.policy.Done(n, r, at)
+}
+
+// Free gives back a slot that was held.
+func (p *Picker) Free(n *Node) {
+	n.Zombies--
+	n.InFlight--
+}
+
+// at returns the picker's time.
+func (p *Picker) at(now time.Time) time.Duration {
+	if p.start.IsZero() {
+		p.start = now.Add(-time.Second)
+	}
+	return now.Sub(p.start)
+}

@@ -1,0 +1,55 @@
+package balance
+
+import (
+	"time"
+
+	"github.com/thriftloom/thriftloom/rpc"
+)
+
+// Node is one endpoint as a picker sees it: what Pick returns, and Done takes.
+type Node struct {
+	InFlight int           // slots taken
+	Closing  int           // connections without a call that are not quite closed: each takes the place of a call
+	Others   int           // calls of others that share the endpoint, as far as they have told
+	limit    int           // calls at most, now
+	from     time.Duration // not before then
+	picked   int           // number of its last pick
+	speed    speed
+
+	Slots   int // calls at most; 0: none for now
+	Zombies int // of InFlight: the attempt is over, and the endpoint still at work
+
+	Endpoint rpc.Endpoint
+	health
+	credit int  // RoundRobin's
+	peak   peak // PeakEWMA's
+}
+
+// The states of a node.
+const (
+	Up      = "up"
+	Down    = "down"    // it could not be reached
+	Ejected = "ejected" // it failed more calls than the others
+)
+
+// State returns the node's state.
+func (n *Node) State() string {
+	switch {
+	case n.strikes > 0:
+		return Down
+	case n.ejected:
+		return Ejected
+	}
+	return Up
+}
+
+// Weight is the endpoint's, 1 where it has none.
+func (n *Node) Weight() int { return max(1, n.Endpoint.Weight) }
+
+// settle finds out how many calls the node may have.
+func (n *Node) settle() {
+	n.limit = n.Slots
+	if n.trial > 0 {
+		n.limit = min(n.limit, n.trial)
+	}
+}
