@@ -5,6 +5,7 @@ package faults
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -26,8 +27,8 @@ type fleet struct {
 
 const slots = 4
 
-// newFleet starts a gateway. upstream is the block behind both services, with server and slots left out.
-func newFleet(t *testing.T, upstream string) *fleet {
+// newFleet starts a gateway. upstream is the block behind both services, with server and slots left out; defaults are more keys of that section.
+func newFleet(t *testing.T, upstream string, defaults ...string) *fleet {
 	t.Helper()
 	peertest.Require(t)
 	goroutines, descriptors := runtime.NumGoroutine(), openFiles("self")
@@ -39,13 +40,13 @@ func newFleet(t *testing.T, upstream string) *fleet {
 	f := &fleet{T: t, again: peertest.FreePort(t), once: peertest.FreePort(t), brief: peertest.FreePort(t)}
 	idl := peertest.File("faulty.thrift")
 	f.gateway = peertest.StartGateway(t, fmt.Sprintf(`
-defaults: {timeout: 20s, queue: {max_wait: 20s}}
+defaults: {timeout: 20s, queue: {max_wait: 20s}%s}
 upstreams: {fleet: {%s, server: threaded, slots: %d}}
 services:
   Again: {service: Faulty, idl: %q, listen: %q, upstream: fleet, methods: {ping: {idempotent: true}, pid: {idempotent: true}, sleep: {idempotent: true}}}
   Once: {service: Faulty, idl: %q, listen: %q, upstream: fleet}
   Brief: {service: Faulty, idl: %q, listen: %q, upstream: fleet, timeout: 2s}
-`, upstream, slots, idl, f.again, idl, f.once, idl, f.brief))
+`, strings.Join(append([]string{""}, defaults...), ", "), upstream, slots, idl, f.again, idl, f.once, idl, f.brief))
 	f.gateway.AwaitReady(t, "")
 	f.Cleanup(func() {
 		peertest.Eventually(t, "no slot is taken", func() bool {
@@ -60,10 +61,10 @@ services:
 }
 
 // replicas are so many servers that the gateway runs.
-func replicas(t *testing.T, n int) *fleet {
+func replicas(t *testing.T, n int, defaults ...string) *fleet {
 	t.Helper()
 	l := peertest.ThriftPy2
-	f := newFleet(t, fmt.Sprintf("run: {command: [%q, %q, --library, %s, \"{socket}\"], replicas: %d}", l.Python, peertest.File("faulty_server.py"), l.Name, n))
+	f := newFleet(t, fmt.Sprintf("run: {command: [%q, %q, --library, %s, \"{socket}\"], replicas: %d}", l.Python, peertest.File("faulty_server.py"), l.Name, n), defaults...)
 	f.awaitReplicas(n)
 	return f
 }

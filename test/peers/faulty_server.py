@@ -19,7 +19,12 @@ class Faulty:
     def ping(self):
         pass
 
+    calls, failing_till, grey_till = 0, 0, 0
+
     def pid(self):
+        self.calls += 1
+        if time.time() < self.failing_till or time.time() < self.grey_till and self.calls % 3 == 0:
+            raise RuntimeError("on purpose")
         return os.getpid()
 
     def sleep(self, millis):
@@ -28,6 +33,16 @@ class Faulty:
 
     def misbehave(self, how, amount):
         return getattr(self, "by_" + how)(amount)
+
+    def by_failing(self, millis):
+        """Lets every pid fail for so long, with an exception that nobody declared."""
+        self.failing_till = time.time() + millis / 1000.0
+        return os.getpid()
+
+    def by_grey(self, millis):
+        """The same of one in three."""
+        self.grey_till = time.time() + millis / 1000.0
+        return os.getpid()
 
     def by_exit(self, status):
         """Ends the process at once, with that status."""
