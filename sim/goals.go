@@ -88,7 +88,9 @@ func (t *Table) Goals(slack slack) []Goal {
 		"%.2f, at most %.2f (%s)", mean, worst, where)
 	one, many := t.find("antagonist, G1"), t.find("antagonist, G16")
 	if one != nil && many != nil {
-		grows := func(c Contender) float64 { return float64(Mean(t.Cell(many, c), 0.99)) / float64(Mean(t.Cell(one, c), 0.99)) }
+		grows := func(c Contender) float64 {
+			return float64(Mean(t.Cell(many, c), 0.99)) / float64(Mean(t.Cell(one, c), 0.99))
+		}
 		r := grows(SharedSlots)
 		add(r <= slack.most(1.75), "LB-9", "p99 of 16 gateways beside 1, shared view: ≤ 1.75", "%.2f; without a view %.2f, P2C %.2f", r, grows(Slots), grows(TwoChoices))
 	}

@@ -121,8 +121,8 @@ func (p *Picker) Use(policy Policy) {
 // Nodes returns the endpoints, in the order in which they were added. The slice is valid until the next Add, Return or Remove.
 func (p *Picker) Nodes() []*Node { return p.nodes }
 
-// Pick takes a slot for one attempt. An endpoint that call.Avoid names is taken only where no other has a free slot. The error is
-// ErrBusy where a call had better wait: all slots are taken, or no endpoint is up and one of them is only doubted; else ErrNoEndpoint.
+// Pick takes a slot for one attempt. An endpoint that call.Avoid names is taken only where no other has a free slot, and not where it has
+// failed other calls lately. The error is ErrBusy where a call had better wait: all slots are taken, or no endpoint is up and one of them is only doubted; else ErrNoEndpoint.
 func (p *Picker) Pick(call *rpc.Call, now time.Time) (*Node, error) {
 	r := Round{Call: call, Now: p.at(now), Random: p.random, picks: p.picks, avoid: p.avoided(call)}
 	n := p.policy.Choose(p.nodes, r)
@@ -130,7 +130,7 @@ func (p *Picker) Pick(call *rpc.Call, now time.Time) (*Node, error) {
 		r.avoid = nil
 		n = p.policy.Choose(p.nodes, r)
 	}
-	if n == nil && p.grow(r.Now) {
+	if n == nil && (p.grow(r.Now) || p.pardon(r.Now)) {
 		n = p.policy.Choose(p.nodes, r)
 	}
 	if n == nil {

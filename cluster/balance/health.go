@@ -1,7 +1,6 @@
 package balance
 
 import (
-	"slices"
 	"time"
 
 	"github.com/thriftloom/thriftloom/rpc"
@@ -20,10 +19,10 @@ const (
 const doubt = 3
 
 const (
-	memory    = 1.0 / 16 // the part of a single call in an endpoint's rate of failures
-	tolerance = 0.25     // above the rate of the others: five failures in a row
-	evidence  = 8        // answers in a row, until an endpoint on trial may have twice as many calls
-	growth    = time.Second
+	memory    = 1.0 / 16    // the part of a single call in an endpoint's rate of failures
+	tolerance = 0.25        // by which its rate is above that of the others: five failures in a row
+	evidence  = 8           // answers in a row, until an endpoint on trial may have twice as many calls
+	growth    = time.Second // for which it has to be on trial without a failure, for the same
 )
 
 // health is what a picker knows of whether a node serves.
@@ -71,7 +70,7 @@ func (p *Picker) judge(n *Node, o rpc.Outcome, now time.Duration) {
 	}
 	n.failing += (1 - n.failing) * memory
 	n.proven = 0
-	if !p.Lenient && n.failing > tolerance && n.failing > p.others(n)+tolerance && (n.ejected || p.spared(n)) {
+	if !p.Lenient && n.failing > tolerance && p.worse(n) && (n.ejected || p.spared(n)) {
 		n.eject(now)
 	}
 }
@@ -122,19 +121,35 @@ func (p *Picker) grow(now time.Duration) (any bool) {
 	return any
 }
 
-// others returns the median rate of failures of all but n that are in.
-func (p *Picker) others(n *Node) float64 {
-	var rates []float64
+// worse reports whether n fails more of its calls, by tolerance, than half of the others that are in.
+func (p *Picker) worse(n *Node) bool {
+	others, better := 0, 0
 	for _, x := range p.nodes {
 		if x != n && !x.ejected {
-			rates = append(rates, x.failing)
+			others++
+			if x.failing+tolerance < n.failing {
+				better++
+			}
 		}
 	}
-	if len(rates) == 0 {
-		return 1
+	return others > 0 && 2*better >= others
+}
+
+// pardon takes back those that are ejected where nobody else is up: an endpoint that fails some calls is better than none. It reports
+// whether there are any.
+func (p *Picker) pardon(now time.Duration) (any bool) {
+	for _, n := range p.nodes {
+		if n.State() == Up {
+			return false
+		}
 	}
-	slices.Sort(rates)
-	return rates[(len(rates)-1)/2]
+	for _, n := range p.nodes {
+		if n.State() == Ejected && now < n.from {
+			n.from, n.grows = now, now+growth
+			any = true
+		}
+	}
+	return any
 }
 
 // spared reports whether the others can do without n: half of the fleet stays in, and of two one.

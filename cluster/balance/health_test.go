@@ -199,6 +199,27 @@ func TestSomeStayIn(t *testing.T) {
 	}
 }
 
+// With nobody else up, an endpoint that was ejected gets calls before its time, one at a time.
+func TestPardon(t *testing.T) {
+	c := newClock(t, 2, 2)
+	a, b := c.Nodes()[0], c.Nodes()[1]
+	c.calls(5, a, rpc.ClosedNoReply)
+	if n := c.pick(""); n != b {
+		t.Fatal("a is not out")
+	}
+	c.pick("")
+	if _, err := c.Pick(&rpc.Call{}, c.now); err != ErrBusy {
+		t.Fatalf("b is busy, and up: %v", err)
+	}
+	c.Done(b, Result{Outcome: rpc.Refused}, c.now)
+	if n := c.pick(""); n != a {
+		t.Error("with b down, a is not taken")
+	}
+	if _, err := c.Pick(&rpc.Call{}, c.now); err != ErrBusy {
+		t.Errorf("a second call at a: %v", err)
+	}
+}
+
 // A call that failed goes to another endpoint, and waits for one where the endpoint that failed it has failed others lately.
 func TestRetryElsewhere(t *testing.T) {
 	c := newClock(t, 1, 1)

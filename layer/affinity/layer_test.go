@@ -94,7 +94,9 @@ func TestKeyByArgument(t *testing.T) {
 
 // A header is found whatever its case; a call without it has no key.
 func TestKeyByHeader(t *testing.T) {
-	with := func(name, value string) *rpc.Call { return &rpc.Call{Headers: []transport.KV{{Key: name, Value: value}}} }
+	with := func(name, value string) *rpc.Call {
+		return &rpc.Call{Headers: []transport.KV{{Key: name, Value: value}}}
+	}
 	p := ByHeader("X-User")
 	a := keyOf(t, p, with("x-user", "alice"))
 	if a == 0 || a != keyOf(t, p, with("X-USER", "alice")) || a == keyOf(t, p, with("x-user", "bob")) || keyOf(t, p, with("x-other", "alice")) != 0 {
