@@ -167,7 +167,7 @@ func (c ClientConfig) policies(svc *Service, to rpc.Handler, speaks Protocol) rp
 		to = named{c.Multiplexed, to}
 	}
 	p := service.Policy{
-		Timeout: c.Timeout, Retry: retry.Config{Attempts: c.Attempts}, Upstream: to,
+		Timeout: c.Timeout, Retry: retry.Config{Attempts: c.Attempts, BudgetPercent: retry.Default().BudgetPercent}, Budget: new(retry.Budget), Upstream: to,
 		Wire: translate.Policy{Protocol: speaks, Limits: wire.Limits{MessageBytes: c.MaxMessageBytes}},
 	}
 	all := rpc.PerMethod[service.Policy]{Other: p}

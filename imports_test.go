@@ -49,6 +49,7 @@ var allowed = map[string][]string{
 	"layer/required":  append([]string{"rpc"}, thrift...),
 	"layer/translate": append([]string{"rpc"}, thrift...),
 	"scale/process":   {"rpc"},
+	"sim":             {"rpc", "cluster/balance"},
 	"service":         {"rpc", "schema", "cluster", "layer/affinity", "layer/authz", "layer/deadline", "layer/retry", "layer/observe", "layer/required", "layer/translate"},
 	"gateway": append([]string{
 		"rpc", "service", "server", "client", "cluster", "cluster/lease", "scale/process", "netio", "cluster/balance", "layer/affinity", "layer/authz", "layer/deadline", "layer/retry",

@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -14,7 +15,9 @@ import (
 // An endpoint that ends every call without a reply, while the others answer, is ejected after five calls, gets a call now and then, and is back
 // soon after it answers again; callers whose calls may be tried again notice nothing, since a call is not tried twice where others failed.
 func TestSinkhole(t *testing.T) {
-	with(t, 3, cluster.Options{}, working(10*time.Millisecond), func(t *testing.T, x *fleet) {
+	var told []string
+	opts := cluster.Options{OnState: func(endpoint, state string) { told = append(told, endpoint+" "+state) }}
+	with(t, 3, opts, working(10*time.Millisecond), func(t *testing.T, x *fleet) {
 		for range 30 {
 			_, _ = x.Handle(t.Context(), call(time.Second)) // everybody has answered
 		}
@@ -55,6 +58,9 @@ func TestSinkhole(t *testing.T) {
 		}
 		if e := x.Snapshot().Endpoints[0]; e.State != balance.Up || e.Calls-before < 100 {
 			t.Errorf("afterwards it is %s and had %d of 1500 calls", e.State, e.Calls-before)
+		}
+		if want := []string{"users-1 ejected", "users-1 up"}; !slices.Equal(told, want) {
+			t.Errorf("OnState was told %q, want %q", told, want)
 		}
 	})
 }

@@ -53,6 +53,8 @@ type Options struct {
 	// OnLearned, if set, is told when an endpoint has closed connections earlier than they would have been given up here, and for how long
 	// they are kept from now on. It is to be quick.
 	OnLearned func(endpoint string, l Learned)
+	// OnState, if set, is told when an endpoint is lost (down, three times in a row), ejected, or up again. It is to be quick.
+	OnState func(endpoint, state string)
 }
 
 func (o Options) withDefaults() Options {
@@ -99,12 +101,12 @@ func New(opts Options) *Cluster {
 	return c
 }
 
-// Configure changes how the endpoints are used from now on. Name, Engine, Wire, Limits, Budget, Dialer, OnLearned and OnSerial stay as they were:
-// connections that speak otherwise belong to another cluster.
+// Configure changes how the endpoints are used from now on. Name, Engine, Wire, Limits, Budget, Dialer, OnLearned, OnSerial and OnState stay as they
+// were: connections that speak otherwise belong to another cluster.
 func (c *Cluster) Configure(opts Options) {
 	next, was := opts.withDefaults(), c.opts.Load()
 	next.Name, next.Engine, next.Wire, next.Limits, next.Dialer = was.Name, was.Engine, was.Wire, was.Limits, was.Dialer
-	next.Budget, next.OnLearned, next.OnSerial = was.Budget, was.OnLearned, was.OnSerial
+	next.Budget, next.OnLearned, next.OnSerial, next.OnState = was.Budget, was.OnLearned, was.OnSerial, was.OnState
 	c.mu.Lock()
 	c.opts.Store(&next)
 	if next.Balance != was.Balance {
@@ -283,7 +285,7 @@ func (c *Cluster) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error
 		Cluster: c.Name(), Endpoint: n.Endpoint.Name, Start: began, Waited: began.Sub(start), Took: took,
 		Reused: reused, Outcome: outcome, Err: e,
 	})
-	r := balance.Result{Outcome: outcome, Took: took, Method: -1}
+	r := balance.Result{Outcome: outcome, Took: took, Method: -1, Call: call}
 	if call.Method != nil {
 		r.Method = call.Method.Index
 	}
@@ -321,11 +323,20 @@ func (c *Cluster) settle(n *node, l *link, r balance.Result, took time.Duration,
 	} else if l.result = r; l.freed {
 		c.put(l, now)
 	} else { // the peer is still at work: after a timeout, or behind a oneway
-		l.result.Held, r.Held = true, true
+		l.result.Held, l.result.Call, r.Held = true, nil, true
 		c.picker.Done(n.Node, r, now)
 		c.wake(n, now)
 	}
+	state := n.news()
 	c.mu.Unlock()
+	c.tell(n, state)
+}
+
+// tell passes a state on; "" is none.
+func (c *Cluster) tell(n *node, state string) {
+	if on := c.opts.Load().OnState; on != nil && state != "" {
+		on(n.Endpoint.Name, state)
+	}
 }
 
 // Name returns the upstream's configured name.

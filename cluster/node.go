@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -22,6 +23,7 @@ type node struct {
 	failures int64
 	lastErr  rpc.Outcome
 	latency  quantile.Sketch // of attempts that were answered
+	told     string          // the last state that OnState was told; "" is up
 	lessons  lessons
 	plainTil time.Time // it closes connections that begin with tracking's handshake, and is not asked until then
 	sharing  sharing
@@ -130,7 +132,20 @@ func (l *link) Freed(reusable bool) {
 	if l.result.Outcome != 0 { // Handle has returned before: nobody else puts it back
 		c.put(l, time.Now())
 	}
+	state := l.node.news()
 	c.mu.Unlock()
+	c.tell(l.node, state)
+}
+
+// news returns the node's state where OnState does not know it, else "". An endpoint that is only doubted is no news: it may be up again in a
+// tenth of a second, and down again. c.mu is held.
+func (n *node) news() string {
+	state := n.State()
+	if state == cmp.Or(n.told, balance.Up) || state == balance.Down && !n.Lost() {
+		return ""
+	}
+	n.told = state
+	return state
 }
 
 // put ends an attempt whose peer is done: the connection becomes free, then its slot. c.mu is held.
@@ -152,5 +167,6 @@ func (c *Cluster) put(l *link, now time.Time) {
 		c.handOn(n, now)
 	} else {
 		c.release(n, l.result, now)
+		l.result.Call = nil // a free connection keeps no call
 	}
 }

@@ -107,7 +107,7 @@ func (st *state) staleIn(l *Loaded) stale {
 func (m methodPlan) policy(svc *schema.Service, method *schema.Method, upstreams map[string]*upstream) service.Policy {
 	to := upstreams[m.upstream]
 	return service.Policy{
-		Timeout: m.policies.Deadline.Timeout, Retry: m.policies.Retry, Idempotent: m.idempotent, Allow: m.policies.Allow,
+		Timeout: m.policies.Deadline.Timeout, Retry: m.policies.Retry, Budget: &to.budget, Idempotent: m.idempotent, Allow: m.policies.Allow,
 		Upstream: asService{to, svc.Name}, Wire: to.plan.Load().speaks(), Required: required.For(method, m.policies.RequiredFields),
 		Affinity: m.affinity,
 	}

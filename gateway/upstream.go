@@ -3,12 +3,15 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"sync/atomic"
 	"time"
 
 	"github.com/thriftloom/thriftloom/client"
 	"github.com/thriftloom/thriftloom/cluster"
+	"github.com/thriftloom/thriftloom/cluster/balance"
+	"github.com/thriftloom/thriftloom/layer/retry"
 	"github.com/thriftloom/thriftloom/layer/translate"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/scale/process"
@@ -34,6 +37,7 @@ type upstreamPlan struct {
 type upstream struct {
 	plan     atomic.Pointer[upstreamPlan] // what it points to is not changed
 	cluster  *cluster.Cluster
+	budget   retry.Budget    // of tries, for all services that use it
 	set      *process.Set    // nil where nothing is run
 	life     context.Context // ends when everything that it started is to end
 	stop     context.CancelFunc
@@ -116,6 +120,16 @@ func (g *Gateway) startUpstream(p upstreamPlan, before *upstream) (*upstream, er
 	opts.OnSerial = func(endpoint string) {
 		g.log.Warn("an endpoint that is said to be concurrent answers in order: each of its slots is a connection",
 			"upstream", p.name, "endpoint", endpoint)
+	}
+	opts.OnState = func(endpoint, state string) {
+		level, text := slog.LevelWarn, "an endpoint is down: it could not be reached several times in a row"
+		switch state {
+		case balance.Ejected:
+			text = "an endpoint is ejected: it fails calls that the others answer"
+		case balance.Up:
+			level, text = slog.LevelInfo, "an endpoint is up again"
+		}
+		g.log.Log(g.life, level, text, "upstream", p.name, "endpoint", endpoint)
 	}
 	u := &upstream{cluster: cluster.New(opts), stopped: make(chan struct{})}
 	u.plan.Store(&p)

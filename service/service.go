@@ -20,6 +20,7 @@ import (
 type Policy struct {
 	Timeout    time.Duration
 	Retry      retry.Config
+	Budget     *retry.Budget // of the upstream; nil: tries are not bounded
 	Idempotent bool
 	Allow      []string    // who may call, as layer/authz has it; nil: anyone
 	Upstream   rpc.Handler // the cluster that answers the method
@@ -107,7 +108,7 @@ func (s *Service) affinities() rpc.PerMethod[affinity.Policy] {
 
 func (s *Service) retries() rpc.PerMethod[retry.Policy] {
 	return each(s.cfg.Policies, func(p Policy) retry.Policy {
-		return retry.Policy{Attempts: p.Retry.Attempts, Idempotent: p.Idempotent}
+		return retry.Policy{Attempts: p.Retry.Attempts, Idempotent: p.Idempotent, Budget: p.Budget, Percent: p.Retry.BudgetPercent}
 	})
 }
 

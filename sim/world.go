@@ -215,7 +215,7 @@ func (w *world) answered(c *call, o rpc.Outcome) {
 		w.drain(g)
 		return
 	}
-	g.picker.Done(c.node, balance.Result{Outcome: o, Took: w.now - c.picked}, w.instant())
+	g.picker.Done(c.node, balance.Result{Outcome: o, Took: w.now - c.picked, Call: &c.request}, w.instant())
 	failed := rpc.Classes[o].Failure
 	w.outcome.attempted(c.replica.index, c.picked, w.now-c.picked, failed)
 	again := failed && w.scenario.Idempotent && c.tries < 3
@@ -233,7 +233,7 @@ func (w *world) answered(c *call, o rpc.Outcome) {
 // expire is the end of a call's time.
 func (w *world) expire(c *call) {
 	if c.node != nil {
-		c.gateway.picker.Done(c.node, balance.Result{Outcome: rpc.ReplyTimeout, Held: true}, w.instant())
+		c.gateway.picker.Done(c.node, balance.Result{Outcome: rpc.ReplyTimeout, Held: true, Call: &c.request}, w.instant())
 		w.outcome.attempted(c.replica.index, c.picked, w.now-c.picked, true)
 	}
 	w.outcome.TimedOut++

@@ -46,6 +46,7 @@ type Result struct {
 	Outcome rpc.Outcome   // zero: there was none, the slot was not used
 	Took    time.Duration // until the reply; zero: says nothing of how fast the endpoint is
 	Method  int           // Schema's dense index of the method, -1 where it is not known: methods take different times
+	Call    *rpc.Call     // that it was of; nil: not known
 	Held    bool          // the endpoint is still at work: the slot stays taken until Free
 }
 
@@ -57,14 +58,15 @@ func (r Result) failed() bool { return rpc.Classes[r.Outcome].Failure }
 //
 // Not safe for concurrent use: the owner's lock guards it.
 type Picker struct {
-	nodes  []*Node
-	policy Policy
-	random func(n int) int
-	start  time.Time // of the picker's time
-	picks  int
-	last   time.Duration // when Done was called
-	served bool          // a call was answered
-	pace   pace
+	nodes    []*Node
+	policy   Policy
+	random   func(n int) int
+	start    time.Time // of the picker's time
+	picks    int
+	last     time.Duration // when Done was called
+	served   bool          // a call was answered
+	pace     pace
+	suspects suspects
 
 	Lenient bool // no endpoint is ejected, however many of its calls fail
 }
@@ -122,11 +124,11 @@ func (p *Picker) Use(policy Policy) {
 func (p *Picker) Nodes() []*Node { return p.nodes }
 
 // Pick takes a slot for one attempt. An endpoint that call.Avoid names is taken only where no other has a free slot, and not where it has
-// failed other calls lately. The error is ErrBusy where a call had better wait: all slots are taken, or no endpoint is up and one of them is only doubted; else ErrNoEndpoint.
+// failed other calls lately while another is up. The error is ErrBusy where a call had better wait: all slots are taken, or no endpoint is up and one of them is only doubted; else ErrNoEndpoint.
 func (p *Picker) Pick(call *rpc.Call, now time.Time) (*Node, error) {
 	r := Round{Call: call, Now: p.at(now), Random: p.random, picks: p.picks, avoid: p.avoided(call)}
 	n := p.policy.Choose(p.nodes, r)
-	if n == nil && r.avoid != nil && r.avoid.failing < 1.5*memory {
+	if n == nil && r.avoid != nil && (r.avoid.failing < 1.5*memory || !p.another(r.avoid)) {
 		r.avoid = nil
 		n = p.policy.Choose(p.nodes, r)
 	}
@@ -140,6 +142,16 @@ func (p *Picker) Pick(call *rpc.Call, now time.Time) (*Node, error) {
 	p.picks++
 	n.picked = p.picks
 	return n, nil
+}
+
+// another reports whether a node besides n is up: it may be worth to wait for.
+func (p *Picker) another(n *Node) bool {
+	for _, x := range p.nodes {
+		if x != n && x.State() == Up {
+			return true
+		}
+	}
+	return false
 }
 
 // avoided returns the node that a call had better not get; nil mostly.
@@ -177,7 +189,7 @@ func (p *Picker) Done(n *Node, r Result, now time.Time) {
 	}
 	at := p.at(now)
 	p.last = at
-	p.judge(n, r.Outcome, at)
+	p.judge(n, r, at)
 	if r.Took > 0 && !r.failed() && rpc.Classes[r.Outcome].Health == rpc.Alive {
 		p.served = true
 		n.speed.add(p.pace.ratio(r.Method, r.Took), at)

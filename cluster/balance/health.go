@@ -52,8 +52,8 @@ func (p *Picker) Waits(n *Node, now time.Time) (time.Duration, bool) {
 }
 
 // judge learns from an outcome.
-func (p *Picker) judge(n *Node, o rpc.Outcome, now time.Duration) {
-	class := rpc.Classes[o]
+func (p *Picker) judge(n *Node, r Result, now time.Duration) {
+	class := rpc.Classes[r.Outcome]
 	switch {
 	case class.Health == rpc.Unreachable:
 		n.strikes++
@@ -64,8 +64,12 @@ func (p *Picker) judge(n *Node, o rpc.Outcome, now time.Duration) {
 	}
 	n.strikes = 0 // whatever it answers, or fails to answer, proves that it is there
 	if !class.Failure {
+		p.suspects.answered(r.Call)
 		n.failing -= n.failing * memory
 		n.answered()
+		return
+	}
+	if !p.suspects.failed(r.Call, n, now) {
 		return
 	}
 	n.failing += (1 - n.failing) * memory

@@ -169,6 +169,41 @@ func TestAllFailAlike(t *testing.T) {
 	}
 }
 
+// A caller whose calls of a method fail at one endpoint, and then at another without an answer between, is to blame, and not they; once it has
+// had an answer, an endpoint is blamed again.
+func TestPoison(t *testing.T) {
+	c := newClock(t, 2, 2, 2)
+	nodes := c.Nodes()
+	poison, other := &rpc.Call{Name: "poison"}, &rpc.Call{Name: "getUser"}
+	end := func(n *Node, call *rpc.Call, o rpc.Outcome) {
+		n.InFlight++
+		c.now = c.now.Add(time.Millisecond)
+		c.Done(n, Result{Outcome: o, Call: call}, c.now)
+	}
+	for i := range 1000 {
+		end(nodes[i%2], poison, rpc.ClosedNoReply)
+		if i%10 == 0 {
+			end(nodes[2], other, rpc.Success)
+		}
+	}
+	if nodes[0].State() != Up || nodes[1].State() != Up || nodes[0].failing > 2*memory {
+		t.Errorf("%s and %s, for what one caller does", nodes[0].State(), nodes[1].State())
+	}
+	for range 5 {
+		end(nodes[2], poison, rpc.Success) // it was mended
+		end(nodes[0], poison, rpc.ClosedNoReply)
+	}
+	if nodes[0].State() != Ejected {
+		t.Errorf("an endpoint that fails what another answers is %s", nodes[0].State())
+	}
+	for i := range 10 * maxSuspects {
+		end(nodes[1], &rpc.Call{Name: string(rune('a' + i))}, rpc.ClosedNoReply)
+	}
+	if n := len(c.suspects.all); n > maxSuspects {
+		t.Errorf("%d are suspected", n)
+	}
+}
+
 // Half of the fleet stays in, of two endpoints one, and one alone always.
 func TestSomeStayIn(t *testing.T) {
 	for nodes, most := range map[int]int{1: 0, 2: 1, 3: 1, 5: 2, 8: 4} {
@@ -237,6 +272,15 @@ func TestRetryElsewhere(t *testing.T) {
 	b.InFlight = 0
 	if n := c.pick("a"); n != b {
 		t.Error("the other one is free, and not taken")
+	}
+	c.Done(b, Result{Outcome: rpc.Refused}, c.now)
+	if n := c.pick("a"); n != a {
+		t.Error("the other one is down, and the call is kept waiting")
+	}
+	a.InFlight = 0
+	c.Remove(b)
+	if n := c.pick("a"); n != a {
+		t.Error("there is no other one, and the call is kept waiting")
 	}
 }
 

@@ -43,6 +43,9 @@ func (n *Node) State() string {
 	return Up
 }
 
+// Lost reports whether the node is down for good, as far as can be told: several attempts in a row did not reach it.
+func (n *Node) Lost() bool { return n.strikes >= doubt }
+
 // Weight is the endpoint's, 1 where it has none.
 func (n *Node) Weight() int { return max(1, n.Endpoint.Weight) }
 

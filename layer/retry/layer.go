@@ -15,10 +15,13 @@ const maxUnsent = 10
 type Policy struct {
 	Attempts   int  // tries, the first included; 1 or less: none again
 	Idempotent bool // trying again is harmless though the call may have been processed
+	// Budget bounds the tries of calls that were sent, and Percent is what a call puts in; nil: there is no bound.
+	Budget  *Budget
+	Percent int
 }
 
 // Layer tries a call again by how far its request got: one that was not sent always, one that may have been processed if its method is
-// idempotent, one that was answered never. The next attempt avoids the endpoint that failed. Nothing is tried after the call's deadline
+// idempotent and the budget has a try left, one that was answered never. The next attempt avoids the endpoint that failed. Nothing is tried after the call's deadline
 // or when its caller has gone.
 func Layer(policies rpc.PerMethod[Policy]) rpc.Layer {
 	return rpc.Layer{
@@ -38,6 +41,9 @@ type handler struct {
 // Handle tries until a try succeeds or may not be repeated.
 func (h *handler) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
 	p := h.policies.For(call)
+	if p.Budget != nil && p.Attempts > 1 && p.Idempotent {
+		p.Budget.Deposit(p.Percent, call.Start)
+	}
 	for try, unsent := 1, 0; ; try++ {
 		reply, err := h.next.Handle(ctx, call)
 		if err == nil {
@@ -51,7 +57,11 @@ func (h *handler) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error
 		if ctx.Err() != nil || !p.again(e, try, unsent) {
 			return nil, e
 		}
-		if left, ok := call.Remaining(time.Now()); ok && left <= 0 {
+		now := time.Now()
+		if left, ok := call.Remaining(now); ok && left <= 0 {
+			return nil, e
+		}
+		if e.Reach != rpc.NotSent && p.Budget != nil && !p.Budget.Take(now) {
 			return nil, e
 		}
 		other := *call

@@ -62,7 +62,7 @@ func TestWhatIsTriedAgain(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &script{errors: tt.errors}
-			h := Layer(rpc.PerMethod[Policy]{Other: Policy{tt.attempts, tt.idempotent}}).Wrap(s)
+			h := Layer(rpc.PerMethod[Policy]{Other: Policy{Attempts: tt.attempts, Idempotent: tt.idempotent}}).Wrap(s)
 			_, err := h.Handle(t.Context(), &rpc.Call{})
 			if len(s.avoids) != tt.want || (err == nil) != tt.ok {
 				t.Errorf("%d attempts, error %v; want %d, success %v", len(s.avoids), err, tt.want, tt.ok)
