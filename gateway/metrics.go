@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/thriftloom/thriftloom/gateway/status"
@@ -61,7 +59,7 @@ func newMetrics(g *Gateway) *metrics {
 		stale:       desc("config_stale", "1 for a service that kept its last good version.", "service"),
 	}
 	m.reloadOK.Set(1)
-	m.reloadTime.Set(float64(time.Now().Unix()))
+	m.reloadTime.SetToCurrentTime()
 	g.registry.MustRegister(m.bad, m.lost, m.missing, m.handshakes, m.reloadOK, m.reloadTime, m)
 	return m
 }
@@ -72,7 +70,7 @@ func (m *metrics) reloaded(whole bool) {
 	m.reloadOK.Set(0)
 	if whole {
 		m.reloadOK.Set(1)
-		m.reloadTime.Set(float64(time.Now().Unix()))
+		m.reloadTime.SetToCurrentTime()
 	}
 }
 

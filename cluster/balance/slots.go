@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Slots takes, of the nodes that have a free slot, the one that is expected to answer first, at random among equals, each as often as its weight says: by its latency beside
-// the fleet's, and by the calls that it has. Of latencies it takes the median: a mean would follow the few calls that take long, where the
-// median follows the node.
+// Slots takes, of the nodes that have a free slot, the one that is expected to answer first, by its latency beside the fleet's and by the calls
+// that it has; at random among equals, each as often as its weight says. Of latencies it takes the median: a mean would follow the few calls
+// that take long, where the median follows the node.
 type Slots struct{}
 
 // crowd is by how many buckets of speed a call takes longer beside so many others: as if they shared the node's speed, as threads of Python do.
