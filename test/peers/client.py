@@ -267,12 +267,16 @@ def new_word():
 
 def oneway_then_call(context, client, millis):
     """A oneway does not wait for its handler, runs once, and leaves no reply behind that the next call would take for its own."""
-    word, start = new_word(), time.time()
-    same(client.remember(word, millis), None)
-    check(time.time() - start < 0.9 * millis / 1000.0, "the oneway waited for its handler: %.3fs", time.time() - start)
-    same(client.echoString(word), word)
-    same(client.echoI32(4711), 4711)
-    same(recorded(context, word), 1)
+    for _ in range(3):  # a machine may stand still for as long as the handler takes; not three times
+        word, start = new_word(), time.time()
+        same(client.remember(word, millis), None)
+        waited = time.time() - start
+        same(client.echoString(word), word)
+        same(client.echoI32(4711), 4711)
+        same(recorded(context, word), 1)
+        if waited < 0.9 * millis / 1000.0:
+            return
+    check(False, "the oneway waited for its handler: %.3fs", waited)
 
 
 @case
