@@ -27,6 +27,15 @@ type Policy interface {
 	Done(n *Node, r Result, now time.Duration)
 }
 
+// stateless is the part of a policy that keeps nothing.
+type stateless struct{}
+
+// Changed implements Policy.
+func (stateless) Changed([]*Node) {}
+
+// Done implements Policy.
+func (stateless) Done(*Node, Result, time.Duration) {}
+
 // Round is one look for a node.
 type Round struct {
 	Call   *rpc.Call

@@ -1,12 +1,7 @@
 package balance
 
-import "time"
-
 // LeastRequest takes the node with the fewest calls in flight for its weight, at random among equals, of all nodes.
-type LeastRequest struct{}
-
-// Changed implements Policy.
-func (LeastRequest) Changed([]*Node) {}
+type LeastRequest struct{ stateless }
 
 // Choose implements Policy.
 func (LeastRequest) Choose(nodes []*Node, r Round) *Node {
@@ -25,9 +20,6 @@ func (LeastRequest) Choose(nodes []*Node, r Round) *Node {
 	return best
 }
 
-// Done implements Policy.
-func (LeastRequest) Done(*Node, Result, time.Duration) {}
-
 // lighter reports whether n would have less to do for its weight than o, each with one more call.
 func (n *Node) lighter(o *Node) bool {
 	return (n.InFlight+n.Others+1)*o.Weight() < (o.InFlight+o.Others+1)*n.Weight()
@@ -36,10 +28,7 @@ func (n *Node) lighter(o *Node) bool {
 // TwoChoices takes the one with fewer calls in flight for its weight of two nodes drawn at random, however many nodes there are.
 //
 // Source: Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 2001.
-type TwoChoices struct{}
-
-// Changed implements Policy.
-func (TwoChoices) Changed([]*Node) {}
+type TwoChoices struct{ stateless }
 
 // Choose implements Policy.
 func (TwoChoices) Choose(nodes []*Node, r Round) *Node {
@@ -49,9 +38,6 @@ func (TwoChoices) Choose(nodes []*Node, r Round) *Node {
 	}
 	return a
 }
-
-// Done implements Policy.
-func (TwoChoices) Done(*Node, Result, time.Duration) {}
 
 // draw returns two nodes that are ready, at random whatever their weights; the second is nil where there is but one, both where there is none.
 func draw(nodes []*Node, r Round) (a, b *Node) {

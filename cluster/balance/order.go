@@ -1,12 +1,11 @@
 package balance
 
-import "time"
-
 // RoundRobin takes the nodes in turn, each as often as its weight says, spread evenly.
 //
 // Source: nginx's smooth weighted round robin: each turn adds its weight to every node's credit, and takes the sum off that of the node with
 // the most.
 type RoundRobin struct {
+	stateless
 	next   int
 	differ bool // weights do
 }
@@ -55,14 +54,8 @@ func (p *RoundRobin) turn(nodes []*Node, r Round) *Node {
 	return nil
 }
 
-// Done implements Policy.
-func (*RoundRobin) Done(*Node, Result, time.Duration) {}
-
 // Random takes a node at random, each as often as its weight says.
-type Random struct{}
-
-// Changed implements Policy.
-func (Random) Changed([]*Node) {}
+type Random struct{ stateless }
 
 // Choose implements Policy.
 func (Random) Choose(nodes []*Node, r Round) *Node {
@@ -79,6 +72,3 @@ func (Random) Choose(nodes []*Node, r Round) *Node {
 	}
 	return found
 }
-
-// Done implements Policy.
-func (Random) Done(*Node, Result, time.Duration) {}

@@ -1,14 +1,11 @@
 package balance
 
-import (
-	"math"
-	"time"
-)
+import "math"
 
 // Slots takes, of the nodes that have a free slot, the one that is expected to answer first, by its latency beside the fleet's and by the calls
 // that it has; at random among equals, each as often as its weight says. Of latencies it takes the median: a mean would follow the few calls
 // that take long, where the median follows the node.
-type Slots struct{}
+type Slots struct{ stateless }
 
 // crowd is by how many buckets of speed a call takes longer beside so many others: as if they shared the node's speed, as threads of Python do.
 var crowd = func() (buckets [1024]int8) {
@@ -17,9 +14,6 @@ var crowd = func() (buckets [1024]int8) {
 	}
 	return buckets
 }()
-
-// Changed implements Policy.
-func (Slots) Changed([]*Node) {}
 
 // Choose implements Policy.
 func (Slots) Choose(nodes []*Node, r Round) *Node {
@@ -39,6 +33,3 @@ func (Slots) Choose(nodes []*Node, r Round) *Node {
 	}
 	return best
 }
-
-// Done implements Policy.
-func (Slots) Done(*Node, Result, time.Duration) {}
