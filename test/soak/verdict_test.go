@@ -21,20 +21,20 @@ func (w *world) judge(took time.Duration, drift Drift, all traffic) {
 	explained, others := Sort(all.failures, w.faults, settle)
 	for i, f := range others {
 		if i == maxShown {
-			w.Errorf("… and %d more", len(others)-maxShown)
+			w.complain("… and %d more unexplained", len(others)-maxShown)
 			break
 		}
-		w.Errorf("unexplained: %s %s.%s after %v: %s%s", f.End.Format("15:04:05.000"), f.Service, f.Method,
+		w.complain("unexplained: %s %s.%s after %v: %s%s", f.End.Format("15:04:05.000"), f.Service, f.Method,
 			f.End.Sub(f.Start).Round(time.Millisecond), f.Text, w.meanwhile(f))
 	}
-	for _, v := range append(drift.Violations(*duration < longRun), w.wrong...) {
-		w.Error(v)
+	for _, v := range drift.Violations(*duration < longRun) {
+		w.complain("%s", v)
 	}
 	if all.calls == 0 {
-		w.Error("no call was made")
+		w.complain("no call was made")
 	}
 	verdict := "no violation"
-	if w.Failed() {
+	if len(w.wrong) > 0 || w.Failed() {
 		verdict = "VIOLATIONS"
 	}
 	fmt.Print(w.record(took, all.calls, explained, len(others), drift, verdict))

@@ -36,7 +36,7 @@ type world struct {
 
 	faults   []Fault
 	policies int      // reloads so far
-	wrong    []string // what is no call's failure and wrong all the same
+	wrong    []string // every violation
 }
 
 // labels are the services. Of Again and OldAgain every method may be called twice.
@@ -51,6 +51,11 @@ func start(t *testing.T) *world {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	w := &world{T: t, config: filepath.Join(dir, "thriftloom.yaml"), admin: peertest.FreePort(t), services: map[string]string{}}
+	t.Cleanup(func() { // the first to be registered is the last to run: behind all that the processes wrote
+		for _, v := range w.wrong {
+			t.Error(v)
+		}
+	})
 	for _, label := range labels {
 		w.services[label] = peertest.FreePort(t)
 	}
@@ -145,7 +150,7 @@ func (w *world) ill() string {
 	return ""
 }
 
-// complain notes what is wrong beside the calls.
+// complain notes a violation. All are told at the very end.
 func (w *world) complain(format string, args ...any) {
 	w.wrong = append(w.wrong, time.Now().Format("15:04:05 ")+fmt.Sprintf(format, args...))
 }
