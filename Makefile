@@ -8,7 +8,7 @@ SOAK ?= 30m
 ROUNDS ?= 5
 PROFILE ?= $(CURDIR)/bin/cpu.prof
 
-.PHONY: help build test race fuzz bench bench-pick sim profile steady microbench engines lint golden check cross peers demo faults interop soak upgrade
+.PHONY: help build test race fuzz bench bench-balance bench-pick sim profile steady microbench engines lint golden check cross peers demo faults interop soak upgrade
 
 help: ## list the jobs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -61,6 +61,11 @@ steady: build ## ten minutes of calls, kept connections and new ones: what the p
 
 bench-pick: ## what a pick costs, by policy and number of replicas
 	go test -run "^$$" -bench Pick -benchmem ./cluster/balance
+
+bench-balance: build peers ## four real ThriftPy2 workers of which one freezes, fails, dies or is slow, beside HAProxy; about 25 minutes; rewrites docs/balance
+	@bench/setup.sh
+	@mkdir -p docs/balance
+	@cd bench && go run ./balance -only '$(ROWS)' -with '$(WITH)' -rounds $(ROUNDS) -o ../docs/balance > ../docs/balance/results.md && cat ../docs/balance/results.md
 
 sim: ## every scenario of the balancing simulator, in two minutes; rewrites docs/simulation
 	@cd bench && go run ./sim

@@ -9,6 +9,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/thriftloom/thriftloom/bench/child"
 	"github.com/thriftloom/thriftloom/load"
 )
 
@@ -22,7 +23,7 @@ type callers struct {
 // connect makes n of them.
 func connect(address string, n int, request []byte) (*callers, error) {
 	c := &callers{request: request}
-	network, at := place(address)
+	network, at := child.Place(address)
 	for range n {
 		nc, err := net.Dial(network, at)
 		if err != nil {

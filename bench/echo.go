@@ -3,8 +3,8 @@ package main
 import (
 	"net"
 	"os"
-	"strings"
 
+	"github.com/thriftloom/thriftloom/bench/child"
 	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
 )
@@ -13,7 +13,7 @@ import (
 // calls that one read brought. A caller that asks may send many calls at once (the greeting is answered as any call is). It ends with the
 // process.
 func echo(address string, framed bool) error {
-	network, at := place(address)
+	network, at := child.Place(address)
 	l, err := net.Listen(network, at)
 	if err != nil {
 		return err
@@ -30,14 +30,6 @@ func echo(address string, framed bool) error {
 		}
 		go answer(nc, framed)
 	}
-}
-
-// place parts an address, host:port or unix:path, into what net takes.
-func place(address string) (network, at string) {
-	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		return "unix", path
-	}
-	return "tcp", address
 }
 
 func answer(nc net.Conn, framed bool) {

@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/thriftloom/thriftloom/bench/child"
 	"github.com/thriftloom/thriftloom/load"
 )
 
@@ -172,7 +173,7 @@ func (b *bench) row(ctx context.Context, r row, before []result) (result, error)
 }
 
 // upstream starts the upstream of a row, at an address of its own.
-func (b *bench) upstream(ctx context.Context, r row) (*running, error) {
+func (b *bench) upstream(ctx context.Context, r row) (*child.Child, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -181,19 +182,19 @@ func (b *bench) upstream(ctx context.Context, r row) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.echo = freeAddress()
+	b.echo = child.FreeAddress()
 	if r.unix {
 		b.echo = "unix:" + filepath.Join(folder, "socket")
 		if err := os.Chmod(folder, 0o755); err != nil { // nginx's workers are somebody else
 			return nil, err
 		}
 	}
-	up, err := spawn(ctx, folder, []string{self, "echo", b.echo, fmt.Sprint(r.framed)})
+	up, err := child.Spawn(ctx, folder, []string{self, "echo", b.echo, fmt.Sprint(r.framed)})
 	if err != nil {
 		return nil, err
 	}
-	if err := up.answers(ctx, b.echo); err != nil {
-		up.stop()
+	if err := up.Answers(ctx, b.echo); err != nil {
+		up.Stop()
 		return nil, err
 	}
 	return up, nil

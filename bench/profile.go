@@ -11,12 +11,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/thriftloom/thriftloom/bench/child"
 	"github.com/thriftloom/thriftloom/load"
 )
 
 // profiled measures one row of ours, writes the CPU profile of it to a file, and says what a call allocates.
 func (b *bench) profiled(ctx context.Context, p proxy, r row, file string) error {
-	admin := freeAddress()
+	admin := child.FreeAddress()
 	config := p.config
 	p.config = func(l link) string {
 		return config(l) + fmt.Sprintf("\nadmin: {address: %q, profiles: true}\n", admin)

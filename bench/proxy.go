@@ -1,17 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
+
+	"github.com/thriftloom/thriftloom/bench/child"
 )
 
 // link says what a proxy stands between.
@@ -160,7 +158,7 @@ static_resources:
 }
 
 func envoyAddress(address string) string {
-	if network, at := place(address); network == "unix" {
+	if network, at := child.Place(address); network == "unix" {
 		return fmt.Sprintf("{ pipe: { path: %q } }", at)
 	}
 	host, port, _ := strings.Cut(address, ":")
@@ -200,16 +198,8 @@ const everythingOn = `
 health: 127.0.0.1:0
 `
 
-// running is a process that was started.
-type running struct {
-	cmd    *exec.Cmd
-	folder string
-	ended  chan error
-	said   bytes.Buffer
-}
-
 // start starts p for l and waits until it answers.
-func start(ctx context.Context, t tools, p proxy, l link) (*running, error) {
+func start(ctx context.Context, t tools, p proxy, l link) (*child.Child, error) {
 	folder, err := os.MkdirTemp("", "thriftloom-bench-")
 	if err != nil {
 		return nil, err
@@ -220,69 +210,13 @@ func start(ctx context.Context, t tools, p proxy, l link) (*running, error) {
 			return nil, err
 		}
 	}
-	r, err := spawn(ctx, folder, p.command(t, file))
+	r, err := child.Spawn(ctx, folder, p.command(t, file))
 	if err != nil {
 		return nil, err
 	}
-	if err := r.answers(ctx, l.listen); err != nil {
-		said := r.stop()
+	if err := r.Answers(ctx, l.listen); err != nil {
+		said := r.Stop()
 		return nil, fmt.Errorf("%s: %w: %s", p.name, err, said)
 	}
 	return r, nil
-}
-
-// spawn starts a command in a folder that goes with it, as the leader of a group.
-func spawn(ctx context.Context, folder string, command []string) (*running, error) {
-	r := &running{cmd: exec.CommandContext(ctx, command[0], command[1:]...), folder: folder, ended: make(chan error, 1)}
-	r.cmd.Dir = folder
-	r.cmd.Stderr = &limited{to: &r.said, left: 4 << 10}
-	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	r.cmd.Cancel = func() error { return syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL) }
-	if err := r.cmd.Start(); err != nil {
-		return nil, err
-	}
-	go func() { r.ended <- r.cmd.Wait() }()
-	return r, nil
-}
-
-// answers waits until something accepts at address.
-func (r *running) answers(ctx context.Context, address string) error {
-	network, at := place(address)
-	for range 200 {
-		select {
-		case err := <-r.ended:
-			r.ended <- err
-			return fmt.Errorf("ended: %v", err)
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(50 * time.Millisecond):
-		}
-		if nc, err := net.Dial(network, at); err == nil {
-			return nc.Close()
-		}
-	}
-	return fmt.Errorf("nobody answers at %s", address)
-}
-
-// stop ends the process and its children, and returns what it said.
-func (r *running) stop() string {
-	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL)
-	<-r.ended
-	_ = os.RemoveAll(r.folder)
-	return r.said.String()
-}
-
-// limited keeps the first bytes that are written to it.
-type limited struct {
-	to   io.Writer
-	left int
-}
-
-func (l *limited) Write(b []byte) (int, error) {
-	n := min(len(b), l.left)
-	l.left -= n
-	if _, err := l.to.Write(b[:n]); err != nil {
-		return 0, err
-	}
-	return len(b), nil
 }

@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
-	"os"
-	"sync/atomic"
 	"time"
 
+	"github.com/thriftloom/thriftloom/bench/child"
 	"github.com/thriftloom/thriftloom/load"
 )
 
@@ -127,15 +125,15 @@ func (b *bench) serve(ctx context.Context, p *proxy, r row) (address string, pid
 		return "", 0, nil, err
 	}
 	if p == nil {
-		return b.echo, upstream.cmd.Process.Pid, func() { upstream.stop() }, nil
+		return b.echo, upstream.PID, func() { upstream.Stop() }, nil
 	}
-	l := link{listen: freeAddress(), upstream: b.echo, framed: r.framed, concurrent: r.concurrent, idl: idl(r.shape)}
+	l := link{listen: child.FreeAddress(), upstream: b.echo, framed: r.framed, concurrent: r.concurrent, idl: idl(r.shape)}
 	started, err := start(ctx, b.tools, *p, l)
 	if err != nil {
-		upstream.stop()
+		upstream.Stop()
 		return "", 0, nil, err
 	}
-	return l.listen, started.cmd.Process.Pid, func() { started.stop(); upstream.stop() }, nil
+	return l.listen, started.PID, func() { started.Stop(); upstream.Stop() }, nil
 }
 
 // timed measures a process while calls are made.
@@ -193,17 +191,4 @@ func (b *bench) settled(ctx context.Context, pid int, address string, request []
 	}
 	time.Sleep(b.rest)
 	return resident(pid)
-}
-
-var ports atomic.Int64 // that were asked for
-
-// freeAddress returns an address of this machine that nobody listens at, below the ports that the system gives out by itself.
-func freeAddress() string {
-	for {
-		address := fmt.Sprintf("127.0.0.1:%d", 10_000+(os.Getpid()+int(ports.Add(1)))%20_000)
-		if l, err := net.Listen("tcp", address); err == nil {
-			_ = l.Close()
-			return address
-		}
-	}
 }
