@@ -31,7 +31,7 @@ func TestRatio(t *testing.T) {
 	if low, mid, high := ratio([][]call{two, two}, [][]call{one, one}, 0.99); low != 2 || mid != 2 || high != 2 {
 		t.Errorf("of rounds that are alike: %v, %v to %v", mid, low, high)
 	}
-	low, mid, high := ratio([][]call{two, one, two, one}, [][]call{one, one, one, one}, 0.99)
+	low, mid, high := ratio([][]call{two, one}, [][]call{one, one}, 0.99)
 	if math.IsNaN(mid) || low != 1 || high != 2 || mid < low || mid > high {
 		t.Errorf("of rounds that differ: %v, %v to %v", mid, low, high)
 	}
