@@ -3,11 +3,12 @@ package server
 import (
 	"slices"
 	"sync"
+	"time"
 )
 
 const (
-	maxIdle  = 256  // bounds the workers that wait for a call. Each holds a few KiB of stack
-	trimming = 1024 // calls between two looks at how many of those were not needed
+	maxIdle  = 256         // bounds the workers that wait for a call. Each holds a few KiB of stack
+	trimming = time.Second // between two looks at how many of those were not needed
 )
 
 // workers run calls, each on a goroutine that no other call has meanwhile. One that is through waits for the next call, since its stack has
@@ -18,7 +19,7 @@ type workers struct {
 	mu    sync.Mutex
 	idle  []chan *exchange // of those that wait; the last that began to wait is the first to go on
 	least int              // of those that waited since the last look
-	calls int              // since then
+	look  *time.Timer      // the next one; nil while nobody waits
 	ended bool
 }
 
@@ -61,19 +62,25 @@ func (w *workers) wait(calls chan *exchange) chan *exchange {
 		calls = make(chan *exchange, 1)
 	}
 	w.idle = append(w.idle, calls)
-	if w.calls++; w.calls == trimming {
-		w.trim()
+	if w.look == nil {
+		w.look = time.AfterFunc(trimming, w.trim)
 	}
 	return calls
 }
 
-// trim ends the workers that had nothing to do since the last look: those that have waited longest. w.mu is held.
+// trim ends the workers that had nothing to do since the last look: those that have waited longest.
 func (w *workers) trim() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, calls := range w.idle[:w.least] {
 		close(calls)
 	}
 	w.idle = slices.Delete(w.idle, 0, w.least)
-	w.least, w.calls = len(w.idle), 0
+	if w.least = len(w.idle); w.least == 0 || w.ended {
+		w.look = nil
+		return
+	}
+	w.look.Reset(trimming)
 }
 
 // end waits until all calls are through. What is run after it has a goroutine of its own, and is waited for by another end.
@@ -84,6 +91,9 @@ func (w *workers) end() {
 		close(calls)
 	}
 	w.idle, w.least = nil, 0
+	if w.look != nil {
+		w.look.Stop()
+	}
 	w.mu.Unlock()
 	w.all.Wait()
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/transport"
@@ -23,6 +24,11 @@ func TestWorkers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(Config{})
 		w := &s.workers
+		waiting := func() int {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return len(w.idle)
+		}
 		var mu sync.Mutex
 		ran := map[string]int{} // by goroutine
 		note := func(context.Context, *rpc.Call) (*rpc.Reply, error) {
@@ -36,8 +42,8 @@ func TestWorkers(t *testing.T) {
 			w.run(aCall(s, note))
 			synctest.Wait()
 		}
-		if len(ran) != 1 || len(w.idle) != 1 {
-			t.Errorf("ten calls in a row ran on %d goroutines, and %d wait; want one", len(ran), len(w.idle))
+		if n := waiting(); len(ran) != 1 || n != 1 {
+			t.Errorf("ten calls in a row ran on %d goroutines, and %d wait; want one", len(ran), n)
 		}
 
 		hold := make(chan struct{})
@@ -45,22 +51,29 @@ func TestWorkers(t *testing.T) {
 			w.run(aCall(s, func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) { <-hold; return note(ctx, c) }))
 		}
 		synctest.Wait()
-		if len(w.idle) != 0 {
-			t.Errorf("%d workers wait while all have a call", len(w.idle))
+		if n := waiting(); n != 0 {
+			t.Errorf("%d workers wait while all have a call", n)
 		}
 		close(hold)
 		synctest.Wait()
-		if len(w.idle) != maxIdle {
-			t.Errorf("%d workers wait, want %d", len(w.idle), maxIdle)
+		if n := waiting(); n != maxIdle {
+			t.Errorf("%d workers wait, want %d", n, maxIdle)
 		}
 
-		for range 2 * trimming {
+		for range 25 {
+			time.Sleep(trimming / 10)
 			w.run(aCall(s, note))
 			synctest.Wait()
 		}
-		if len(w.idle) != 1 {
-			t.Errorf("%d workers wait after many calls one by one, want one", len(w.idle))
+		if n := waiting(); n != 1 {
+			t.Errorf("%d workers wait after some time of calls one by one, want one", n)
 		}
+		time.Sleep(2 * trimming)
+		if n := waiting(); n != 0 {
+			t.Errorf("%d workers wait after some time without a call, want none", n)
+		}
+		w.run(aCall(s, note))
+		synctest.Wait()
 		w.end() // the bubble ends only if all goroutines have
 	})
 }
