@@ -209,13 +209,17 @@ inline std::vector<std::pair<string, Case>> cases() {
          comes<string>(*c.client, &K::echoString, {"still here"});
        }},
       {"oneway", [](Connection& c, const Place& p) {
-         const auto word = newWord();
-         const auto start = std::chrono::steady_clock::now();
-         c->remember(word, 1000);
-         check(std::chrono::steady_clock::now() - start < std::chrono::milliseconds(900), "the oneway waited for its handler");
-         comes<string>(*c.client, &K::echoString, {word});
-         bare<int32_t>(*c.client, &K::echoI32, {4711});
-         recorded(p, word);
+         for (int turn = 0; turn < 3; turn++) {  // a machine may stand still for as long as the handler takes; not three times
+           const auto word = newWord();
+           const auto start = std::chrono::steady_clock::now();
+           c->remember(word, 1000);
+           const auto waited = std::chrono::steady_clock::now() - start;
+           comes<string>(*c.client, &K::echoString, {word});
+           bare<int32_t>(*c.client, &K::echoI32, {4711});
+           recorded(p, word);
+           if (waited < std::chrono::milliseconds(900)) return;
+         }
+         check(false, "the oneway waited for its handler");
        }},
       {"oneway_that_raises", [](Connection& c, const Place& p) {
          const auto word = newWord();

@@ -195,14 +195,16 @@ func (p place) recorded(word string) error {
 }
 
 func oneway(c *connection, p place) error {
-	word, start := newWord(), time.Now()
-	if err := c.Remember(ctx, word, 1000); err != nil {
-		return err
+	var waited time.Duration
+	for range 3 { // a machine may stand still for as long as the handler takes; not three times
+		word, start := newWord(), time.Now()
+		err := c.Remember(ctx, word, 1000)
+		waited = time.Since(start)
+		if err = errors.Join(err, comes(c.EchoString, word), comes(c.EchoI32, 4711), p.recorded(word)); err != nil || waited < 900*time.Millisecond {
+			return err
+		}
 	}
-	if waited := time.Since(start); waited > 900*time.Millisecond {
-		return fmt.Errorf("the oneway waited for its handler: %v", waited)
-	}
-	return errors.Join(comes(c.EchoString, word), comes(c.EchoI32, 4711), p.recorded(word))
+	return fmt.Errorf("the oneway waited for its handler: %v", waited)
 }
 
 func onewayThatRaises(c *connection, p place) error {

@@ -143,12 +143,16 @@ const cases = {
     await comes(c.echoString, "still here");
   },
   oneway: async (c, place) => {
-    const word = newWord(), start = Date.now();
-    await c.remember(word, 1000);
-    assert(Date.now() - start < 900, "the oneway waited for its handler");
-    await comes(c.echoString, word);
-    await comes(c.echoI32, 4711);
-    await recorded(place, word);
+    for (let turn = 0; turn < 3; turn++) { // a machine may stand still for as long as the handler takes; not three times
+      const word = newWord(), start = Date.now();
+      await c.remember(word, 1000);
+      const waited = Date.now() - start;
+      await comes(c.echoString, word);
+      await comes(c.echoI32, 4711);
+      await recorded(place, word);
+      if (waited < 900) return;
+    }
+    assert.fail("the oneway waited for its handler");
   },
   oneway_that_raises: async (c, place) => {
     const word = newWord();
