@@ -270,8 +270,9 @@ func TestTakeRefused(t *testing.T) {
 			wire transport.Wire
 		}{
 			{"a server that does not serve", server.New(server.Config{}), buffered},
-			{"a wire that is not built", r.Server, transport.Wire{Kind: transport.HTTP, Protocol: wire.JSON}},
+			{"a wire that nobody speaks", r.Server, transport.Wire{Kind: transport.Buffered, Protocol: wire.Protocol(99)}},
 		} {
+			synctest.Wait() // r serves
 			own, peer := memnet.Pipe()
 			if err := tt.to.Take(server.Handed{Conn: own, Wire: tt.wire}); err == nil {
 				t.Errorf("%s: no error", tt.name)
