@@ -55,12 +55,7 @@ func Layer(policies rpc.PerMethod[Policy]) rpc.Layer {
 				return next
 			}
 			return rpc.HandlerFunc(func(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
-				if key := policies.For(call).key(call); key != 0 {
-					keyed := *call
-					keyed.Affinity = key
-					call = &keyed
-				}
-				return next.Handle(ctx, call)
+				return next.Handle(ctx, policies.For(call).Keyed(call))
 			})
 		},
 	}
@@ -68,43 +63,70 @@ func Layer(policies rpc.PerMethod[Policy]) rpc.Layer {
 
 func (p Policy) gives() bool { return p.header != "" || p.args != nil }
 
-// key returns the call's key, 0 where it has none.
-func (p Policy) key(call *rpc.Call) uint64 {
+// Keyed returns the call with its key: itself where it has none, else a copy.
+func (p Policy) Keyed(call *rpc.Call) *rpc.Call {
+	key := p.Key(call)
+	if key == 0 {
+		return call
+	}
+	keyed := *call
+	keyed.Affinity = key
+	return &keyed
+}
+
+// Key returns the call's key, the hash of Value; 0 where it has none.
+func (p Policy) Key(call *rpc.Call) uint64 {
+	if v := p.Value(call); v != nil {
+		return hash(v)
+	}
+	return 0
+}
+
+// Value returns what the key is made of: the header's value, or the argument as JSON, which is the same whatever the protocol of the call.
+// It is nil where the call has neither.
+func (p Policy) Value(call *rpc.Call) []byte {
 	switch {
 	case p.header != "":
 		for _, h := range call.Headers {
 			if strings.EqualFold(h.Key, p.header) {
-				return hash([]byte(h.Value))
+				return []byte(h.Value)
 			}
 		}
 	case p.args != nil:
 		return p.argument(call)
 	}
-	return 0
+	return nil
 }
 
-// argument hashes the argument as JSON, which is the same whatever the protocol of the call.
-func (p Policy) argument(call *rpc.Call) uint64 {
+// Type returns the argument's type, nil for a header.
+func (p Policy) Type() *schema.Type {
+	if len(p.path) == 0 {
+		return nil
+	}
+	return p.path[len(p.path)-1].Type
+}
+
+func (p Policy) argument(call *rpc.Call) []byte {
 	limits := wire.Limits{MessageBytes: 2 * max(len(call.Body), wire.DefaultMessageBytes)}
 	in, _, err := codec.DecodeStruct(call.Protocol, p.args, call.Body, limits)
 	if err != nil {
-		return 0
+		return nil
 	}
 	for i, f := range p.path {
 		v := in.Fields[f.Index]
 		if v == nil {
-			return 0
+			return nil
 		}
 		if i == len(p.path)-1 {
 			text, err := codec.AppendJSON(nil, f.Type, v)
 			if err != nil {
-				return 0
+				return nil
 			}
-			return hash(text)
+			return text
 		}
 		in = v.(*schema.StructValue)
 	}
-	return 0
+	return nil
 }
 
 // hash is the same on every gateway, and never 0.
