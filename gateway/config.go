@@ -210,12 +210,13 @@ type Policies struct {
 	Limit any `yaml:"limit" built:"no"`
 	// Cache keeps replies.
 	Cache Cache `yaml:"cache" built:"no"`
-	// Mirror copies calls to another upstream.
-	Mirror any `yaml:"mirror" built:"no"`
-	// Canary sends a share of the calls to another upstream.
-	Canary any `yaml:"canary" built:"no"`
-	// Faults makes calls fail or wait on purpose.
-	Faults any `yaml:"faults" built:"no"`
+	// Mirror copies calls of idempotent methods to another upstream, whose replies no caller waits for, and compares them. off: not even where
+	// a less specific place says so. Default off.
+	Mirror Mirror `yaml:"mirror"`
+	// Canary sends a share of the calls, or those with a header or an argument, to another upstream. off as with mirror. Default off.
+	Canary Canary `yaml:"canary"`
+	// Faults makes calls fail or wait on purpose, to see whether callers bear it. off as with mirror. Default off.
+	Faults Faults `yaml:"faults"`
 }
 
 // Cache keeps replies of a method.

@@ -45,6 +45,7 @@ type Gateway struct {
 	calls    *observe.Metrics
 	stats    *observe.Stats
 	quiet    quieter
+	rollout  *rollout
 	started  time.Time
 	began    *Config         // the first one: what only a start takes over is as it says
 	life     context.Context // ends when everything is to end
@@ -102,8 +103,9 @@ func New(cfg *Config, opts Options) *Gateway {
 	}
 	g.life, g.end = context.WithCancel(context.Background())
 	g.calls = observe.NewMetrics(g.registry)
+	g.rollout = newRollout(g.log)
 	g.metrics = newMetrics(g)
-	g.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	g.registry.MustRegister(g.rollout, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	g.current.Store(&state{config: cfg})
 	g.read(&Loaded{Config: cfg})
 	return g
@@ -227,6 +229,7 @@ func (g *Gateway) closeAll() {
 		<-u.stopped
 	}
 	g.halting.Wait()
+	g.rollout.close()
 	g.stopLending()
 }
 

@@ -98,10 +98,11 @@ func (g *Gateway) HandOver(ctx context.Context, to Giver, took handover.Taken) e
 }
 
 // awaitWorkers waits until no worker is at work for this gateway, or ctx ends: the handler of a oneway that nobody waits for may run still,
-// and would be cut with its replica.
+// and would be cut with its replica. Copies of calls are not waited for.
 func (g *Gateway) awaitWorkers(ctx context.Context) {
-	for _, u := range g.current.Load().upstreams {
-		for ctx.Err() == nil {
+	st := g.current.Load()
+	for key, u := range st.upstreams {
+		for ctx.Err() == nil && st.answers(key) {
 			if taken, _ := u.cluster.InFlight(); taken == 0 {
 				break
 			}

@@ -159,7 +159,9 @@ func newConfig() *Config {
 }
 
 func newDefaults() Defaults {
-	return Defaults{Cluster: cluster.Default(), Balance: Balance{balance.Default()}, Policies: Policies{Deadline: deadline.Default(), Retry: retry.Default(), RequiredFields: required.Off}}
+	return Defaults{Cluster: cluster.Default(), Balance: Balance{balance.Default()}, Policies: Policies{
+		Deadline: deadline.Default(), Retry: retry.Default(), RequiredFields: required.Off, Mirror: newMirror(), Faults: newFaults(),
+	}}
 }
 
 func newUpstream() Upstream {

@@ -15,6 +15,7 @@ import (
 	"github.com/thriftloom/thriftloom/internal/strictyaml"
 	"github.com/thriftloom/thriftloom/layer/observe"
 	"github.com/thriftloom/thriftloom/rpc"
+	"github.com/thriftloom/thriftloom/schema"
 	"github.com/thriftloom/thriftloom/service"
 )
 
@@ -59,11 +60,12 @@ func (g *Gateway) apply(cfg *Config, stale stale) error {
 	targets := map[string]*target{}
 	sinks := []observe.Sink{g.calls, g.stats, observe.NewAccessLog(g.opts.Access, next.sample)}
 	for _, p := range next.services {
-		t := &target{Service: p.build(upstreams, sinks, g.missing), forward: p.forward, fingerprint: p.schema.Document.Fingerprint()}
+		t := &target{Service: p.build(upstreams, sinks, g), forward: p.forward, fingerprint: p.schema.Document.Fingerprint()}
 		targets[p.label] = t
 		st.services = append(st.services, t)
 		st.plans[p.label] = p
 	}
+	g.rollout.settled(next.services)
 	st.listeners = g.serve(next.listeners, bound, targets, was, st)
 	g.current.Store(st)
 	g.lend(lender, next.sharing, upstreams)
@@ -238,13 +240,16 @@ func hashFiles(paths, secrets []string) string {
 	return hex.EncodeToString(h.Sum(nil)[:6])
 }
 
-// build makes the service over its clusters. missing is told of calls that lack a required field.
-func (p *servicePlan) build(upstreams map[string]*upstream, sinks []observe.Sink, missing func(*rpc.Call, string)) *service.Service {
-	policies := rpc.PerMethod[service.Policy]{Other: p.other.policy(p.schema, nil, upstreams)}
-	for i, m := range p.methods {
-		policies.Methods = append(policies.Methods, m.policy(p.schema, p.schema.Methods[i], upstreams))
+// build makes the service over its clusters.
+func (p *servicePlan) build(upstreams map[string]*upstream, sinks []observe.Sink, g *Gateway) *service.Service {
+	policy := func(m *methodPlan, method *schema.Method) service.Policy {
+		return g.rollout.policy(m.policy(p.schema, method, upstreams), p, m, method, upstreams)
 	}
-	return service.New(service.Config{Name: p.label, Schema: p.schema, Policies: policies, Sinks: sinks, Missing: missing})
+	policies := rpc.PerMethod[service.Policy]{Other: policy(&p.other, nil)}
+	for i := range p.methods {
+		policies.Methods = append(policies.Methods, policy(&p.methods[i], p.schema.Methods[i]))
+	}
+	return service.New(service.Config{Name: p.label, Schema: p.schema, Policies: policies, Sinks: sinks, Missing: g.missing})
 }
 
 // missing counts a call that lacks a required field, and tells of it now and then.

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Every test that the guides to reloads and to several gateways name is there.
+// Every test that these guides name is there.
 func TestGuidesNameTests(t *testing.T) {
-	for guide, least := range map[string]int{"reload.md": 20, "gateways.md": 10} {
+	for guide, least := range map[string]int{"reload.md": 20, "gateways.md": 10, "rollout.md": 10} {
 		t.Run(guide, func(t *testing.T) { namesTests(t, filepath.Join("../docs/guides", guide), least) })
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/thriftloom/thriftloom/cluster"
 	"github.com/thriftloom/thriftloom/internal/strictyaml"
 	"github.com/thriftloom/thriftloom/layer/affinity"
+	"github.com/thriftloom/thriftloom/layer/faults"
 	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/scale/process"
@@ -64,12 +65,17 @@ type servicePlan struct {
 
 // uses returns the keys of the upstreams that its calls go to.
 func (p *servicePlan) uses() []string {
-	keys := []string{p.other.upstream}
-	for _, m := range p.methods {
-		keys = with(keys, m.upstream)
+	var keys []string
+	for _, m := range p.all() {
+		for _, key := range m.uses() {
+			keys = with(keys, key)
+		}
 	}
 	return keys
 }
+
+// all returns its methods, and what stands for those that the IDL does not have first.
+func (p *servicePlan) all() []methodPlan { return append([]methodPlan{p.other}, p.methods...) }
 
 // methodPlan is the policies of one method, resolved.
 type methodPlan struct {
@@ -77,6 +83,9 @@ type methodPlan struct {
 	idempotent bool
 	upstream   string // key
 	affinity   affinity.Policy
+	mirror     *mirrorPlan    // nil: none
+	canary     *canaryPlan    // nil: none
+	faults     *faults.Policy // nil: none
 }
 
 // resolve turns the decoded file into plans, and finds the mistakes that only show there.
@@ -146,6 +155,7 @@ func (l *loader) service(b strictyaml.Block) {
 	}
 	l.methods(key, &s, &p, methods)
 	l.affinity(key, &s, &p, places)
+	l.rollout(&s, &p)
 	l.checkHealth(key, &s, svc, places)
 	l.warnTimeout(b, key, &s, places)
 	if p.schema != nil {
@@ -507,9 +517,9 @@ func (l *loader) drainTimes() {
 		u := &r.upstreams[i]
 		u.drainTime = time.Second
 		for _, s := range r.services {
-			for _, m := range append(slices.Clone(s.methods), s.other) {
-				if m.upstream == u.key {
-					u.drainTime = max(u.drainTime, m.policies.Deadline.Timeout)
+			for _, m := range s.all() {
+				if slices.Contains(m.uses(), u.key) {
+					u.drainTime = max(u.drainTime, m.policies.Deadline.Timeout, m.policies.Mirror.Timeout)
 				}
 			}
 		}

@@ -70,11 +70,13 @@ func (g *Gateway) service(t *target, p servicePlan, upstreams map[string]string,
 
 func (g *Gateway) method(label, name string, p methodPlan, upstreams map[string]string, now time.Time) status.Method {
 	m := g.stats.Method(rpc.MethodKey{Service: label, Method: name}, now)
-	return status.Method{
+	s := status.Method{
 		Name: name, Calls: m.Calls, Errors: m.Errors, InFlight: m.InFlight, P50Seconds: m.P50.Seconds(), P99Seconds: m.P99.Seconds(),
 		TimeoutSeconds: p.policies.Deadline.Timeout.Seconds(), Idempotent: p.idempotent, Upstream: upstreams[p.upstream],
 		Allow: p.policies.Allow,
 	}
+	g.rollout.show(&s, label, &p)
+	return s
 }
 
 func (u *upstream) snapshot() status.Cluster {

@@ -7,7 +7,10 @@ import (
 
 	"github.com/thriftloom/thriftloom/layer/affinity"
 	"github.com/thriftloom/thriftloom/layer/authz"
+	"github.com/thriftloom/thriftloom/layer/canary"
 	"github.com/thriftloom/thriftloom/layer/deadline"
+	"github.com/thriftloom/thriftloom/layer/faults"
+	"github.com/thriftloom/thriftloom/layer/mirror"
 	"github.com/thriftloom/thriftloom/layer/observe"
 	"github.com/thriftloom/thriftloom/layer/required"
 	"github.com/thriftloom/thriftloom/layer/retry"
@@ -27,6 +30,9 @@ type Policy struct {
 	Wire       translate.Policy
 	Required   required.Policy
 	Affinity   affinity.Policy
+	Faults     faults.Policy
+	Mirror     mirror.Policy
+	Canary     canary.Policy
 }
 
 // Config says what a service is made of. Nothing of it is changed after New.
@@ -37,6 +43,8 @@ type Config struct {
 	Sinks    []observe.Sink
 	// Missing, which may be nil, is told of calls that lack a required field, where Policy.Required asks for it.
 	Missing func(call *rpc.Call, path string)
+	// Random returns numbers from 0 to below 1, of which faults are drawn. Safe for concurrent use; nil: the process's own.
+	Random func() float64
 }
 
 // Service is one service as a Handler. Immutable; safe for concurrent use.
@@ -62,8 +70,11 @@ func (s *Service) stack() rpc.Stack {
 		authz.Layer(s.callers()),                    // above all else: who may not call takes no time, no slot and no cached reply
 		required.Layer(s.required(), s.cfg.Missing), // below authz: who may not call is not told what is missing
 		deadline.Layer(s.timeouts()),                // above retry: one budget of time for all attempts
+		faults.Layer(s.faults(), s.cfg.Random),      // above retry: what fails on purpose reaches the caller
+		mirror.Layer(s.mirrors()),                   // above retry: one copy a call; below faults: what never left is not copied
 		affinity.Layer(s.affinities()),              // above retry: all attempts of a call have one key
 		retry.Layer(s.retries()),                    // above the cluster: each attempt picks an endpoint anew
+		canary.Layer(s.canaries()),                  // directly above the upstream: it says which one
 	}
 }
 
@@ -104,6 +115,18 @@ func (s *Service) callers() rpc.PerMethod[[]string] {
 
 func (s *Service) affinities() rpc.PerMethod[affinity.Policy] {
 	return each(s.cfg.Policies, func(p Policy) affinity.Policy { return p.Affinity })
+}
+
+func (s *Service) faults() rpc.PerMethod[faults.Policy] {
+	return each(s.cfg.Policies, func(p Policy) faults.Policy { return p.Faults })
+}
+
+func (s *Service) mirrors() rpc.PerMethod[mirror.Policy] {
+	return each(s.cfg.Policies, func(p Policy) mirror.Policy { return p.Mirror })
+}
+
+func (s *Service) canaries() rpc.PerMethod[canary.Policy] {
+	return each(s.cfg.Policies, func(p Policy) canary.Policy { return p.Canary })
 }
 
 func (s *Service) retries() rpc.PerMethod[retry.Policy] {

@@ -57,6 +57,37 @@ func TestTLSGuide(t *testing.T) {
 	}
 }
 
+// Each config of the guide to rollouts is without mistakes, and of warnings it has that of faults alone.
+func TestRolloutGuide(t *testing.T) {
+	text, err := os.ReadFile("../../docs/guides/rollout.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	idl, err := os.ReadFile("../../examples/users/users.thrift")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	config := filepath.Join(dir, "thriftloom.yaml")
+	if err := os.WriteFile(filepath.Join(dir, "users.thrift"), []byte(strings.Replace(string(idl), "6: list<string> tags,", "6: list<string> tags, 7: i64 updatedAt,", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	blocks := codeBlock.FindAllStringSubmatch(string(text), -1)
+	if len(blocks) != 3 {
+		t.Errorf("the guide has %d configs", len(blocks))
+	}
+	for _, block := range blocks {
+		if err := os.WriteFile(config, []byte(block[2]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := runIn("", []string{"check", "-c", config})
+		warned := strings.Count(got.out+got.errout, "warning:")
+		if on := strings.Count(got.out+got.errout, "calls wait and fail on purpose"); got.code != 0 || warned != on || (on > 0) != strings.Contains(block[2], "faults:") {
+			t.Errorf("%s\n%+v", block[2], got)
+		}
+	}
+}
+
 // The first config of the guide to protocols is run, and each of its commands gets its answer from it or from the server behind; each config
 // is without mistakes and warnings.
 func TestProtocolsGuide(t *testing.T) {

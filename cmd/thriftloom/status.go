@@ -56,6 +56,7 @@ func statusText(s *status.Snapshot) string {
 		return []any{l.Address, strings.Join(l.Services, ","), l.Connections}
 	})
 	table(&b, "SERVICE\tUPSTREAM\tMETHODS\tCALLS\tERRORS\tIN FLIGHT", len(s.Services), func(i int) []any { return serviceRow(&s.Services[i]) })
+	rolloutTables(&b, s)
 	type row struct {
 		cluster  string
 		leased   bool
@@ -104,6 +105,9 @@ func remarks(s *status.Snapshot) (text string) {
 	}
 	if g := s.Gateways; g != nil && g.Static {
 		text += ", a gateway is cut off: each keeps to its share of the slots"
+	}
+	if on := faulty(s); len(on) > 0 {
+		text += ", faults are on: " + strings.Join(on, ", ")
 	}
 	if len(s.Config.Stale) > 0 {
 		text += ", stale: " + strings.Join(s.Config.Stale, ", ")

@@ -71,6 +71,10 @@ type Method struct {
 	Upstream       string  `json:"upstream"` // the name of its cluster
 	// Allow is who may call; null is anyone, an empty list nobody.
 	Allow []string `json:"allow"`
+
+	Mirror *Mirror `json:"mirror,omitempty"`
+	Canary *Canary `json:"canary,omitempty"`
+	Faults *Faults `json:"faults,omitempty"` // they are on
 }
 
 // Cluster is a named set of endpoints behind one queue.
