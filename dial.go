@@ -17,6 +17,7 @@ import (
 	"github.com/thriftloom/thriftloom/layer/translate"
 	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/rpc"
+	"github.com/thriftloom/thriftloom/rpc/budget"
 	"github.com/thriftloom/thriftloom/service"
 	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
@@ -167,7 +168,7 @@ func (c ClientConfig) policies(svc *Service, to rpc.Handler, speaks Protocol) rp
 		to = named{c.Multiplexed, to}
 	}
 	p := service.Policy{
-		Timeout: c.Timeout, Retry: retry.Config{Attempts: c.Attempts, BudgetPercent: retry.Default().BudgetPercent}, Budget: new(retry.Budget), Upstream: to,
+		Timeout: c.Timeout, Retry: retry.Config{Attempts: c.Attempts, BudgetPercent: retry.Default().BudgetPercent}, Budget: new(budget.Budget), Upstream: to,
 		Wire: translate.Policy{Protocol: speaks, Limits: wire.Limits{MessageBytes: c.MaxMessageBytes}},
 	}
 	all := rpc.PerMethod[service.Policy]{Other: p}

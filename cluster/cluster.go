@@ -265,6 +265,7 @@ func (c *Cluster) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error
 		began = time.Now()
 	}
 	n, l, reused := g.node, g.link, g.link != nil
+	call.Whereabouts.Set(&n.Endpoint.Name)
 	if l == nil {
 		l, e = c.connect(ctx, call, n)
 	}
@@ -283,7 +284,7 @@ func (c *Cluster) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error
 	}
 	call.Record.Add(rpc.Attempt{
 		Cluster: c.Name(), Endpoint: n.Endpoint.Name, Start: began, Waited: began.Sub(start), Took: took,
-		Reused: reused, Outcome: outcome, Err: e,
+		Reused: reused, Hedge: call.Hedge, Outcome: outcome, Err: e,
 	})
 	r := balance.Result{Outcome: outcome, Took: took, Method: -1, Call: call}
 	if call.Method != nil {

@@ -41,6 +41,10 @@ func (c *Cluster) acquire(ctx context.Context, call *rpc.Call, now time.Time) (g
 			return grant{}, c.refusal(err)
 		}
 	}
+	if call.Hedge {
+		c.mu.Unlock()
+		return grant{}, errorAt(rpc.ResourceExhausted, c, "no slot to spare for a second attempt")
+	}
 	if c.waiting.Len() >= c.opts.Load().Queue.MaxCalls {
 		c.refused++
 		if !c.makeRoom(call) {

@@ -204,8 +204,12 @@ type Policies struct {
 	// nobody looks, as with ThriftPy; warn, it is counted, and logged now and then; refuse, it fails with PROTOCOL_ERROR before
 	// anything is sent. A field with a default is never missing. Default off.
 	RequiredFields required.Mode `yaml:"required_fields" oneof:"off,warn,refuse"`
-	// Hedge starts a second attempt before the first has failed.
-	Hedge any `yaml:"hedge" built:"no"`
+	// Hedge makes a second attempt, at another endpoint, of a call whose first one is late: the first reply of the two is the call's. It holds for
+	// methods that are idempotent and not oneway. true or a block, {}, turns it on. Default false.
+	Hedge Hedge `yaml:"hedge"`
+	// Breaker refuses the calls of one method by one caller with UNAVAILABLE where they end their handlers wherever they are made, and lets one of them
+	// through after 1s, 2s, 4s and so on, 30s at most, until one is answered. true or a block, {}, turns it on. Default false.
+	Breaker Breaker `yaml:"breaker"`
 	// Limit bounds how many calls are taken.
 	Limit any `yaml:"limit" built:"no"`
 	// Cache keeps replies.

@@ -79,6 +79,7 @@ type state struct {
 	services []*target
 	plans    map[string]servicePlan // by label; nil before Start
 
+	learned   map[string]*learned  // by label
 	upstreams map[string]*upstream // by key
 	listeners map[string]*listener // by id
 	keys      keys
@@ -105,7 +106,8 @@ func New(cfg *Config, opts Options) *Gateway {
 	g.calls = observe.NewMetrics(g.registry)
 	g.rollout = newRollout(g.log)
 	g.metrics = newMetrics(g)
-	g.registry.MustRegister(g.rollout, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	g.registry.MustRegister(g.rollout, newLearnedMetrics(g))
+	g.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	g.current.Store(&state{config: cfg})
 	g.read(&Loaded{Config: cfg})
 	return g

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/thriftloom/thriftloom/layer/breaker"
 	"github.com/thriftloom/thriftloom/layer/required"
 	"github.com/thriftloom/thriftloom/schema"
 	"github.com/thriftloom/thriftloom/service"
@@ -106,9 +107,13 @@ func (st *state) staleIn(l *Loaded) stale {
 // policy is the plan of one method, nil for those that the IDL does not have, with its upstream looked up, as the IDL's service calls it.
 func (m methodPlan) policy(svc *schema.Service, method *schema.Method, upstreams map[string]*upstream) service.Policy {
 	to := upstreams[m.upstream]
+	var broken breaker.Policy
+	if m.policies.Breaker.On {
+		broken.Failures = m.policies.Breaker.Failures
+	}
 	return service.Policy{
 		Timeout: m.policies.Deadline.Timeout, Retry: m.policies.Retry, Budget: &to.budget, Idempotent: m.idempotent, Allow: m.policies.Allow,
 		Upstream: asService{to, svc.Name}, Wire: to.plan.Load().speaks(), Required: required.For(method, m.policies.RequiredFields),
-		Affinity: m.affinity,
+		Affinity: m.affinity, Breaker: broken,
 	}
 }

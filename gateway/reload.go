@@ -56,11 +56,12 @@ func (g *Gateway) apply(cfg *Config, stale stale) error {
 		return err
 	}
 	g.budget.Resize(int64(cfg.MaxBufferedBytes))
-	st := &state{config: cfg, hash: next.hash, loaded: time.Now(), stale: stale.services, plans: map[string]servicePlan{}, upstreams: upstreams, keys: keys, adminTLS: next.adminTLS}
+	st := &state{config: cfg, hash: next.hash, loaded: time.Now(), stale: stale.services, plans: map[string]servicePlan{}, learned: map[string]*learned{}, upstreams: upstreams, keys: keys, adminTLS: next.adminTLS}
 	targets := map[string]*target{}
 	sinks := []observe.Sink{g.calls, g.stats, observe.NewAccessLog(g.opts.Access, next.sample)}
 	for _, p := range next.services {
-		t := &target{Service: p.build(upstreams, sinks, g), forward: p.forward, fingerprint: p.schema.Document.Fingerprint()}
+		st.learned[p.label] = g.learned(was, p.label)
+		t := &target{Service: p.build(upstreams, sinks, g, st.learned[p.label]), forward: p.forward, fingerprint: p.schema.Document.Fingerprint()}
 		targets[p.label] = t
 		st.services = append(st.services, t)
 		st.plans[p.label] = p
@@ -241,15 +242,17 @@ func hashFiles(paths, secrets []string) string {
 }
 
 // build makes the service over its clusters.
-func (p *servicePlan) build(upstreams map[string]*upstream, sinks []observe.Sink, g *Gateway) *service.Service {
+func (p *servicePlan) build(upstreams map[string]*upstream, sinks []observe.Sink, g *Gateway, known *learned) *service.Service {
 	policy := func(m *methodPlan, method *schema.Method) service.Policy {
 		return g.rollout.policy(m.policy(p.schema, method, upstreams), p, m, method, upstreams)
 	}
 	policies := rpc.PerMethod[service.Policy]{Other: policy(&p.other, nil)}
 	for i := range p.methods {
-		policies.Methods = append(policies.Methods, policy(&p.methods[i], p.schema.Methods[i]))
+		of := policy(&p.methods[i], p.schema.Methods[i])
+		of.Hedge = known.hedge(p, i)
+		policies.Methods = append(policies.Methods, of)
 	}
-	return service.New(service.Config{Name: p.label, Schema: p.schema, Policies: policies, Sinks: sinks, Missing: g.missing})
+	return service.New(service.Config{Name: p.label, Schema: p.schema, Policies: policies, Sinks: sinks, Missing: g.missing, Breaker: known.breaker})
 }
 
 // missing counts a call that lacks a required field, and tells of it now and then.

@@ -156,6 +156,7 @@ func (l *loader) service(b strictyaml.Block) {
 	l.methods(key, &s, &p, methods)
 	l.affinity(key, &s, &p, places)
 	l.rollout(&s, &p)
+	l.checkHedge(key, &s, &p, places, methods)
 	l.checkHealth(key, &s, svc, places)
 	l.warnTimeout(b, key, &s, places)
 	if p.schema != nil {

@@ -34,7 +34,7 @@ func (g *Gateway) Snapshot() status.Snapshot {
 	slices.SortFunc(s.Clusters, func(a, b status.Cluster) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(s.Replicas, func(a, b status.Replica) int { return strings.Compare(a.Name, b.Name) })
 	for _, t := range st.services {
-		s.Services = append(s.Services, g.service(t, st.plans[t.Name()], names, now))
+		s.Services = append(s.Services, g.service(t, st.plans[t.Name()], st.learned[t.Name()], names, now))
 	}
 	total := g.stats.Total(now)
 	s.Totals = status.Totals{
@@ -47,7 +47,7 @@ func (g *Gateway) Snapshot() status.Snapshot {
 	return s
 }
 
-func (g *Gateway) service(t *target, p servicePlan, upstreams map[string]string, now time.Time) status.Service {
+func (g *Gateway) service(t *target, p servicePlan, known *learned, upstreams map[string]string, now time.Time) status.Service {
 	s := status.Service{
 		Name: t.Name(), IDLService: t.Schema().Name, IDLFingerprint: t.fingerprint,
 		UnknownMethods: "refuse", Upstream: upstreams[p.upstream],
@@ -59,8 +59,11 @@ func (g *Gateway) service(t *target, p servicePlan, upstreams map[string]string,
 		s.Stack = append(s.Stack, status.Layer{Name: l.Name, Why: l.Why})
 	}
 	s.Stack = append(s.Stack, status.Layer{Name: "cluster", Why: "innermost: one queue for all slots"})
+	s.Breaker = known.broken(&p, now)
 	for i, m := range t.Schema().Methods {
-		s.Methods = append(s.Methods, g.method(t.Name(), m.Name, p.methods[i], upstreams, now))
+		method := g.method(t.Name(), m.Name, p.methods[i], upstreams, now)
+		method.Hedges = known.hedged(&p, i)
+		s.Methods = append(s.Methods, method)
 	}
 	if other := g.method(t.Name(), "_OTHER", p.other, upstreams, now); other.Calls > 0 {
 		s.Methods = append(s.Methods, other)

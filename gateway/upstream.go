@@ -11,9 +11,9 @@ import (
 	"github.com/thriftloom/thriftloom/client"
 	"github.com/thriftloom/thriftloom/cluster"
 	"github.com/thriftloom/thriftloom/cluster/balance"
-	"github.com/thriftloom/thriftloom/layer/retry"
 	"github.com/thriftloom/thriftloom/layer/translate"
 	"github.com/thriftloom/thriftloom/rpc"
+	"github.com/thriftloom/thriftloom/rpc/budget"
 	"github.com/thriftloom/thriftloom/scale/process"
 	"github.com/thriftloom/thriftloom/transport"
 )
@@ -37,7 +37,7 @@ type upstreamPlan struct {
 type upstream struct {
 	plan     atomic.Pointer[upstreamPlan] // what it points to is not changed
 	cluster  *cluster.Cluster
-	budget   retry.Budget    // of tries, for all services that use it
+	budget   budget.Budget   // of tries, for all services that use it
 	set      *process.Set    // nil where nothing is run
 	life     context.Context // ends when everything that it started is to end
 	stop     context.CancelFunc

@@ -13,6 +13,7 @@ type Attempt struct {
 	Waited   time.Duration // for a slot
 	Took     time.Duration // from the slot to the outcome
 	Reused   bool          // on a connection that had served a call before
+	Hedge    bool          // beside another one that was late
 	Outcome  Outcome
 	Err      *Error // nil for Success and DeclaredException
 }

@@ -6,6 +6,7 @@ package rpc
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/thriftloom/thriftloom/schema"
@@ -48,6 +49,29 @@ type Call struct {
 	Avoid    string    // name of the endpoint that failed the attempt before; another one is taken where one is free
 	Affinity uint64    // calls with the same one had better go to the same endpoint; 0: to any
 	Record   *Record   // of this call; nil where nobody observes
+	// Hedge says that this attempt is made beside another one, at the endpoint to avoid. It never waits: it is refused where no other endpoint has
+	// a slot to spare.
+	Hedge bool
+	// Whereabouts are told where the attempt is made; nil: nobody asks.
+	Whereabouts *Whereabouts
+}
+
+// Whereabouts tell at which endpoint an attempt is under way. The zero value is of one that waits. Safe for concurrent use.
+type Whereabouts struct{ endpoint atomic.Pointer[string] }
+
+// Set says that the attempt has a slot at the endpoint of that name, which is not changed. It does nothing on nil.
+func (w *Whereabouts) Set(endpoint *string) {
+	if w != nil {
+		w.endpoint.Store(endpoint)
+	}
+}
+
+// Endpoint returns the endpoint's name, "" while the attempt has no slot.
+func (w *Whereabouts) Endpoint() string {
+	if name := w.endpoint.Load(); name != nil {
+		return *name
+	}
+	return ""
 }
 
 // MethodKey is a service's label and a method's name, "_OTHER" for all methods that the IDL does not have: of bounded cardinality.

@@ -7,15 +7,18 @@ import (
 
 	"github.com/thriftloom/thriftloom/layer/affinity"
 	"github.com/thriftloom/thriftloom/layer/authz"
+	"github.com/thriftloom/thriftloom/layer/breaker"
 	"github.com/thriftloom/thriftloom/layer/canary"
 	"github.com/thriftloom/thriftloom/layer/deadline"
 	"github.com/thriftloom/thriftloom/layer/faults"
+	"github.com/thriftloom/thriftloom/layer/hedge"
 	"github.com/thriftloom/thriftloom/layer/mirror"
 	"github.com/thriftloom/thriftloom/layer/observe"
 	"github.com/thriftloom/thriftloom/layer/required"
 	"github.com/thriftloom/thriftloom/layer/retry"
 	"github.com/thriftloom/thriftloom/layer/translate"
 	"github.com/thriftloom/thriftloom/rpc"
+	"github.com/thriftloom/thriftloom/rpc/budget"
 	"github.com/thriftloom/thriftloom/schema"
 )
 
@@ -23,7 +26,7 @@ import (
 type Policy struct {
 	Timeout    time.Duration
 	Retry      retry.Config
-	Budget     *retry.Budget // of the upstream; nil: tries are not bounded
+	Budget     *budget.Budget // of the upstream; nil: tries are not bounded
 	Idempotent bool
 	Allow      []string    // who may call, as layer/authz has it; nil: anyone
 	Upstream   rpc.Handler // the cluster that answers the method
@@ -33,6 +36,8 @@ type Policy struct {
 	Faults     faults.Policy
 	Mirror     mirror.Policy
 	Canary     canary.Policy
+	Hedge      hedge.Policy // of idempotent methods; its budget is Budget
+	Breaker    breaker.Policy
 }
 
 // Config says what a service is made of. Nothing of it is changed after New.
@@ -44,7 +49,8 @@ type Config struct {
 	// Missing, which may be nil, is told of calls that lack a required field, where Policy.Required asks for it.
 	Missing func(call *rpc.Call, path string)
 	// Random returns numbers from 0 to below 1, of which faults are drawn. Safe for concurrent use; nil: the process's own.
-	Random func() float64
+	Random  func() float64
+	Breaker *breaker.Breaker // what Policy.Breaker goes by; nil where no method has one
 }
 
 // Service is one service as a Handler. Immutable; safe for concurrent use.
@@ -71,9 +77,11 @@ func (s *Service) stack() rpc.Stack {
 		required.Layer(s.required(), s.cfg.Missing), // below authz: who may not call is not told what is missing
 		deadline.Layer(s.timeouts()),                // above retry: one budget of time for all attempts
 		faults.Layer(s.faults(), s.cfg.Random),      // above retry: what fails on purpose reaches the caller
-		mirror.Layer(s.mirrors()),                   // above retry: one copy a call; below faults: what never left is not copied
+		breaker.Layer(s.breakers(), s.cfg.Breaker),  // above retry: what fails however often it is tried counts once
+		mirror.Layer(s.mirrors()),                   // above retry: one copy a call; below faults and breaker: what never left is not copied
 		affinity.Layer(s.affinities()),              // above retry: all attempts of a call have one key
 		retry.Layer(s.retries()),                    // above the cluster: each attempt picks an endpoint anew
+		hedge.Layer(s.hedges()),                     // under retry: each try may have a second attempt; the cluster says where the first one is
 		canary.Layer(s.canaries()),                  // directly above the upstream: it says which one
 	}
 }
@@ -132,6 +140,25 @@ func (s *Service) canaries() rpc.PerMethod[canary.Policy] {
 func (s *Service) retries() rpc.PerMethod[retry.Policy] {
 	return each(s.cfg.Policies, func(p Policy) retry.Policy {
 		return retry.Policy{Attempts: p.Retry.Attempts, Idempotent: p.Idempotent, Budget: p.Budget, Percent: p.Retry.BudgetPercent}
+	})
+}
+
+func (s *Service) breakers() rpc.PerMethod[breaker.Policy] {
+	return each(s.cfg.Policies, func(p Policy) breaker.Policy { return p.Breaker })
+}
+
+// hedges are taken from the budget of tries. Where those put less in than hedges may take out, the hedges put in the rest.
+func (s *Service) hedges() rpc.PerMethod[hedge.Policy] {
+	return each(s.cfg.Policies, func(p Policy) hedge.Policy {
+		if !p.Idempotent {
+			return hedge.Policy{}
+		}
+		h := p.Hedge
+		h.Budget, h.Deposit = p.Budget, h.Percent
+		if p.Retry.Attempts > 1 {
+			h.Deposit = max(0, h.Percent-p.Retry.BudgetPercent)
+		}
+		return h
 	})
 }
 

@@ -134,9 +134,17 @@ func (p *Picker) Nodes() []*Node { return p.nodes }
 
 // Pick takes a slot for one attempt. An endpoint that call.Avoid names is taken only where no other has a free slot, and not where it has
 // failed other calls lately while another is up. The error is ErrBusy where a call had better wait: all slots are taken, or no endpoint is up and one of them is only doubted; else ErrNoEndpoint.
+//
+// A hedge gets no slot of the endpoint that it avoids, and none where more than 60 % are taken: its error is ErrBusy, and it is not to wait.
 func (p *Picker) Pick(call *rpc.Call, now time.Time) (*Node, error) {
+	if call.Hedge && !p.spare() {
+		return nil, ErrBusy
+	}
 	r := Round{Call: call, Now: p.at(now), Random: p.random, picks: p.picks, avoid: p.avoided(call)}
 	n := p.policy.Choose(p.nodes, r)
+	if n == nil && call.Hedge {
+		return nil, ErrBusy
+	}
 	if n == nil && r.avoid != nil && (r.avoid.failing < 1.5*memory || !p.another(r.avoid)) {
 		r.avoid = nil
 		n = p.policy.Choose(p.nodes, r)

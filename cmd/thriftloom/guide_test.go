@@ -131,3 +131,30 @@ func TestProtocolsGuide(t *testing.T) {
 		t.Errorf("the guide has %v", seen)
 	}
 }
+
+// Each whole config of the guide to resilience is without mistakes and warnings.
+func TestResilienceGuide(t *testing.T) {
+	text, err := os.ReadFile("../../docs/guides/resilience.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, whole := t.TempDir(), 0
+	config := filepath.Join(dir, "thriftloom.yaml")
+	for _, block := range codeBlock.FindAllStringSubmatch(string(text), -1) {
+		if !strings.HasPrefix(block[2], "listen:") {
+			continue
+		}
+		whole++
+		for name, text := range map[string]string{config: block[2], filepath.Join(dir, "users.thrift"): "service Users { string getUser(1: i64 id), string listUsers(), string report() (idempotent = \"true\") }"} {
+			if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := runIn("", []string{"check", "-c", config}); got.code != 0 || strings.Contains(got.out+got.errout, "warning") {
+			t.Errorf("%s\n%+v", block[2], got)
+		}
+	}
+	if whole < 2 {
+		t.Errorf("the guide has %d whole configs", whole)
+	}
+}

@@ -44,12 +44,36 @@ type Listener struct {
 // Service is one service, by its label in the file.
 type Service struct {
 	Name           string   `json:"name"`
-	IDLService     string   `json:"idl_service"`     // its name in the IDL
-	IDLFingerprint string   `json:"idl_fingerprint"` // equal for equal interfaces
-	Stack          []Layer  `json:"stack"`           // outermost first
-	UnknownMethods string   `json:"unknown_methods"` // forward or refuse
-	Upstream       string   `json:"upstream"`        // the name of its cluster
-	Methods        []Method `json:"methods"`         // _OTHER stands for those that the IDL does not have
+	IDLService     string   `json:"idl_service"`       // its name in the IDL
+	IDLFingerprint string   `json:"idl_fingerprint"`   // equal for equal interfaces
+	Stack          []Layer  `json:"stack"`             // outermost first
+	UnknownMethods string   `json:"unknown_methods"`   // forward or refuse
+	Upstream       string   `json:"upstream"`          // the name of its cluster
+	Methods        []Method `json:"methods"`           // _OTHER stands for those that the IDL does not have
+	Breaker        *Breaker `json:"breaker,omitempty"` // absent where no method has one
+}
+
+// Breaker is what a service's breaker does.
+type Breaker struct {
+	Refused int64    `json:"refused"` // calls
+	Open    []Broken `json:"open"`
+}
+
+// Broken is a method whose calls by one caller are refused, since they end their handlers wherever they are made.
+type Broken struct {
+	Method string    `json:"method"`
+	Caller string    `json:"caller"` // its name, or its address where it has none
+	Since  time.Time `json:"since"`
+	Next   time.Time `json:"next"` // when one call is let through
+}
+
+// Hedges are the second attempts of a method's calls.
+type Hedges struct {
+	DelaySeconds float64 `json:"delay_seconds"` // after which a call is late; zero: not known yet
+	Sent         int64   `json:"sent"`          // that have ended
+	Won          int64   `json:"won"`           // of these, whose reply came first
+	OverBudget   int64   `json:"over_budget"`   // late calls that had none: the budget was used up
+	Busy         int64   `json:"busy"`          // … or there was no slot to spare
 }
 
 // Layer is one behaviour around a service's calls.
@@ -75,6 +99,8 @@ type Method struct {
 	Mirror *Mirror `json:"mirror,omitempty"`
 	Canary *Canary `json:"canary,omitempty"`
 	Faults *Faults `json:"faults,omitempty"` // they are on
+	// Hedges is absent where the method's calls are not made twice.
+	Hedges *Hedges `json:"hedges,omitempty"`
 }
 
 // Cluster is a named set of endpoints behind one queue.

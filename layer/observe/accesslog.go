@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -64,6 +65,9 @@ func (a *AccessLog) Ended(r *rpc.Record) {
 		attrs = append(attrs,
 			slog.String("upstream", last.Cluster), slog.String("endpoint", last.Endpoint),
 			slog.Float64("waited_ms", float64(last.Waited.Microseconds())/1000))
+		if slices.ContainsFunc(attempts, func(a rpc.Attempt) bool { return a.Hedge }) {
+			attrs = append(attrs, slog.Bool("hedged", true))
+		}
 	}
 	if r.Reply != nil {
 		attrs = append(attrs, slog.Int("bytes_out", len(r.Reply.Body)))

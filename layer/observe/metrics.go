@@ -77,7 +77,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			"rpc_method", "rpc_status_code", "thriftloom_upstream", "thriftloom_outcome", "error_type"),
 		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "thriftloom_calls_in_flight", Help: "Calls that have begun and not ended."},
 			[]string{"service"}),
-		retries: counter("thriftloom_retries_total", "Attempts after the first, by what became of the attempt before.", "rpc_method", "reason"),
+		retries: counter("thriftloom_retries_total", "Attempts after the first, hedges left out, by what became of the attempt before.", "rpc_method", "reason"),
 		callers: counter("thriftloom_caller_calls_total", "Calls by caller, as far as callers say who they are.", "caller", "service"),
 		bytes:   counter("thriftloom_body_bytes_total", "Bytes of arguments (in) and results (out).", "rpc_method", "direction"),
 	}
@@ -107,10 +107,13 @@ func (m *Metrics) Ended(r *rpc.Record) {
 		method.out.Add(float64(len(r.Reply.Body)))
 	}
 	m.caller(call)
-	attempts := r.Attempts()
+	attempts, tries := r.Attempts(), 0
 	for i := range attempts {
 		m.attempt(key, &attempts[i])
-		if i > 0 {
+		if attempts[i].Hedge {
+			continue
+		}
+		if tries++; tries > 1 {
 			m.retries.WithLabelValues(method.name, attempts[i-1].Outcome.String()).Inc()
 		}
 	}

@@ -97,6 +97,35 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// A hedge is no retry: it was made though the attempt before had not failed.
+func TestHedgesAreNoRetries(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		attempts []rpc.Attempt
+		want     float64
+	}{
+		{"the hedge wins", []rpc.Attempt{{Hedge: true, Outcome: rpc.Success}}, 0},
+		{"both fail, then a retry", []rpc.Attempt{{Hedge: true, Outcome: rpc.ClosedNoReply}, {Outcome: rpc.ClosedNoReply}, {Outcome: rpc.Success}}, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var out bytes.Buffer
+			m := NewMetrics(prometheus.NewRegistry())
+			_, _ = Layer(m, NewAccessLog(slog.New(slog.NewJSONHandler(&out, nil)), 1)).Wrap(rpc.HandlerFunc(func(_ context.Context, c *rpc.Call) (*rpc.Reply, error) {
+				for _, a := range tt.attempts {
+					c.Record.Add(a)
+				}
+				return &rpc.Reply{}, nil
+			})).Handle(t.Context(), call())
+			if got := testutil.ToFloat64(m.retries.WithLabelValues("Users/getUser", "closed_no_reply")); got != tt.want {
+				t.Errorf("%v retries, want %v", got, tt.want)
+			}
+			if !strings.Contains(out.String(), `"hedged":true`) {
+				t.Errorf("the access log says %s", &out)
+			}
+		})
+	}
+}
+
 // An access line is JSON and has no argument; a call that fails is always written, one that succeeds by the sample.
 func TestAccessLog(t *testing.T) {
 	var out bytes.Buffer

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/thriftloom/thriftloom/rpc"
+	"github.com/thriftloom/thriftloom/rpc/budget"
 )
 
 // maxUnsent bounds tries of a call of which no byte was sent: each finds another endpoint that cannot be reached.
@@ -16,7 +17,7 @@ type Policy struct {
 	Attempts   int  // tries, the first included; 1 or less: none again
 	Idempotent bool // trying again is harmless though the call may have been processed
 	// Budget bounds the tries of calls that were sent, and Percent is what a call puts in; nil: there is no bound.
-	Budget  *Budget
+	Budget  *budget.Budget
 	Percent int
 }
 

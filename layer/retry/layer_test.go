@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/thriftloom/thriftloom/rpc"
+	"github.com/thriftloom/thriftloom/rpc/budget"
 	"github.com/thriftloom/thriftloom/schema"
 )
 
@@ -111,5 +112,31 @@ func TestPolicyByMethod(t *testing.T) {
 		if len(s.avoids) != want {
 			t.Errorf("method %d: %d attempts, want %d", index, len(s.avoids), want)
 		}
+	}
+}
+
+// empty returns a budget without a try in it.
+func empty() *budget.Budget {
+	b := new(budget.Budget)
+	for b.Take(time.Now()) { //nolint:revive // until there is none
+	}
+	return b
+}
+
+// A call that may have been processed is not tried again without a budget; one that was not sent is, since nobody has to work for it.
+func TestTriesAreTakenFromTheBudget(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		reach rpc.Reach
+		want  int
+	}{{"unknown", rpc.Unknown, 1}, {"not sent", rpc.NotSent, 1 + 2}} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := empty()
+			s := &script{errors: times(2, fail(tt.reach, rpc.Refused))}
+			_, err := Layer(rpc.PerMethod[Policy]{Other: Policy{Attempts: 3, Idempotent: true, Budget: b}}).Wrap(s).Handle(t.Context(), &rpc.Call{})
+			if len(s.avoids) != tt.want || (err == nil) != (tt.want > 1) {
+				t.Errorf("%d attempts, error %v; want %d", len(s.avoids), err, tt.want)
+			}
+		})
 	}
 }

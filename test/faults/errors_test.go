@@ -67,6 +67,38 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%d failures", failures)
 		}
 	})
+	t.Run("poison call, broken", func(t *testing.T) {
+		t.Parallel()
+		f := replicas(t, 3, "breaker: {}")
+		c := connect(t, f.once)
+		defer c.Close()
+		got := map[string]int64{}
+		for i := range 300 {
+			if i%2 == 0 {
+				got[c.call("sleep", number(-1))]++
+			} else if pid := c.call("pid", []byte{0}); pid != "OK" {
+				t.Fatalf("call %d: %s", i, pid)
+			}
+		}
+		failures := int64(0)
+		for _, e := range f.endpoints() {
+			if failures += e.Failures; e.State != balance.Up {
+				t.Errorf("%s is %s, for what a caller does", e.Name, e.State)
+			}
+		}
+		if got["UNAVAILABLE"] == 0 || got["HANDLER_FAILED"] < 5 || failures != got["HANDLER_FAILED"] || len(got) != 2 {
+			t.Errorf("the caller got %v, of which the servers had %d", got, failures)
+		}
+		for _, s := range f.gateway.Snapshot().Services {
+			if s.Name == "Once" && (s.Breaker == nil || len(s.Breaker.Open) != 1 || s.Breaker.Open[0].Method != "sleep") {
+				t.Errorf("the snapshot says %+v", s.Breaker)
+			}
+		}
+		peertest.Eventually(t, "it is mended, and let through", func() bool { return c.call("sleep", number(0)) == "OK" })
+		if other := c.call("sleep", number(0)); other != "OK" {
+			t.Errorf("the next call: %s", other)
+		}
+	})
 }
 
 // untilEjected makes calls that may be made again until an endpoint is ejected, and returns how many. No caller notices.

@@ -1,4 +1,5 @@
-package retry
+// Package budget bounds the attempts that an upstream is asked for beside the first one of each call, whoever starts them: retries and hedges.
+package budget
 
 import (
 	"math"
@@ -12,8 +13,9 @@ const (
 	refill     = 5                // tries a second, up to the reserve
 )
 
-// Budget bounds the tries of calls that may have been processed before, in all calls that share it: where an endpoint fails a few calls they
-// are tried elsewhere, and where a whole fleet fails, tries do not add a second load to the first. Each call puts a part of a try in.
+// Budget bounds the tries of calls that may have been processed before, or are under way, in all calls that share it: where an endpoint fails
+// a few calls, or is late, they are tried elsewhere, and where a whole fleet fails, tries do not add a second load to the first. Each call puts
+// a part of a try in.
 //
 // The zero value is a budget with its reserve. Safe for concurrent use.
 //
@@ -44,6 +46,13 @@ func (b *Budget) Take(now time.Time) bool {
 	}
 	b.tries--
 	return true
+}
+
+// Return puts a try back that was taken, and not made.
+func (b *Budget) Return() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tries++
 }
 
 // Refused returns how many tries there were not.

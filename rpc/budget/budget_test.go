@@ -1,11 +1,9 @@
-package retry
+package budget
 
 import (
 	"math"
 	"testing"
 	"time"
-
-	"github.com/thriftloom/thriftloom/rpc"
 )
 
 // storm makes calls at a rate, each of which is to be tried twice more, and returns the attempts for each call.
@@ -14,7 +12,7 @@ func storm(b *Budget, rate, seconds int) float64 {
 	attempts := 0
 	for range rate * seconds {
 		now = now.Add(time.Second / time.Duration(rate))
-		b.Deposit(Default().BudgetPercent, now)
+		b.Deposit(15, now)
 		attempts++
 		for range 2 {
 			if b.Take(now) {
@@ -32,7 +30,7 @@ func TestWholeFleetFails(t *testing.T) {
 		now := time.Unix(-59, 0)
 		for range 60 * rate { // a minute without a failure
 			now = now.Add(time.Second / time.Duration(rate))
-			b.Deposit(Default().BudgetPercent, now)
+			b.Deposit(15, now)
 		}
 		if got := storm(&b, rate, 60); got > 1.2 || got < 1.1 {
 			t.Errorf("at %d calls/s: %.3f attempts a call", rate, got)
@@ -77,23 +75,5 @@ func TestBudgetFades(t *testing.T) {
 	}
 	if b.Deposit(0, now.Add(time.Hour)); b.tries != reserve {
 		t.Errorf("%.0f tries after an hour", b.tries)
-	}
-}
-
-// A call that may have been processed is not tried again without a budget; one that was not sent is, since nobody has to work for it.
-func TestTriesAreTakenFromTheBudget(t *testing.T) {
-	for _, tt := range []struct {
-		name  string
-		reach rpc.Reach
-		want  int
-	}{{"unknown", rpc.Unknown, 1}, {"not sent", rpc.NotSent, 1 + 2}} {
-		t.Run(tt.name, func(t *testing.T) {
-			b := &Budget{at: time.Now()} // empty
-			s := &script{errors: times(2, fail(tt.reach, rpc.Refused))}
-			_, err := Layer(rpc.PerMethod[Policy]{Other: Policy{Attempts: 3, Idempotent: true, Budget: b}}).Wrap(s).Handle(t.Context(), &rpc.Call{})
-			if len(s.avoids) != tt.want || (err == nil) != (tt.want > 1) {
-				t.Errorf("%d attempts, error %v; want %d", len(s.avoids), err, tt.want)
-			}
-		})
 	}
 }
