@@ -31,7 +31,7 @@ interop: peers ## every peer's client and server with ours, over each protocol a
 	@THRIFTLOOM_REQUIRE_PEERS=1 go test ./test/interop -count=1 -run TestMatrix -update && cat docs/interop.md
 
 engines: peers ## the tests against real peers on the portable engine; make test has them on the one that auto is
-	THRIFTLOOM_ENGINE=net THRIFTLOOM_REQUIRE_PEERS=1 go test -race -count=1 -timeout 40m ./cmd/... ./gateway ./test/e2e ./test/faults ./test/hostile ./test/interop ./test/upgrade
+	THRIFTLOOM_ENGINE=net THRIFTLOOM_REQUIRE_PEERS=1 go test -race -count=1 -timeout 40m ./cmd/... ./gateway ./test/e2e ./test/faults ./test/hostile ./test/interop ./test/upgrade ./test/ha
 
 soak: peers ## real servers and callers for SOAK, with a fault every 10 s; SEED=n plays the faults of a run again
 	@THRIFTLOOM_REQUIRE_PEERS=1 go test ./test/soak -count=1 -timeout 0 -v -run Soak -soak $(SOAK) $(if $(SEED),-seed $(SEED))

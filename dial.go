@@ -1,23 +1,24 @@
 package thriftloom
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/thriftloom/thriftloom/bind"
 	"github.com/thriftloom/thriftloom/client"
 	"github.com/thriftloom/thriftloom/cluster"
+	"github.com/thriftloom/thriftloom/cluster/balance"
 	"github.com/thriftloom/thriftloom/internal/memnet"
-	"github.com/thriftloom/thriftloom/layer/deadline"
-	"github.com/thriftloom/thriftloom/layer/retry"
-	"github.com/thriftloom/thriftloom/layer/translate"
+	"github.com/thriftloom/thriftloom/layer/breaker"
 	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/rpc"
-	"github.com/thriftloom/thriftloom/rpc/budget"
 	"github.com/thriftloom/thriftloom/service"
 	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
@@ -25,8 +26,30 @@ import (
 
 // ClientConfig says how a client calls. Zero values are the defaults named.
 type ClientConfig struct {
-	// Addresses are the servers: "host:port", "unix:/path", or "http://host:port/path" and the same with https; of one kind. Each call goes to the one with the fewest calls in flight.
+	// Addresses are the servers: "host:port", "unix:/path", or "http://host:port/path" and the same with https; of one kind.
 	Addresses []string
+	// Endpoints are servers of which more than the address is to be said: a name, slots (instead of Connections), a weight, a zone.
+	Endpoints []Endpoint
+	// Resolver gives the servers and tells when others are there; Addresses and Endpoints are then those until it has given some. Calls wait
+	// for its first set as they wait for a slot. nil: the servers stay as they are.
+	Resolver Resolver
+	// Balance is how the server for an attempt is chosen; what is not set is as balance.Default has it: of the servers with a free slot the
+	// one that is expected to answer first.
+	Balance balance.Config
+	// Queue bounds the calls that wait for a slot. Default 65,536 calls, each for as long as Timeout.
+	Queue cluster.QueueConfig
+	// Policy is what holds for all methods, and Methods, by their names in the IDL, what holds for one: of it, what is set goes before Policy,
+	// field by field. A policy's Upstream is another handler that answers the calls, such as a Client; its default is this client's servers.
+	// Tries that may be a second time share one Budget, hedges too; a policy's Hedge needs its Percent alone, and learns for itself. Timeout, Attempts, MaxMessageBytes and Balance say the same of all methods in fewer words;
+	// Policy goes before them. Idempotent holds as well where the IDL annotates a method with (idempotent = "true").
+	Policy  service.Policy
+	Methods map[string]service.Policy
+	// Service is what the layers have beside their policies, such as Sinks, which see the record of each call. Name is by default the
+	// service's in the IDL; Schema and Policies are not set here.
+	Service service.Config
+	// OnState, if set, is told when a server is lost ("down", three times in a row), "ejected" (it fails calls that others answer), or "up"
+	// again. It is to be quick.
+	OnState func(endpoint, state string)
 	// Transport is how messages are laid on a connection. Default Buffered, as ThriftPy speaks.
 	Transport Transport
 	// Framed is Transport: Framed.
@@ -48,7 +71,7 @@ type ClientConfig struct {
 	// Timeout bounds a call whose context has no earlier deadline. Default 60s.
 	Timeout time.Duration
 	// Attempts bounds how often a call is tried: again where nothing was sent, and, for methods with the annotation
-	// (idempotent = "true"), where its fate is unknown. Default 3.
+	// (idempotent = "true") or a policy that says so, where its fate is unknown. Default 3; at most 10.
 	Attempts int
 	// MaxMessageBytes bounds one message, in bytes. Default 16,384,000.
 	MaxMessageBytes int
@@ -73,7 +96,8 @@ type Client struct {
 	schema   *Service
 	protocol Protocol
 	end      context.CancelFunc
-	ended    chan struct{}
+	running  sync.WaitGroup // what ends with it
+	found    found          // where it has a resolver
 }
 
 // Dial returns a client for the service at address: "host:port" or "unix:/path", or several of them with commas between. It does not
@@ -82,28 +106,23 @@ func Dial(address string, svc *Service) (*Client, error) {
 	return ClientConfig{Addresses: strings.Split(address, ",")}.Dial(svc)
 }
 
-// Dial returns a client for the service. It does not connect: the first calls do. The error is an address that cannot be one.
+// Dial returns a client for the service. It does not connect: the first calls do. The error lists every mistake of the config.
 func (c ClientConfig) Dial(svc *Service) (*Client, error) {
 	if svc == nil {
 		return nil, errNoService
 	}
-	var endpoints []rpc.Endpoint
-	for _, a := range c.Addresses {
-		a = strings.TrimSpace(a)
-		place, err := client.ParsePlace(a)
-		if err != nil && c.dialer == nil {
-			return nil, fmt.Errorf("thriftloom: %w", err)
-		}
+	if err := c.check(svc); err != nil {
+		return nil, err
+	}
+	endpoints := c.endpoints()
+	for _, e := range endpoints {
+		place, _ := client.ParsePlace(e.Address)
 		if place.HTTP && c.Transport == 0 {
 			c.Transport = HTTP
 		}
 		if place.TLS && c.TLS == nil {
 			c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 		}
-		endpoints = append(endpoints, rpc.Endpoint{Address: a})
-	}
-	if len(endpoints) == 0 {
-		return nil, fmt.Errorf("thriftloom: no address is given for %s", svc.Name)
 	}
 	c = c.withDefaults()
 	if c.TLS != nil {
@@ -122,35 +141,33 @@ func (c ClientConfig) Dial(svc *Service) (*Client, error) {
 	engine := netio.NewPortable()
 	cl := cluster.New(cluster.Options{
 		Name: svc.Name, Engine: engine, Wire: w, Limits: wire.Limits{MessageBytes: c.MaxMessageBytes}, Dialer: c.dialer,
-		Slots: c.Connections, IdleExpiry: c.IdleExpiry, Queue: cluster.QueueConfig{MaxCalls: 65536, MaxWait: c.Timeout}, Tracking: c.Tracking,
+		Slots: c.Connections, IdleExpiry: c.IdleExpiry, Queue: c.Queue, Balance: c.Balance, Tracking: c.Tracking, OnState: c.OnState,
 		Shared: c.Tracking == "" && c.asks(w), SharedSlots: c.Connections * client.MaxShares,
 	})
 	cl.Update(endpoints)
-	client := &Client{cluster: cl, schema: svc, protocol: w.Protocol, ended: make(chan struct{})}
-	client.service = service.New(service.Config{Name: svc.Name, Schema: svc, Policies: c.policies(svc, cl, w.Protocol)})
+	client := &Client{cluster: cl, schema: svc, protocol: w.Protocol}
+	var to rpc.Handler = carried{w.Kind, cl}
+	if c.Multiplexed != "" {
+		to = named{c.Multiplexed, to}
+	}
+	if c.Resolver != nil {
+		client.found.some = make(chan struct{})
+		to = awaiting{&client.found, svc.Name, c.Queue, new(atomic.Int64), to}
+	}
+	made := c.Service
+	made.Name, made.Schema, made.Policies = cmp.Or(made.Name, svc.Name), svc, c.policies(svc, to)
+	made.Breaker = cmp.Or(made.Breaker, new(breaker.Breaker))
+	client.service = service.New(made)
 	ctx, cancel := context.WithCancel(context.Background())
 	client.end = cancel
-	go func() {
-		defer close(client.ended)
-		_ = engine.Run(ctx)
-	}()
+	client.running.Go(func() { _ = engine.Run(ctx) })
+	if c.Resolver != nil {
+		if len(endpoints) > 0 {
+			client.found.once.Do(func() { close(client.found.some) })
+		}
+		client.running.Go(func() { client.resolve(ctx, c.Resolver) })
+	}
 	return client, nil
-}
-
-func (c ClientConfig) withDefaults() ClientConfig {
-	if c.Connections == 0 {
-		c.Connections = 16
-	}
-	if c.IdleExpiry == 0 {
-		c.IdleExpiry = 2500 * time.Millisecond
-	}
-	if c.Timeout == 0 {
-		c.Timeout = deadline.Default().Timeout
-	}
-	if c.Attempts == 0 {
-		c.Attempts = retry.Default().Attempts
-	}
-	return c
 }
 
 // tlsFor returns the TLS for the server at address.
@@ -162,23 +179,6 @@ func (c ClientConfig) tlsFor(address string) *tls.Config {
 	return config
 }
 
-func (c ClientConfig) policies(svc *Service, to rpc.Handler, speaks Protocol) rpc.PerMethod[service.Policy] {
-	to = carried{c.wire().Kind, to}
-	if c.Multiplexed != "" {
-		to = named{c.Multiplexed, to}
-	}
-	p := service.Policy{
-		Timeout: c.Timeout, Retry: retry.Config{Attempts: c.Attempts, BudgetPercent: retry.Default().BudgetPercent}, Budget: new(budget.Budget), Upstream: to,
-		Wire: translate.Policy{Protocol: speaks, Limits: wire.Limits{MessageBytes: c.MaxMessageBytes}},
-	}
-	all := rpc.PerMethod[service.Policy]{Other: p}
-	for _, m := range svc.Methods {
-		p.Idempotent = m.Annotations["idempotent"] == "true"
-		all.Methods = append(all.Methods, p)
-	}
-	return all
-}
-
 // Handle makes one call. A call in another protocol than the client's is translated.
 func (c *Client) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
 	return c.service.Handle(ctx, call)
@@ -187,6 +187,9 @@ func (c *Client) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error)
 // Service returns the service that the client calls.
 func (c *Client) Service() *Service { return c.schema }
 
+// Snapshot returns the servers as they are now: their state, calls, connections and latencies.
+func (c *Client) Snapshot() cluster.Snapshot { return c.cluster.Snapshot() }
+
 // Protocol returns the protocol that the client speaks.
 func (c *Client) Protocol() Protocol { return c.protocol }
 
@@ -194,7 +197,7 @@ func (c *Client) Protocol() Protocol { return c.protocol }
 func (c *Client) Close() {
 	c.cluster.Close()
 	c.end()
-	<-c.ended
+	c.running.Wait()
 }
 
 // Bind fills the functions of *target, a struct, with calls through the client. A field is matched to a method by its name, or by the

@@ -23,7 +23,7 @@ var thrift = []string{"idl", "schema", "wire", "wire/binary", "wire/compact", "w
 // allowed is the map: which folders of the module each folder may import. A folder's own sub-folders inherit its row unless they have
 // one. Folders in internal/ may be used by all and use none but each other.
 var allowed = map[string][]string{
-	"":                {"schema", "rpc", "bind", "client", "cluster", "server", "service", "netio", "transport", "wire", "idl", "layer/deadline", "layer/retry", "layer/observe", "layer/translate", "internal/memnet", "rpc/budget"},
+	"":                {"schema", "rpc", "bind", "client", "cluster", "server", "service", "netio", "transport", "wire", "idl", "layer/deadline", "layer/retry", "layer/observe", "layer/translate", "internal/memnet", "rpc/budget", "cluster/balance", "layer/affinity", "layer/breaker", "layer/hedge"},
 	"idl":             {},
 	"schema":          {"idl", "wire"},
 	"wire":            {"wire"},
@@ -45,7 +45,7 @@ var allowed = map[string][]string{
 	"layer/affinity":  append([]string{"rpc"}, thrift...),
 	"layer/canary":    append([]string{"rpc", "layer/affinity", "layer/match"}, thrift...),
 	"layer/faults":    append([]string{"rpc", "layer/match"}, thrift...),
-	"layer/match":     append([]string{"rpc", "layer/affinity"}, thrift...),
+	"layer/match":     append([]string{"rpc", "layer/affinity", "layer/breaker", "layer/hedge"}, thrift...),
 	"layer/mirror":    append([]string{"rpc", "layer/match"}, thrift...),
 	"layer/authz":     append([]string{"rpc"}, thrift...),
 	"layer/breaker":   append([]string{"rpc"}, thrift...),

@@ -84,6 +84,9 @@ func (c *Config) StartTime() (longest time.Duration) {
 type Listener struct {
 	// Address is host:port, :port for every interface, or unix:/path.
 	Address string `yaml:"address"`
+	// ReusePort shares the address with other gateways of the same user on this machine, which say the same: the kernel spreads callers'
+	// connections over them (SO_REUSEPORT). Each has a `state` of its own. Linux, and not for unix sockets. Default false.
+	ReusePort bool `yaml:"reuse_port"`
 	// TLS ends TLS at this listener.
 	TLS ServerTLS `yaml:"tls"`
 	// SASL asks each caller who it is, by SASL PLAIN as Apache Thrift frames it, behind TLS where there is one.

@@ -22,6 +22,7 @@ import (
 type listenerPlan struct {
 	key            string // in the config
 	address        string
+	reusePort      bool
 	own            bool     // it stands in the section of its one service
 	all            bool     // it serves every service
 	services       []string // labels
@@ -36,6 +37,14 @@ type listenerPlan struct {
 
 // id is what a listener is known by across reloads and from one process to the next.
 func (p *listenerPlan) id() string { return SocketID(p.key, p.address) }
+
+// open is how the address is opened.
+func (p *listenerPlan) open() func(context.Context, string) (net.Listener, error) {
+	if p.reusePort {
+		return netio.ListenShared
+	}
+	return netio.Listen
+}
 
 // names are what the service manager may call the listener's socket: its key, and the label where it is one service's own.
 func (p *listenerPlan) names() []string {
@@ -60,6 +69,7 @@ type listener struct {
 // listenerLimits are what a listener takes from the config when it is opened, and not again.
 type listenerLimits struct {
 	messageBytes   strictyaml.Bytes
+	reusePort      bool
 	maxConnections int
 	maxPerCaller   int
 	stallTimeout   time.Duration
@@ -73,7 +83,7 @@ func (g *Gateway) bind(plans []listenerPlan, open map[string]*listener) (map[str
 		if open[p.id()] != nil {
 			continue
 		}
-		l, err := g.opts.Sockets.Listen(g.life, p.id(), p.address, p.names()...)
+		l, err := g.opts.Sockets.ListenBy(g.life, p.open(), p.id(), p.address, p.names()...)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("listen %s: %w", p.address, err))
 			continue
@@ -114,7 +124,7 @@ func (g *Gateway) serve(plans []listenerPlan, bound map[string]*Gate, targets ma
 func (g *Gateway) startListener(p listenerPlan, socket *Gate, r *routes, st *state) *listener {
 	ctx, cancel := context.WithCancel(g.life)
 	l := &listener{gate: socket, stop: cancel, done: make(chan struct{})}
-	l.began = listenerLimits{st.config.MaxMessageBytes, p.maxConnections, p.maxPerCaller, p.stallTimeout}
+	l.began = listenerLimits{st.config.MaxMessageBytes, p.reusePort, p.maxConnections, p.maxPerCaller, p.stallTimeout}
 	l.routes.Store(r)
 	l.keys.Store(st.keys.source(p.tls))
 	l.plan.Store(&p)

@@ -92,6 +92,7 @@ func (g *Gateway) restarts(l *Loaded) (all []strictyaml.Mistake) {
 			key  string
 			same bool
 		}{
+			{"reuse_port", o.began.reusePort == p.reusePort},
 			{"max_connections", o.began.maxConnections == p.maxConnections},
 			{"max_connections_per_caller", o.began.maxPerCaller == p.maxPerCaller},
 			{"stall_timeout", o.began.stallTimeout == p.stallTimeout},

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/thriftloom/thriftloom/gateway"
+	"github.com/thriftloom/thriftloom/internal/peertest"
 )
 
 // told are what a reload tells, without the folder.
@@ -93,6 +94,20 @@ func TestReloadTellsWhatTakesRestart(t *testing.T) {
 	r.write("thriftloom.yaml", config("admin: 127.0.0.1:9091", ""))
 	if result, err := r.Reload(t.Context()); err != nil || len(result.Warnings) > 0 {
 		t.Errorf("%+v, %v", result, err)
+	}
+}
+
+// So is whether an address is shared, which is settled when it is opened.
+func TestReloadTellsReusePort(t *testing.T) {
+	users, _, _ := peer(t, named("users"))
+	address := peertest.FreePort(t)
+	config := func(listen string) string { return "listen: " + listen + "\nservices:\n" + one("Users", users) }
+	r := start(t, config(fmt.Sprintf("%q", address)))
+	r.write("thriftloom.yaml", config(fmt.Sprintf("{address: %q, reuse_port: true}", address)))
+	result, err := r.Reload(t.Context())
+	want := []string{"thriftloom.yaml:1:9: listen.reuse_port: takes a restart: until then it stays as it was"}
+	if err != nil || !slices.Equal(r.told(result.Warnings), want) {
+		t.Errorf("%q, %v; want %q", r.told(result.Warnings), err, want)
 	}
 }
 

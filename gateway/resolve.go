@@ -445,10 +445,13 @@ func (l *loader) listener(ln Listener, key string, services []string) listenerPl
 	} else if _, _, err := netio.ParseAddress(address); err != nil {
 		l.Addf(node, key, "%v", err)
 	}
+	if ln.ReusePort && (strings.HasPrefix(address, "unix:") || strings.HasSuffix(address, ":0")) {
+		l.Addf(node, key+".reuse_port", "%s cannot be shared: only an address with a port of its own can", ln.Address)
+	}
 	l.opens(node, key, address)
 	secure := l.serverTLS(&ln.TLS)
 	return listenerPlan{
-		key: key, address: address, services: services, fallback: ln.Default,
+		key: key, address: address, reusePort: ln.ReusePort, services: services, fallback: ln.Default,
 		maxConnections: ln.MaxConnections, maxPerCaller: ln.MaxPerCaller, stallTimeout: ln.StallTimeout, tls: secure,
 		users: l.serverSASL(&ln.SASL, secure != nil || strings.HasPrefix(address, "unix:")),
 		where: strictyaml.Mistake{File: l.File, Line: node.Line, Col: node.Column, Key: key},

@@ -54,9 +54,16 @@ func (s *Sockets) Add(name string, l net.Listener) {
 // Listen returns the socket for an address of the config, by its id, its name (a key, or a label of a service), or where it is bound;
 // opened anew where nobody has opened it.
 func (s *Sockets) Listen(ctx context.Context, id, address string, names ...string) (*Gate, error) {
+	return s.ListenBy(ctx, netio.Listen, id, address, names...)
+}
+
+// ListenBy is Listen where open is how a socket is opened anew.
+func (s *Sockets) ListenBy(
+	ctx context.Context, open func(context.Context, string) (net.Listener, error), id, address string, names ...string,
+) (*Gate, error) {
 	g := s.take(id, address, names)
 	if g == nil {
-		l, err := netio.Listen(ctx, address)
+		l, err := open(ctx, address)
 		if err != nil {
 			return nil, err
 		}

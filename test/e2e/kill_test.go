@@ -14,7 +14,7 @@ import (
 	"github.com/thriftloom/thriftloom/load"
 )
 
-// When one of four replicas is killed under load, no call of an idempotent method fails, of others at most those that it was working at,
+// HL-1, with real servers: when one of four replicas is killed under load, no call of an idempotent method fails, of others at most those that it was working at,
 // and the replica comes back and serves.
 func TestKillOneReplica(t *testing.T) {
 	peertest.Require(t)

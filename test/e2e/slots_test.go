@@ -14,7 +14,7 @@ import (
 	"github.com/thriftloom/thriftloom/wire"
 )
 
-// A thousand calls, each after its caller and its server have heard nothing of each other for about as long as the server allows (3 s),
+// HL-12, with real servers: a thousand calls, each after its caller and its server have heard nothing of each other for about as long as the server allows (3 s),
 // are all answered. Each caller has a service of its own, so that no other call keeps the upstream's connection busy.
 func TestIdleGaps(t *testing.T) {
 	peertest.Require(t)
