@@ -50,6 +50,9 @@ type Options struct {
 	// must neither block nor call the cluster.
 	Leased  bool
 	Changed func(waiting bool)
+	// Busy, if set, is told of each call that takes a slot or begins to wait: others are to be told how many calls there are (Calls), and tell
+	// theirs (SetOthers). It must be quick, and not call the cluster.
+	Busy func()
 	// OnLearned, if set, is told when an endpoint has closed connections earlier than they would have been given up here, and for how long
 	// they are kept from now on. It is to be quick.
 	OnLearned func(endpoint string, l Learned)
@@ -77,8 +80,10 @@ type Cluster struct {
 	mu        sync.Mutex
 	picker    *balance.Picker
 	nodes     map[*balance.Node]*node
-	leaving   map[*node]bool // removed, and still at work
+	at        map[string][]*node // of nodes, by address
+	leaving   map[*node]bool     // removed, and still at work
 	waiting   turns
+	sharers   int         // who share the endpoints and have told their calls, this cluster's owner included; 0: nobody tells
 	reaper    *time.Timer // closes connections that are free for too long; nil while there are none
 	reapsAt   time.Time   // when it does
 	closed    bool
@@ -94,6 +99,7 @@ func New(opts Options) *Cluster {
 	c := &Cluster{
 		picker:  balance.New(opts.Balance.New(), rand.IntN),
 		nodes:   map[*balance.Node]*node{},
+		at:      map[string][]*node{},
 		leaving: map[*node]bool{},
 	}
 	opts = opts.withDefaults()
@@ -113,6 +119,9 @@ func (c *Cluster) Configure(opts Options) {
 		c.picker.Use(next.Balance.New())
 	}
 	stale := c.update(c.endpoints)
+	if next.Leased != was.Leased {
+		c.recount(next.Leased)
+	}
 	now := time.Now()
 	c.reapAt(now, now) // connections may be kept for less time
 	c.dispatch(now)
@@ -163,6 +172,7 @@ func (c *Cluster) update(endpoints []rpc.Endpoint) (stale []*link) {
 		default:
 			n = &node{Node: c.picker.Add(e), cluster: c}
 			c.nodes[n.Node] = n
+			c.at[e.Address] = append(c.at[e.Address], n)
 		}
 		if n != nil {
 			// Address and Name are read without the lock; they are the key and stay.
@@ -187,6 +197,7 @@ func (c *Cluster) update(endpoints []rpc.Endpoint) (stale []*link) {
 func (c *Cluster) remove(n *node) []*link {
 	c.picker.Remove(n.Node)
 	delete(c.nodes, n.Node)
+	c.forget(n)
 	free := n.takeFree(len(n.free))
 	if n.open() > 0 {
 		n.quiet = make(chan struct{})
@@ -216,6 +227,7 @@ func (c *Cluster) comeBack(n *node) {
 	close(n.quiet)
 	c.picker.Return(n.Node)
 	c.nodes[n.Node] = n
+	c.at[n.Endpoint.Address] = append(c.at[n.Endpoint.Address], n)
 }
 
 // Drained waits until an endpoint that Update has taken out has no call in flight and no connection.

@@ -107,6 +107,12 @@ func (c *Cluster) pick(call *rpc.Call, now time.Time) (g grant, err error) {
 	if err != nil {
 		return grant{}, err
 	}
+	return c.take(bn, now), nil
+}
+
+// take is pick, once the endpoint is chosen. c.mu is held.
+func (c *Cluster) take(bn *balance.Node, now time.Time) (g grant) {
+	c.busy()
 	n := c.nodes[bn]
 	idle, age := n.limits(now)
 	for len(n.free) > 0 {
@@ -115,13 +121,13 @@ func (c *Cluster) pick(call *rpc.Call, now time.Time) (g grant, err error) {
 		if now.Before(l.end(idle, age)) && l.conn.Usable() {
 			l.freed, l.usable, l.unused, l.result, l.waited = false, false, false, balance.Result{}, now.Sub(l.since)
 			g.node, g.link = n, l
-			return g, nil
+			return g
 		}
 		g.old = append(g.old, l)
 		n.Closing++
 	}
 	g.node = n
-	return g, nil
+	return g
 }
 
 // Freed implements client.Owner.

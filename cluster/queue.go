@@ -10,11 +10,12 @@ import (
 
 // waiter is a call that waits for a slot.
 type waiter struct {
-	call *rpc.Call
-	got  chan grant // capacity 1: the dispatcher never waits
-	turn uint64     // when it is its turn; among equals the one that came first
-	came uint64
-	at   int // in the heap; below zero once it waits no more
+	call  *rpc.Call
+	got   chan grant // capacity 1: the dispatcher never waits
+	turn  uint64     // when it is its turn; among equals the one that came first
+	came  uint64
+	since time.Time // when it began to wait
+	at    int       // in the heap; below zero once it waits no more
 }
 
 // grant is a slot, or the reason why there will be none.
@@ -52,11 +53,12 @@ func (c *Cluster) acquire(ctx context.Context, call *rpc.Call, now time.Time) (g
 			return grant{}, c.refusal(balance.ErrBusy)
 		}
 	}
-	w := &waiter{call: call, got: make(chan grant, 1)}
+	w := &waiter{call: call, got: make(chan grant, 1), since: now}
 	c.waiting.add(w)
 	if n := c.waiting.Len(); n&(n-1) == 0 { // the first, or twice as many as when it was told last
 		c.changed(true)
 	}
+	c.busy()
 	c.mu.Unlock()
 
 	wait, late := c.opts.Load().Queue.MaxWait, errorAt(rpc.ResourceExhausted, c, "no free slot within the queue's longest wait")
@@ -154,6 +156,9 @@ func (c *Cluster) leave(n *node) {
 func (c *Cluster) dispatch(now time.Time) {
 	for w := c.waiting.front(); w != nil; w = c.waiting.front() {
 		g, err := c.pick(w.call, now)
+		if err == balance.ErrBusy {
+			g, err = c.insist(w, now)
+		}
 		if err == balance.ErrBusy {
 			return
 		}

@@ -23,6 +23,7 @@ type EndpointSnapshot struct {
 	Slots       int
 	Leased      int // of Slots, those that this cluster may use: all where the endpoint is not shared
 	InFlight    int
+	Others      int // calls of others that share the endpoint, as far as they tell
 	Zombies     int // of InFlight: the caller has its answer or has gone, the peer is still at work
 	Connections int
 	Calls       int64
@@ -49,7 +50,7 @@ func (c *Cluster) Snapshot() Snapshot {
 
 func (n *node) snapshot(state string, now time.Time) EndpointSnapshot {
 	e := EndpointSnapshot{
-		Name: n.Endpoint.Name, Address: n.Endpoint.Address, State: state, Slots: n.Endpoint.Slots, Leased: n.Slots, InFlight: n.InFlight, Zombies: n.Zombies,
+		Name: n.Endpoint.Name, Address: n.Endpoint.Address, State: state, Slots: n.Endpoint.Slots, Leased: n.Slots, InFlight: n.InFlight, Others: n.Others, Zombies: n.Zombies,
 		Connections: len(n.free) + n.InFlight, Calls: n.calls, Failures: n.failures,
 		P50: n.latency.Quantile(0.5), P99: n.latency.Quantile(0.99), Learned: n.lessons.at(now),
 	}

@@ -182,6 +182,11 @@ type Gateways struct {
 	Key string `yaml:"key"`
 	// KeyFile is a file that holds the key.
 	KeyFile string `yaml:"key_file"`
+	// Share is what the gateways do with the servers that they share: slots, they lend each other slots, so that together they never have
+	// more connections than a server has slots; view, each may use every slot and tells the others how many calls it has at each server, and
+	// all choose by that; both, slots are lent, and which one a call gets is chosen by what all have. An upstream may say otherwise. Default
+	// slots.
+	Share string `yaml:"share" oneof:"slots,view,both"`
 
 	at place
 }
@@ -310,6 +315,9 @@ type Upstream struct {
 	// Gateways is how many gateways share these servers, whatever the top of the file says: 1 where no other one uses them. Replicas of
 	// `run` are this gateway's own, and never shared. 1 to 64.
 	Gateways int `yaml:"gateways" min:"1" max:"64"`
+	// Share is what gateways that see each other do with these servers, as in the block gateways. Servers whose workers serve one connection
+	// at a time need slots or both. Default as there.
+	Share string `yaml:"share" oneof:"slots,view,both"`
 	// Transport is how the servers lay messages on a connection. Default buffered, ThriftPy's own; framed for server: tornado, http for
 	// server: http. Over http an endpoint may be a URL, http://host:port/path; https:// needs a block tls, which may be empty.
 	// Over header (THeader) a call's key-value headers are passed on unchanged, and those of its reply are passed back.

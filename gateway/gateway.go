@@ -56,8 +56,9 @@ type Gateway struct {
 
 	lender  atomic.Pointer[lender] // nil where no slots are lent
 	follows bool                   // the process before has the slots still; changing guards it
-	lending sync.Mutex             // guards shares
+	lending sync.Mutex             // guards shares and views
 	shares  map[string]*share      // by key of the upstream
+	views   map[string]*viewed     // the same, of those whose calls are told to others
 
 	current  atomic.Pointer[state]
 	ready    atomic.Bool              // Ready said so once: from then on one service does not change it

@@ -51,6 +51,9 @@ const pinnedAge = time.Second
 // gunicornAge leaves most of graceful_timeout for the call that a connection takes last.
 const gunicornAge = 5 * time.Second
 
+// pinned reports whether a connection may take a worker for as long as it is open, with or without a call.
+func (k ServerKind) pinned() bool { return k.Name == "" || k.IdleExpiry == pinnedExpiry }
+
 func kindOf(name string) ServerKind {
 	for _, k := range ServerKinds {
 		if k.Name == name {

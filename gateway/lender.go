@@ -80,6 +80,7 @@ func (g *Gateway) lend(l *lender, s *sharing, upstreams map[string]*upstream) {
 			s.own()
 		}
 	}
+	g.watch(l, old, upstreams)
 	if old != nil && old != l {
 		old.stop()
 	}
@@ -152,8 +153,12 @@ func (g *Gateway) gateways() *status.Gateways {
 	}
 	s := l.runner.Snapshot()
 	out := &status.Gateways{Name: s.Name, Arbiter: s.Arbiter, Static: s.Static, Sent: s.Sent, Taken: s.Taken, Dropped: s.Dropped}
-	for _, m := range s.Members {
-		out.Members = append(out.Members, status.Member{Name: m.Name, Address: m.Address, State: m.State})
+	for i, m := range s.Members {
+		member := status.Member{Name: m.Name, Address: m.Address, State: m.State}
+		if s.Heard != nil && s.Heard[i].Age >= 0 {
+			member.Word = word(s.Heard[i])
+		}
+		out.Members = append(out.Members, member)
 	}
 	return out
 }

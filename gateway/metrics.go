@@ -16,7 +16,7 @@ type metrics struct {
 	reloadOK   prometheus.Gauge
 	reloadTime prometheus.Gauge
 
-	endpoints, slots, leased, members, datagrams, taken, zombies, connections, waiting, refused, replicas, ready, clients, info, stale, held,
+	endpoints, slots, leased, others, members, datagrams, taken, zombies, connections, waiting, refused, replicas, ready, clients, info, stale, held,
 	crowded, notAfter, oldKeys *prometheus.Desc
 }
 
@@ -41,6 +41,7 @@ func newMetrics(g *Gateway) *metrics {
 		endpoints:   desc("upstream_endpoints", "Endpoints by state: up, down, ejected, draining.", "upstream", "state"),
 		slots:       desc("upstream_slots", "Calls that the endpoints may work at.", "upstream"),
 		leased:      desc("upstream_leased_slots", "Of the slots that this gateway shares with others, those that it may use now.", "upstream"),
+		others:      desc("upstream_calls_of_others", "Calls that other gateways have at the endpoints, as far as they tell: with gateways.share view or both.", "upstream"),
 		members:     desc("gateways", "Gateways that share slots, by state: self, alive, gone, cut off.", "state"),
 		datagrams:   desc("gateway_datagrams_dropped_total", "Datagrams at gateways.listen that were thrown away, by reason.", "reason"),
 		taken:       desc("upstream_slots_taken", "Slots that are taken.", "upstream"),
@@ -77,7 +78,7 @@ func (m *metrics) reloaded(whole bool) {
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		m.endpoints, m.slots, m.leased, m.members, m.datagrams, m.taken, m.zombies, m.connections, m.waiting, m.refused, m.replicas, m.ready,
+		m.endpoints, m.slots, m.leased, m.others, m.members, m.datagrams, m.taken, m.zombies, m.connections, m.waiting, m.refused, m.replicas, m.ready,
 		m.clients, m.info, m.stale, m.held, m.crowded, m.notAfter, m.oldKeys,
 	} {
 		out <- d
@@ -92,10 +93,10 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	s := m.g.Snapshot()
 	for _, c := range s.Clusters {
 		states := map[string]int{"up": 0, "down": 0, "ejected": 0, "draining": 0}
-		var slots, leased, taken, zombies, connections int
+		var slots, leased, others, taken, zombies, connections int
 		for _, e := range c.Endpoints {
 			states[e.State]++
-			slots, leased, taken, zombies, connections = slots+e.Slots, leased+e.LeasedSlots, taken+e.InFlight, zombies+e.Zombies, connections+e.Connections
+			slots, leased, others, taken, zombies, connections = slots+e.Slots, leased+e.LeasedSlots, others+e.Others, taken+e.InFlight, zombies+e.Zombies, connections+e.Connections
 		}
 		for state, n := range states {
 			gauge(m.endpoints, float64(n), c.Name, state)
@@ -103,6 +104,9 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		gauge(m.slots, float64(slots), c.Name)
 		if c.Leased {
 			gauge(m.leased, float64(leased), c.Name)
+		}
+		if c.Viewed {
+			gauge(m.others, float64(others), c.Name)
 		}
 		gauge(m.taken, float64(taken), c.Name)
 		gauge(m.zombies, float64(zombies), c.Name)

@@ -30,9 +30,14 @@ func (g *Gateway) plan(cfg *Config, stale stale) plan {
 	}
 	p.keep(g.current.Load(), stale)
 	for i := range p.upstreams {
-		o := &p.upstreams[i].cluster
+		u := &p.upstreams[i]
+		o := &u.cluster
 		o.Engine, o.Budget = g.engine, g.budget
 		o.Leased, o.Changed = o.Leased && p.sharing != nil, g.used
+		o.Busy = nil
+		if u.viewed = u.viewed && p.sharing != nil; u.viewed {
+			o.Busy = g.busy
+		}
 	}
 	return p
 }

@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/thriftloom/thriftloom/cluster/lease"
+	"github.com/thriftloom/thriftloom/cluster/view"
 	"github.com/thriftloom/thriftloom/internal/secret"
 	"github.com/thriftloom/thriftloom/internal/strictyaml"
 )
@@ -102,12 +103,18 @@ func (l *loader) checkSharing() {
 	if r.sharing == nil {
 		return
 	}
-	endpoints := 0
+	endpoints, viewed := 0, 0
 	for _, u := range r.upstreams {
 		if u.cluster.Leased {
 			endpoints += len(u.endpoints)
 			r.sharing.Hold = max(r.sharing.Hold, u.drainTime)
 		}
+		if u.viewed {
+			viewed += len(u.endpoints)
+		}
+	}
+	if viewed > view.MaxEndpoints {
+		l.Addf(l.cfg.Gateways.at.node, "gateways", "the calls of %d endpoints are told; more than %d are not", viewed, view.MaxEndpoints)
 	}
 	if endpoints > lease.MaxEndpoints {
 		l.Addf(l.cfg.Gateways.at.node, "gateways", "%d endpoints are shared; more than %d do not fit into a message", endpoints, lease.MaxEndpoints)
@@ -124,6 +131,19 @@ func (l *loader) warnLocal(node *yaml.Node, path string, p *upstreamPlan) {
 	}
 }
 
+// The words of the key `share`; both is neither.
+const (
+	shareSlots = "slots"
+	shareView  = "view"
+)
+
+func serverName(kind string) string {
+	if kind == "" {
+		return "servers of no stated kind (server:)"
+	}
+	return "server: " + kind
+}
+
 // share leaves this gateway its share of the upstream's slots, or lets the gateways lend each other what they have.
 func (l *loader) share(node *yaml.Node, path string, u *Upstream, p *upstreamPlan) {
 	n := l.cfg.Gateways.N
@@ -134,10 +154,21 @@ func (l *loader) share(node *yaml.Node, path string, u *Upstream, p *upstreamPla
 		if u.Gateways > 1 {
 			l.Addf(strictyaml.At(node, "gateways"), path+".gateways", "replicas of `run` are this gateway's own: nobody shares them")
 		}
+		if u.Share != "" {
+			l.Addf(strictyaml.At(node, "share"), path+".share", "replicas of `run` are this gateway's own: nobody shares them")
+		}
 		return
 	}
-	if s := l.cfg.Resolved.sharing; s != nil && u.Gateways == 0 {
-		p.cluster.Leased = true
+	s := l.cfg.Resolved.sharing
+	if u.Share != "" && (s == nil || u.Gateways > 0) {
+		l.Addf(strictyaml.At(node, "share"), path+".share", "these servers are not shared with gateways that see each other: that takes a block `gateways` at the top of the file, and no number here")
+	}
+	if s != nil && u.Gateways == 0 {
+		share := cmp.Or(u.Share, l.cfg.Gateways.Share, shareSlots)
+		p.cluster.Leased, p.viewed = share != shareView, share != shareSlots
+		if share == shareView && kindOf(u.Server).pinned() {
+			l.Addf(node, path, "share: view does not do for %s: a worker serves one connection at a time, whether or not it has a call; share its slots (slots or both)", serverName(u.Server))
+		}
 		if s.beyond {
 			l.warnLocal(node, path, p)
 		}

@@ -31,6 +31,7 @@ type upstreamPlan struct {
 	tls         *tlsPlan        // nil: none
 	login       *loginPlan      // nil: none
 	drainTime   time.Duration   // the longest a call may take
+	viewed      bool            // how many calls it has is told to other gateways
 }
 
 // upstream is a cluster, with the replicas behind it where the gateway runs them. It outlives a reload that does not change what it is.

@@ -4,15 +4,16 @@ import (
 	"time"
 
 	"github.com/thriftloom/thriftloom/cluster/balance"
+	"github.com/thriftloom/thriftloom/cluster/view"
 )
 
 // Contender is a way to balance.
 type Contender struct {
 	Name   string
 	Policy func(w *world, g *gateway) balance.Policy
-	Late   bool          // a call waits in the gateway until a replica has a free slot; else the replica's own queue is where it waits
-	Strict bool          // endpoints are ejected
-	Gossip time.Duration // how often the gateways tell each other what they have in flight; 0: never
+	Late   bool       // a call waits in the gateway until a replica has a free slot; else the replica's own queue is where it waits
+	Strict bool       // endpoints are ejected
+	View   view.Times // by which the gateways tell each other what they have in flight; zero: they do not
 }
 
 func (c Contender) slots(s *Scenario) int {
@@ -39,5 +40,5 @@ var (
 	Prequal      = Contender{Name: "Prequal", Policy: func(w *world, g *gateway) balance.Policy { return &prequal{w: w, g: g, quant: 0.84} }}
 	PrequalCalls = Contender{Name: "Prequal, calls only", Policy: func(w *world, g *gateway) balance.Policy { return &prequal{w: w, g: g} }}
 	Slots        = Contender{Name: "slots", Late: true, Strict: true, Policy: policy(func() balance.Policy { return balance.Slots{} })}
-	SharedSlots  = Contender{Name: "slots, shared view", Late: true, Strict: true, Gossip: 5 * time.Millisecond, Policy: policy(func() balance.Policy { return balance.Slots{} })}
+	SharedSlots  = Contender{Name: "slots, shared view", Late: true, Strict: true, View: view.DefaultTimes(), Policy: policy(func() balance.Policy { return balance.Slots{} })}
 )

@@ -38,8 +38,9 @@ type call struct {
 	replica *replica
 	picked  time.Duration // when the attempt began
 	tries   int
-	waiting bool // in the gateway's queue
-	over    bool // the caller has its answer
+	waiting bool          // in the gateway's queue
+	since   time.Duration // when it was last sent there
+	over    bool          // the caller has its answer
 	request rpc.Call
 
 	left  time.Duration // of work
@@ -59,6 +60,7 @@ type gateway struct {
 	picker *balance.Picker
 	nodes  []*balance.Node // by replica
 	of     map[*balance.Node]*replica
+	sight  *sight // nil: it knows its own calls alone
 	queue  []*call
 	head   int
 }
@@ -79,8 +81,8 @@ func Run(s *Scenario, c Contender, seed uint64) Outcome {
 	if s.Script != nil {
 		s.Script(w)
 	}
-	if c.Gossip > 0 {
-		w.every(c.Gossip, w.gossip)
+	if c.View.Tick > 0 {
+		w.gossip()
 	}
 	rate := s.rate()
 	for w.after(w.exponential(1/rate), w.arrive); w.outcome.Calls < s.calls(); {
@@ -167,6 +169,7 @@ func (w *world) newCall() *call {
 // send makes an attempt, or has the call wait for its turn.
 func (w *world) send(c *call) {
 	g := c.gateway
+	c.since = w.now
 	if g.head < len(g.queue) || !w.try(c) {
 		c.waiting = true
 		g.queue = append(g.queue, c)
@@ -177,6 +180,9 @@ func (w *world) send(c *call) {
 func (w *world) try(c *call) bool {
 	g := c.gateway
 	n, err := g.picker.Pick(&c.request, w.instant())
+	if err == balance.ErrBusy && g.sight != nil && w.now-c.since >= balance.Patience {
+		n, err = g.picker.Insist(&c.request, len(w.gateways), w.instant())
+	}
 	if err == balance.ErrBusy {
 		return false
 	}
@@ -244,20 +250,4 @@ func (w *world) expire(c *call) {
 func (w *world) end(c *call, ok bool) {
 	c.over = true
 	w.outcome.ended(c.arrived, w.now-c.arrived, ok, w.scenario.warm())
-}
-
-// gossip tells each gateway what the others have in flight, as it is now.
-func (w *world) gossip() {
-	for i := range w.replicas {
-		sum := 0
-		for _, g := range w.gateways {
-			sum += g.nodes[i].InFlight
-		}
-		for _, g := range w.gateways {
-			g.nodes[i].Others = sum - g.nodes[i].InFlight
-		}
-	}
-	for _, g := range w.gateways {
-		w.drain(g)
-	}
 }

@@ -47,7 +47,7 @@ type Round struct {
 
 // Ready reports whether a node may take the call: it is up, it has a free slot, and the call does not avoid it.
 func (r *Round) Ready(n *Node) bool {
-	return n.InFlight+n.Closing+n.Others < n.limit && r.Now >= n.from && n != r.avoid
+	return n.InFlight+n.Closing < n.limit && r.Now >= n.from && n != r.avoid
 }
 
 // Result is what became of an attempt.

@@ -10,7 +10,6 @@ import (
 type Node struct {
 	InFlight int           // slots taken
 	Closing  int           // connections without a call that are not quite closed: each takes the place of a call
-	Others   int           // calls of others that share the endpoint, as far as they have told
 	limit    int           // calls at most, now
 	from     time.Duration // not before then
 	picked   int           // number of its last pick
@@ -18,6 +17,8 @@ type Node struct {
 
 	Slots   int // calls at most; 0: none for now
 	Zombies int // of InFlight: the attempt is over, and the endpoint still at work
+	Others  int // calls of others that share the endpoint, as far as they have told
+	taken   int // slots that these take from this picker
 
 	Endpoint rpc.Endpoint
 	health
@@ -51,7 +52,7 @@ func (n *Node) Weight() int { return max(1, n.Endpoint.Weight) }
 
 // settle finds out how many calls the node may have.
 func (n *Node) settle() {
-	n.limit = n.Slots
+	n.limit = n.Slots - n.taken
 	if n.trial > 0 {
 		n.limit = min(n.limit, n.trial)
 	}

@@ -287,6 +287,26 @@ func (n *Node) meet(p *peer, m *Message, now time.Time) {
 	}
 }
 
+// Run returns which run of peer i messages about calls are taken from, and the number of its last message; zero where it has ended, or was
+// never heard.
+func (n *Node) Run(i int) (incarnation, number uint64) {
+	if p := n.peers[i]; !p.gone {
+		return p.inc, p.number
+	}
+	return 0, 0
+}
+
+// Living returns how many gateways are there, this one included.
+func (n *Node) Living(now time.Time) int {
+	living := 1
+	for _, p := range n.peers {
+		if n.alive(p, now) {
+			living++
+		}
+	}
+	return living
+}
+
 // Refused takes what a peer's host says: nobody listens at its address.
 func (n *Node) Refused(i int, now time.Time) {
 	p := n.peers[i]

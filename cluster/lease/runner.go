@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/thriftloom/thriftloom/cluster/view"
 )
 
 // Config says who shares.
@@ -33,8 +35,12 @@ type Runner struct {
 	wake    chan struct{} // capacity 1
 	watches atomic.Bool   // the end of a call matters to somebody
 
-	mu      sync.Mutex // held while upstreams are asked and limited; Changed does not take it
+	stir  chan struct{} // capacity 1: there is something to tell the others, or to let go of
+	looks atomic.Bool   // calls are told, every so often, until nobody has any
+
+	mu      sync.Mutex // held while upstreams are asked and limited; Changed and Busy do not take it
 	node    *Node
+	sight   sight
 	key     []byte
 	peers   []string
 	at      []netip.AddrPort // of the peers; the zero one where its name has no address yet
@@ -53,6 +59,7 @@ type Snapshot struct {
 	Sent    int64
 	Taken   int64
 	Dropped map[string]int64 // datagrams, by reason: seal, form, stranger, late
+	Heard   []view.Heard     // of the others' calls, by member; nil where these are not told
 }
 
 // minGap bounds how often the node is driven: what happens meanwhile is one step.
@@ -74,8 +81,10 @@ func Listen(cfg Config, log *slog.Logger) (*Runner, error) {
 func Later(cfg Config, log *slog.Logger) *Runner {
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails
-	r := &Runner{log: log, address: cfg.Listen, wake: make(chan struct{}, 1), dropped: map[string]int64{}}
-	r.node = New(cfg.Name, binary.BigEndian.Uint64(random[:])|1, DefaultTimes(), nil, cfg.Hold, time.Now())
+	r := &Runner{log: log, address: cfg.Listen, wake: make(chan struct{}, 1), stir: make(chan struct{}, 1), dropped: map[string]int64{}}
+	inc, now := binary.BigEndian.Uint64(random[:])|1, time.Now()
+	r.node = New(cfg.Name, inc, DefaultTimes(), nil, cfg.Hold, now)
+	r.sight = newSight(inc, now)
 	r.Configure(cfg)
 	return r
 }
@@ -125,6 +134,9 @@ func (r *Runner) Configure(cfg Config) {
 			_ = k.Close()
 		}
 	}
+	if !slices.Equal(peers, r.peers) {
+		r.sight.setPeers(len(peers))
+	}
 	r.key, r.peers, r.at, r.knocks = cfg.Key, peers, at, knocks
 	r.node.name = cfg.Name
 	r.node.SetPeers(peers, cfg.Hold, time.Now())
@@ -159,6 +171,7 @@ func (r *Runner) Snapshot() Snapshot {
 	defer r.mu.Unlock()
 	s := Snapshot{Name: r.node.name, Sent: r.sent, Taken: r.taken, Dropped: maps.Clone(r.dropped)}
 	s.Members, s.Arbiter, s.Static = r.node.Members()
+	s.Heard = r.heard(time.Now())
 	return s
 }
 
@@ -174,6 +187,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	all.Go(r.read)
 	names, stop := context.WithCancel(context.WithoutCancel(ctx))
 	all.Go(func() { r.resolve(names) })
+	all.Go(func() { r.look(names) })
 	r.drive(ctx)
 	r.leave()
 	stop()
@@ -185,6 +199,9 @@ func (r *Runner) Run(ctx context.Context) error {
 		if k != nil {
 			_ = k.Close()
 		}
+	}
+	for name := range r.sight.viewed {
+		r.sight.end(name)
 	}
 	return nil
 }
@@ -222,6 +239,7 @@ func (r *Runner) step() {
 	defer r.mu.Unlock()
 	r.send(r.node.Step(time.Now()))
 	r.watches.Store(r.node.Watches())
+	r.judge()
 	for _, e := range r.node.Events() {
 		level := slog.LevelInfo
 		if e.Reason != "" {
@@ -291,6 +309,10 @@ func (r *Runner) receive(b []byte, from netip.AddrPort) {
 	b, err := Unseal(r.key, b)
 	if err != nil {
 		drop("seal")
+		return
+	}
+	if view.Is(b) {
+		r.hear(i, b, drop)
 		return
 	}
 	m, err := Parse(b)

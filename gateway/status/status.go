@@ -110,6 +110,7 @@ type Cluster struct {
 	QueueMax   int        `json:"queue_max"`
 	Refused    int64      `json:"refused"` // that found the queue full
 	Leased     bool       `json:"leased"`  // its slots are shared with other gateways
+	Viewed     bool       `json:"viewed"`  // its calls are told to other gateways
 	Endpoints  []Endpoint `json:"endpoints"`
 }
 
@@ -122,6 +123,7 @@ type Endpoint struct {
 	Slots         int     `json:"slots"`
 	LeasedSlots   int     `json:"leased_slots"` // of slots, those that this gateway may use: all where no other shares them
 	InFlight      int     `json:"in_flight"`
+	Others        int     `json:"others"` // calls that other gateways have there, as far as they tell
 	Zombies       int     `json:"zombies"`
 	Connections   int     `json:"connections"`
 	Calls         int64   `json:"calls"` // attempts
@@ -147,9 +149,17 @@ type Gateways struct {
 
 // Member is one gateway.
 type Member struct {
-	Name    string `json:"name"`    // "" where it was not heard yet
-	Address string `json:"address"` // where it is told of this one's use; "" for this one itself
-	State   string `json:"state"`   // self, alive, gone (proven to have ended) or cut off
+	Name    string `json:"name"`           // "" where it was not heard yet
+	Address string `json:"address"`        // where it is told of this one's use; "" for this one itself
+	State   string `json:"state"`          // self, alive, gone (proven to have ended) or cut off
+	Word    *Word  `json:"word,omitempty"` // what it has said of its calls; absent where it has not, or calls are not told
+}
+
+// Word is what a gateway has said of its calls.
+type Word struct {
+	AgeSeconds float64 `json:"age_seconds"` // of its last message: who has no call says nothing
+	Calls      int     `json:"calls"`       // in flight, by what it said and what is not too old
+	Taken      int64   `json:"taken"`       // messages that told something new
 }
 
 // Replica is one process, container or pod that the gateway runs.

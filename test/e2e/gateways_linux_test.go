@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -136,6 +137,7 @@ type fleet struct {
 	program string
 	relays  []*relay
 	server  string // the keys of the upstream that say how it serves
+	share   string // what of it is shared; "": slots
 	slots   int    // of all
 	timeout time.Duration
 	dir     string
@@ -154,12 +156,19 @@ func newFleet(t *testing.T, n int, kind peertest.Kind) *fleet {
 	peertest.Require(t)
 	f := &fleet{t: t, program: program(t), slots: 4, timeout: 20 * time.Second, answered: make([]atomic.Int64, n), ups: make([]*peertest.Process, n)}
 	f.dir = filepath.Dir(strings.TrimPrefix(peertest.Socket(t), "unix:"))
-	if kind == peertest.Simple { // four servers with one worker each
+	switch kind {
+	case peertest.Simple: // four servers with one worker each
 		f.server = "server: simple"
 		for range f.slots {
 			f.relays = append(f.relays, relayTo(t, kind.Serve(t, peertest.FreePort(t)).Address, 1))
 		}
-	} else { // one with four
+	case peertest.Threaded: // four with four slots each
+		f.server, f.share = "server: threaded, slots: 4", "view"
+		for range f.slots {
+			f.relays = append(f.relays, relayTo(t, kind.Serve(t, peertest.FreePort(t)).Address, 4))
+		}
+		f.slots *= 4
+	default: // one with four
 		f.server = "server: gunicorn-sync, slots: 4"
 		f.relays = append(f.relays, relayTo(t, kind.Serve(t, peertest.FreePort(t), "--workers", "4").Address, 4))
 	}
@@ -185,11 +194,11 @@ func (f *fleet) start(i int) {
 	writeFile(f.t, path, fmt.Sprintf(`
 admin: %q
 state: %s/state%d
-gateways: {listen: %q, peers: [%s], name: gw-%d, key: a key of the test}
+gateways: {listen: %q, peers: [%s], name: gw-%d, key: a key of the test, share: %s}
 defaults: {timeout: %v, queue: {max_wait: 20s}}
 services:
   Kinds: {idl: %s, listen: %q, upstream: {endpoints: [%s], %s}}
-`, f.admins[i], f.dir, i, f.gossip[i], strings.Join(f.peers[i], ", "), i, f.timeout, peertest.File("kinds.thrift"), f.fronts[i],
+`, f.admins[i], f.dir, i, f.gossip[i], strings.Join(f.peers[i], ", "), i, cmp.Or(f.share, "slots"), f.timeout, peertest.File("kinds.thrift"), f.fronts[i],
 		strings.Join(endpoints, ", "), f.server))
 	f.ups[i] = peertest.Start(f.t, f.program, "up", "-c", path)
 	peertest.Eventually(f.t, "the gateway runs", func() bool { return len(peertest.Snapshot(f.admins[i]).Clusters) == 1 })
@@ -402,4 +411,65 @@ func TestSplitGossip(t *testing.T) {
 		peertest.Eventually(t, "another one has all slots", func() bool { return f.leased(2) == f.slots })
 	})
 	f.within(0)
+}
+
+// others is how many calls other gateways have, by the endpoints of gateway i and by what each of the others has said.
+func (f *fleet) others(i int) (atEndpoints, byWords int) {
+	s := peertest.Snapshot(f.admins[i])
+	for _, c := range s.Clusters {
+		for _, e := range c.Endpoints {
+			atEndpoints += e.Others
+		}
+	}
+	if s.Gateways != nil {
+		for _, m := range s.Gateways.Members {
+			if m.Word != nil {
+				byWords += m.Word.Calls
+			}
+		}
+	}
+	return atEndpoints, byWords
+}
+
+// Three gateways, which are processes of their own, before four threaded ThriftPy servers, lend each other no slots and see each other's calls.
+// What one that is killed had said last is forgotten, one that takes its place sees the others, and no call at another fails.
+func TestGatewaysSeeEachOthersCalls(t *testing.T) {
+	f := newFleet(t, 3, peertest.Threaded)
+	for i := range 3 {
+		f.start(i)
+	}
+	callers := []int{2, 3, 4} // fewer than slots: each has a call in flight but for a moment between two
+	sees := func(i, calls int) {
+		t.Helper()
+		peertest.Eventually(t, fmt.Sprintf("gateway %d sees %d calls of the others", i, calls), func() bool {
+			at, by := f.others(i)
+			return at == calls && by == calls
+		})
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	killed, kill := context.WithCancel(context.Background())
+	defer kill()
+	var end sync.WaitGroup
+	defer end.Wait()
+	defer stop()
+	f.load(ctx, 0, callers[0], 500, &end)
+	f.load(ctx, 1, callers[1], 500, &end)
+	f.load(killed, 2, callers[2], 500, &end)
+	sees(0, 7)
+	sees(1, 6)
+	sees(2, 5)
+	if n := f.leased(1); n != f.slots {
+		t.Errorf("%d of %d slots may be used", n, f.slots)
+	}
+	kill()
+	_ = syscall.Kill(f.ups[2].PID, syscall.SIGKILL)
+	sees(0, 3)
+	sees(1, 2)
+	f.ups[2].Wait(t, 20*time.Second)
+	f.start(2)
+	sees(2, 5)
+	stop()
+	for i := range 3 {
+		sees(i, 0)
+	}
 }
