@@ -1,11 +1,13 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"time"
 
 	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/rpc"
+	"github.com/thriftloom/thriftloom/wire"
 	"github.com/thriftloom/thriftloom/wire/message"
 )
 
@@ -19,22 +21,22 @@ const MultiplexedProbe = ProbeMethod + ":" + ProbeMethod
 // called without arguments; "" calls ProbeMethod.
 func Probe(ctx context.Context, engine netio.Engine, address string, cfg Config, method string) error {
 	cfg.Owner = nil
-	if method == "" {
-		method = ProbeMethod
-	}
 	c, err := Dial(ctx, engine, address, cfg)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	now := time.Now()
-	call := &rpc.Call{ID: rpc.NewID(), Name: method, Protocol: cfg.Wire.Protocol, Body: message.Empty(cfg.Wire.Protocol), Start: now}
-	if at, ok := ctx.Deadline(); ok {
-		call.Deadline = at
-	}
-	_, err = c.Handle(ctx, call)
+	at, _ := ctx.Deadline()
+	_, err = c.Handle(ctx, ProbeCall(method, cfg.Wire.Protocol, at))
 	if e := rpc.AsError(err, "client"); e != nil && e.Reach != rpc.Answered {
 		return e
 	}
 	return nil
+}
+
+// ProbeCall is the call that a probe makes, as the servers know it; method "" is ProbeMethod. A zero deadline is none.
+func ProbeCall(method string, p wire.Protocol, deadline time.Time) *rpc.Call {
+	return &rpc.Call{
+		ID: rpc.NewID(), Name: cmp.Or(method, ProbeMethod), Protocol: p, Body: message.Empty(p), Start: time.Now(), Deadline: deadline,
+	}
 }

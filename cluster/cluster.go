@@ -39,6 +39,8 @@ type Options struct {
 	Tracking string
 	Queue    QueueConfig
 	Balance  balance.Config // how an endpoint is chosen
+	Zone     string         // in which calls come in: endpoints there are taken first; "": wherever they stand
+	Checks   Checks         // of endpoints without traffic, while Watch runs
 	// Shared asks each endpoint whether it answers in any order: where it does, a slot is a share of a connection, and there are few.
 	Shared bool
 	// SharedSlots is Slots, whatever an endpoint names, of those that do; zero: the same.
@@ -70,6 +72,7 @@ func (o Options) withDefaults() Options {
 	if o.DialTimeout == 0 {
 		o.DialTimeout = time.Second
 	}
+	o.Checks = o.Checks.withDefaults()
 	return o
 }
 
@@ -88,6 +91,8 @@ type Cluster struct {
 	reapsAt   time.Time   // when it does
 	closed    bool
 	yielding  bool           // no connection is kept without a call
+	look      chan struct{}  // tells Watch that endpoints or checks are others; capacity 1
+	watched   bool           // Watch runs
 	endpoints []rpc.Endpoint // as Update was given them
 	latency   quantile.Sketch
 	refused   int64 // calls that found the queue full
@@ -101,9 +106,11 @@ func New(opts Options) *Cluster {
 		nodes:   map[*balance.Node]*node{},
 		at:      map[string][]*node{},
 		leaving: map[*node]bool{},
+		look:    make(chan struct{}, 1),
 	}
 	opts = opts.withDefaults()
 	c.opts.Store(&opts)
+	c.picker.Place(opts.Zone)
 	return c
 }
 
@@ -118,6 +125,8 @@ func (c *Cluster) Configure(opts Options) {
 	if next.Balance != was.Balance {
 		c.picker.Use(next.Balance.New())
 	}
+	c.picker.Place(next.Zone)
+	c.picker.Grace = c.grace()
 	stale := c.update(c.endpoints)
 	if next.Leased != was.Leased {
 		c.recount(next.Leased)
@@ -176,8 +185,8 @@ func (c *Cluster) update(endpoints []rpc.Endpoint) (stale []*link) {
 		}
 		if n != nil {
 			// Address and Name are read without the lock; they are the key and stay.
-			reweighed = reweighed || n.Endpoint.Weight != e.Weight
-			n.Endpoint.Slots, n.Endpoint.Weight, n.Endpoint.Zone = e.Slots, e.Weight, e.Zone
+			reweighed = reweighed || n.Endpoint.Weight != e.Weight || n.Endpoint.Drained != e.Drained || n.Endpoint.Zone != e.Zone
+			n.Endpoint.Slots, n.Endpoint.Weight, n.Endpoint.Drained, n.Endpoint.Zone = e.Slots, e.Weight, e.Drained, e.Zone
 			stale = append(stale, c.resize(n)...)
 		}
 		seen[k] = true
@@ -190,6 +199,7 @@ func (c *Cluster) update(endpoints []rpc.Endpoint) (stale []*link) {
 	if reweighed {
 		c.picker.Reweigh()
 	}
+	c.lookAgain()
 	return stale
 }
 
@@ -276,18 +286,9 @@ func (c *Cluster) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error
 	if g.waited {
 		began = time.Now()
 	}
-	n, l, reused := g.node, g.link, g.link != nil
+	n, reused := g.node, g.link != nil
 	call.Whereabouts.Set(&n.Endpoint.Name)
-	if l == nil {
-		l, e = c.connect(ctx, call, n)
-	}
-	var reply *rpc.Reply
-	if e == nil {
-		var err error
-		if reply, err = l.conn.Handle(ctx, call); err != nil {
-			e = rpc.AsError(err, "upstream "+c.Name())
-		}
-	}
+	reply, l, e := c.attempt(ctx, call, g)
 	ended := time.Now()
 	took := ended.Sub(began)
 	outcome := rpc.OutcomeOf(reply, e)
@@ -312,6 +313,20 @@ func (c *Cluster) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error
 	return reply, nil
 }
 
+// attempt makes the call on the connection that came with the slot, or on a new one; link is nil where there is none.
+func (c *Cluster) attempt(ctx context.Context, call *rpc.Call, g grant) (reply *rpc.Reply, l *link, e *rpc.Error) {
+	if l = g.link; l == nil {
+		if l, e = c.connect(ctx, call, g.node); e != nil {
+			return nil, nil, e
+		}
+	}
+	reply, err := l.conn.Handle(ctx, call)
+	if err != nil {
+		e = rpc.AsError(err, "upstream "+c.Name())
+	}
+	return reply, l, e
+}
+
 // blame names who failed, as the config knows them.
 func (c *Cluster) blame(e *rpc.Error, n *node, call *rpc.Call) {
 	e.Op, e.Endpoint = "upstream "+c.Name(), n.Endpoint.Name
@@ -324,12 +339,10 @@ func (c *Cluster) blame(e *rpc.Error, n *node, call *rpc.Call) {
 // settle ends an attempt: its slot is given back now, or when the peer is done with the call.
 func (c *Cluster) settle(n *node, l *link, r balance.Result, took time.Duration, now time.Time) {
 	c.mu.Lock()
-	o := r.Outcome
-	n.count(o)
-	if o == rpc.Success || o == rpc.DeclaredException {
-		c.answered = true
-		c.latency.Add(took)
-		n.latency.Add(took)
+	if r.Check {
+		n.checked, n.checkedAt = r.Outcome, now
+	} else {
+		c.count(n, r, took, now)
 	}
 	if l == nil {
 		c.release(n, r, now)
@@ -340,9 +353,29 @@ func (c *Cluster) settle(n *node, l *link, r balance.Result, took time.Duration,
 		c.picker.Done(n.Node, r, now)
 		c.wake(n, now)
 	}
+	if _, down := c.picker.Due(n.Node, now); down {
+		c.lookAgain()
+	}
 	state := n.news()
 	c.mu.Unlock()
 	c.tell(n, state)
+}
+
+// count counts an attempt of a call. c.mu is held.
+func (c *Cluster) count(n *node, r balance.Result, took time.Duration, now time.Time) {
+	n.count(r.Outcome)
+	switch r.Outcome {
+	case rpc.Success, rpc.DeclaredException:
+		c.answered = true
+		c.latency.Add(took)
+		n.latency.Add(took)
+	case rpc.AppException:
+	default:
+		return
+	}
+	if r.Took > 0 { // not of a oneway call, which nobody answers
+		n.heard = now
+	}
 }
 
 // tell passes a state on; "" is none.
@@ -373,8 +406,8 @@ func errorAt(code rpc.Code, c *Cluster, text string) *rpc.Error {
 
 // refusal is the error of a call that gets no slot.
 func (c *Cluster) refusal(err error) *rpc.Error {
-	if errors.Is(err, balance.ErrNoEndpoint) {
-		return errorAt(rpc.Unavailable, c, "no endpoint is up")
+	if errors.Is(err, balance.ErrNoEndpoint) || errors.Is(err, balance.ErrDrained) {
+		return errorAt(rpc.Unavailable, c, err.Error())
 	}
 	return errorAt(rpc.ResourceExhausted, c, "every slot is taken and the queue is full")
 }

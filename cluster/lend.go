@@ -88,6 +88,9 @@ func (c *Cluster) resize(n *node) []*link {
 		slots = min(slots, n.limit)
 	}
 	c.picker.Resize(n.Node, slots)
+	if n.Endpoint.Drained {
+		return n.takeFree(len(n.free))
+	}
 	return n.takeFree(n.open() - n.Slots)
 }
 

@@ -27,6 +27,7 @@ type node struct {
 	lessons  lessons
 	plainTil time.Time // it closes connections that begin with tracking's handshake, and is not asked until then
 	sharing  sharing
+	sight
 }
 
 // open returns how many connections there are, or may be: those that are being made and those that are not quite closed count.
@@ -60,6 +61,7 @@ type link struct {
 	usable bool           // … and the connection can take another one
 	unused bool           // … and the peer has not heard of the call
 	gone   bool           // closed; it may be so before it becomes free
+	short  bool           // made for a check, and closed behind it
 }
 
 // conn is a connection that takes one call at a time, or a share of one that takes many.
@@ -100,20 +102,19 @@ func (c *Cluster) dial(ctx context.Context, call *rpc.Call, n *node, owner clien
 	return conn, nil
 }
 
-// pick takes a slot, and with it the free connection of its endpoint that was used last, if there is one. Those that are too old, or worn
-// out, are to be closed before another one is made. c.mu is held.
+// pick takes a slot, and what take returns with it. c.mu is held.
 func (c *Cluster) pick(call *rpc.Call, now time.Time) (g grant, err error) {
 	bn, err := c.picker.Pick(call, now)
 	if err != nil {
 		return grant{}, err
 	}
-	return c.take(bn, now), nil
+	c.busy()
+	return c.nodes[bn].take(now), nil
 }
 
-// take is pick, once the endpoint is chosen. c.mu is held.
-func (c *Cluster) take(bn *balance.Node, now time.Time) (g grant) {
-	c.busy()
-	n := c.nodes[bn]
+// take returns, with a slot that is taken, the free connection that was used last, if there is one. Those that are too old, or worn out, are
+// to be closed before another one is made. c.mu is held.
+func (n *node) take(now time.Time) (g grant) {
 	idle, age := n.limits(now)
 	for len(n.free) > 0 {
 		l := n.free[len(n.free)-1]
@@ -147,7 +148,7 @@ func (l *link) Freed(reusable bool) {
 // tenth of a second, and down again. c.mu is held.
 func (n *node) news() string {
 	state := n.State()
-	if state == cmp.Or(n.told, balance.Up) || state == balance.Down && !n.Lost() {
+	if state == cmp.Or(n.told, balance.Up) || state == balance.Down && !n.Lost() || state == balance.Drained {
 		return ""
 	}
 	n.told = state
@@ -157,7 +158,7 @@ func (n *node) news() string {
 // put ends an attempt whose peer is done: the connection becomes free, then its slot. c.mu is held.
 func (c *Cluster) put(l *link, now time.Time) {
 	n := l.node
-	if l.usable && !l.gone && !c.yielding && c.nodes[n.Node] == n && n.open() <= n.Slots {
+	if l.usable && !l.gone && !l.short && !c.yielding && !n.Endpoint.Drained && c.nodes[n.Node] == n && n.open() <= n.Slots {
 		if !l.unused {
 			l.since = now
 			n.lessons.lived(times{idle: l.waited, age: now.Sub(l.conn.Created())})

@@ -97,5 +97,6 @@ func (c *Cluster) insist(w *waiter, now time.Time) (grant, error) {
 	if err != nil {
 		return grant{}, err
 	}
-	return c.take(bn, now), nil
+	c.busy()
+	return c.nodes[bn].take(now), nil
 }

@@ -37,7 +37,7 @@ func (c *Cluster) acquire(ctx context.Context, call *rpc.Call, now time.Time) (g
 			c.mu.Unlock()
 			return g, nil
 		}
-		if err == balance.ErrNoEndpoint {
+		if err != balance.ErrBusy {
 			c.mu.Unlock()
 			return grant{}, c.refusal(err)
 		}

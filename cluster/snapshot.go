@@ -19,7 +19,8 @@ type Snapshot struct {
 type EndpointSnapshot struct {
 	Name        string
 	Address     string
-	State       string // up, down (it cannot be reached), ejected (it fails more than the others) or draining
+	Zone        string
+	State       string // up, down (it cannot be reached), ejected (it fails more than the others), drained (by its weight) or draining
 	Slots       int
 	Leased      int // of Slots, those that this cluster may use: all where the endpoint is not shared
 	InFlight    int
@@ -31,6 +32,8 @@ type EndpointSnapshot struct {
 	LastFailure string // outcome class, "" if there was none
 	P50, P99    time.Duration
 	Learned     Learned
+	Checked     time.Time // when the last check ended; zero where there was none
+	Check       string    // what became of it: an outcome class
 }
 
 // Snapshot returns the cluster as it is now.
@@ -50,9 +53,13 @@ func (c *Cluster) Snapshot() Snapshot {
 
 func (n *node) snapshot(state string, now time.Time) EndpointSnapshot {
 	e := EndpointSnapshot{
-		Name: n.Endpoint.Name, Address: n.Endpoint.Address, State: state, Slots: n.Endpoint.Slots, Leased: n.Slots, InFlight: n.InFlight, Others: n.Others, Zombies: n.Zombies,
+		Name: n.Endpoint.Name, Address: n.Endpoint.Address, Zone: n.Endpoint.Zone, State: state, Slots: n.Endpoint.Slots, Leased: n.Slots, InFlight: n.InFlight, Others: n.Others, Zombies: n.Zombies,
 		Connections: len(n.free) + n.InFlight, Calls: n.calls, Failures: n.failures,
 		P50: n.latency.Quantile(0.5), P99: n.latency.Quantile(0.99), Learned: n.lessons.at(now),
+		Checked: n.checkedAt,
+	}
+	if n.checked != 0 {
+		e.Check = n.checked.String()
 	}
 	if n.sharing.granted {
 		e.Connections = n.sharing.live()
@@ -68,7 +75,7 @@ func (c *Cluster) Answering() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, n := range c.picker.Nodes() {
-		if n.State() != balance.Down {
+		if state := n.State(); state != balance.Down && state != balance.Drained {
 			return true
 		}
 	}

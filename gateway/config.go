@@ -35,8 +35,11 @@ type Config struct {
 	// endpoint's slots, rounded down, and one at least. With a block the gateways see each other and lend each other slots. Default this
 	// one alone; 1 to 64.
 	Gateways Gateways `yaml:"gateways"`
+	// Zone is where this gateway stands: endpoints whose zone is the same are taken first while they have free slots, and others as far as
+	// these do not do. Default $THRIFTLOOM_ZONE; without either, nobody asks where an endpoint stands.
+	Zone string `yaml:"zone"`
 	// Upstreams are places that calls go to which several services and methods share, with their slots.
-	Upstreams strictyaml.Blocks[Upstream] `yaml:"upstreams"`
+	Upstreams strictyaml.Blocks[SharedUpstream] `yaml:"upstreams"`
 	// Services are the services, by a label of your choice.
 	Services strictyaml.Blocks[Service] `yaml:"services"`
 	// Stores are the memory behind caches and global limits.
@@ -264,7 +267,8 @@ type Service struct {
 	Cluster  cluster.Config `yaml:",inline"`
 	// Balance says how an endpoint is chosen: the name of a policy, or a block. Default slots.
 	Balance Balance `yaml:"balance"`
-	// Health says how endpoints without traffic are looked after.
+	// Health says how endpoints without traffic are looked after, those of a shared upstream excepted. Default they are not: what calls
+	// meet is all that is known of an endpoint.
 	Health Health `yaml:"health"`
 	// Scale says when replicas are added and taken away.
 	Scale any `yaml:"scale" built:"no"`
@@ -284,10 +288,24 @@ type IDL struct {
 	Include []string `yaml:"include"`
 }
 
-// Health is the health check of a service's endpoints.
+// Health is the health check of endpoints. An empty block, {}, is one with every default.
 type Health struct {
-	// Method is called to see whether an endpoint lives; any answer proves it. Default a name that no service has.
+	// Method is called, without arguments, to see whether an endpoint lives; any answer proves it. Default a name that no service has.
 	Method string `yaml:"method"`
+	// Interval is after what time without an answer to a call an endpoint is asked. A check takes one of its slots, for as long as it takes.
+	// 0 means that only the first sign of life is asked for. Default 10s; 0 to 1h.
+	Interval time.Duration `yaml:"interval" max:"1h"`
+	// Timeout bounds a check. An endpoint that works at no call and leaves three in a row without an answer is down; one that cannot be
+	// reached is down as it would be for a call. Default 1s; 10ms to 1m.
+	Timeout time.Duration `yaml:"timeout" min:"10ms" max:"1m"`
+}
+
+// SharedUpstream is an upstream of several services.
+type SharedUpstream struct {
+	Upstream `yaml:",inline"`
+	// Health says how endpoints without traffic are looked after; a method of multiplexed servers is SERVICE:METHOD. It is a key of
+	// `upstreams` alone: a service with an upstream of its own says it for itself. Default they are not.
+	Health Health `yaml:"health"`
 }
 
 // Upstream is where calls go. Exactly one of run, endpoints, dns, file, docker, kubernetes, consul and etcd has to stand in it.
@@ -407,9 +425,10 @@ type Endpoint struct {
 	Address string `yaml:"address"`
 	// Slots is how many calls it works at, at one time. Default the upstream's; 1 to 65536.
 	Slots int `yaml:"slots" min:"1" max:"65536"`
-	// Weight is its share of the calls beside the others'. Default 1; 1 to 1000.
-	Weight int `yaml:"weight" min:"1" max:"1000"`
-	// Zone is where it stands.
+	// Weight is its share of the calls beside the others'. 0 drains it: it takes no new call, and those that it works at go on. Default 1;
+	// 0 to 1000.
+	Weight int `yaml:"weight" max:"1000"`
+	// Zone is where it stands; see zone at the top. Default not known, which is no gateway's.
 	Zone string `yaml:"zone"`
 
 	at place

@@ -53,7 +53,7 @@ func TestManual(t *testing.T) {
 // The default that a comment names is the one that an empty file gets.
 func TestManualDefaults(t *testing.T) {
 	comments, named := fieldComments(t), regexp.MustCompile(`Default (\S*[^\s.,;])`)
-	for _, held := range []any{*newConfig(), newUpstream()} {
+	for _, held := range []any{*newConfig(), newUpstream(), newHealth()} {
 		seen := 0
 		eachValue(reflect.ValueOf(held), func(f strictyaml.Field, v reflect.Value) {
 			if !f.Built || v.IsZero() {
@@ -164,6 +164,9 @@ func (m *manual) section(path string, typ reflect.Type) {
 		return
 	}
 	m.printed[typ] = path
+	if typ == reflect.TypeFor[SharedUpstream]() { // but for the key whose comment says so, they are those of any upstream
+		m.printed[reflect.TypeFor[Upstream]()] = path
+	}
 	fmt.Fprintf(&m.b, "\n## %s\n\n| key | type | meaning |\n|---|---|---|\n", cmp.Or(path, "The document"))
 	for _, f := range fields {
 		name := f.Owner.String() + "." + f.Go

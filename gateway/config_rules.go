@@ -10,6 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/thriftloom/thriftloom/cluster"
 	"github.com/thriftloom/thriftloom/internal/strictyaml"
 	"github.com/thriftloom/thriftloom/layer/affinity"
 	"github.com/thriftloom/thriftloom/schema"
@@ -56,9 +57,18 @@ func (l *loader) checkShared(key, name string, places layers) {
 	for _, what := range []string{"queue", "balance", "health"} {
 		if at, file := places.find(what); at != nil {
 			l.noting(file).Addf(at, key+"."+what,
-				"cannot be set here: the upstream %q is shared; its queue and its balancing are those of `defaults`, and its health check has no method", name)
+				"cannot be set here: the upstream %q is shared; its queue and its balancing are those of `defaults`, and its health check stands with it", name)
 		}
 	}
+}
+
+// checks is what a block comes to; without one, the first sign of life is all that is asked for. method is the block's as the servers know it.
+func (h Health) checks(written bool, method string) cluster.Checks {
+	k := cluster.Checks{Method: method, Interval: h.Interval, Timeout: h.Timeout}
+	if !written {
+		k.Interval = 0
+	}
+	return k
 }
 
 // affinity says where the key of each method's calls stands, and finds keys that stand nowhere, or that nobody asks for.

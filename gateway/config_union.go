@@ -137,7 +137,7 @@ func (b *Balance) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string
 // DecodeYAML takes an address or a block.
 func (e *Endpoint) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
 	type plain Endpoint
-	e.at = place{node, path}
+	e.at, e.Weight = place{node, path}, 1
 	short(d, node, path, &e.Address, (*plain)(e))
 }
 

@@ -164,6 +164,8 @@ func newDefaults() Defaults {
 	}}
 }
 
+func newHealth() Health { return Health{Interval: 10 * time.Second, Timeout: time.Second} }
+
 func newUpstream() Upstream {
 	return Upstream{Run: Run{Replicas: Replicas{N: 1}, StopTimeout: 10 * time.Second, StartTimeout: 10 * time.Second}, Protocol: "binary"}
 }

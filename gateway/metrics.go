@@ -38,7 +38,7 @@ func newMetrics(g *Gateway) *metrics {
 		handshakes:  counter("tls_handshake_failures_total", "Callers whose TLS handshake or SASL login failed, by reason.", "listener", "reason"),
 		reloadOK:    gauge("config_last_reload_successful", "1 if the last reload took over everything."),
 		reloadTime:  gauge("config_last_reload_timestamp_seconds", "When the config was last taken over."),
-		endpoints:   desc("upstream_endpoints", "Endpoints by state: up, down, ejected, draining.", "upstream", "state"),
+		endpoints:   desc("upstream_endpoints", "Endpoints by state: up, down, ejected, drained (by weight), draining.", "upstream", "state"),
 		slots:       desc("upstream_slots", "Calls that the endpoints may work at.", "upstream"),
 		leased:      desc("upstream_leased_slots", "Of the slots that this gateway shares with others, those that it may use now.", "upstream"),
 		others:      desc("upstream_calls_of_others", "Calls that other gateways have at the endpoints, as far as they tell: with gateways.share view or both.", "upstream"),
@@ -92,7 +92,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	}
 	s := m.g.Snapshot()
 	for _, c := range s.Clusters {
-		states := map[string]int{"up": 0, "down": 0, "ejected": 0, "draining": 0}
+		states := map[string]int{"up": 0, "down": 0, "ejected": 0, "drained": 0, "draining": 0}
 		var slots, leased, others, taken, zombies, connections int
 		for _, e := range c.Endpoints {
 			states[e.State]++

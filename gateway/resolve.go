@@ -93,6 +93,9 @@ func (l *loader) resolve(env func(string) (string, bool)) {
 	r := &l.cfg.Resolved
 	r.Path = l.path
 	r.State = l.stateFolder(env)
+	if l.cfg.Zone == "" {
+		l.cfg.Zone, _ = env("THRIFTLOOM_ZONE")
+	}
 	l.gateways()
 	for _, b := range l.cfg.Upstreams {
 		l.in(b.File).sharedUpstream(b)
@@ -124,9 +127,13 @@ func (l *loader) stateFolder(env func(string) (string, bool)) string {
 }
 
 func (l *loader) sharedUpstream(b strictyaml.Block) {
-	u, key := newUpstream(), sharedPrefix+b.Name
+	u, key := SharedUpstream{Upstream: newUpstream(), Health: newHealth()}, sharedPrefix+b.Name
 	l.Decode(b.Value, key, &u)
-	l.upstream(key, b.Name, key, b.Value, &u, l.cfg.Defaults.Cluster.Queue, l.cfg.Defaults.Balance, "")
+	health := strictyaml.Find(b.Value, "health")
+	l.upstream(key, b.Name, key, b.Value, &u.Upstream, l.cfg.Defaults.Cluster.Queue, l.cfg.Defaults.Balance, u.Health.checks(health != nil, u.Health.Method))
+	if u.Multiplexed && u.Health.Method != "" && !strings.Contains(u.Health.Method, ":") {
+		l.Addf(strictyaml.At(health, "method"), key+".health.method", "multiplexed servers know it as SERVICE:%s", u.Health.Method)
+	}
 }
 
 // service resolves one entry of services.
@@ -167,7 +174,7 @@ func (l *loader) service(b strictyaml.Block) {
 // newService returns a service of which the config says no more than its label.
 func (l *loader) newService(label string) Service {
 	return Service{
-		Service: label, UnknownMethods: "forward", OnCrash: "exception", Balance: l.cfg.Defaults.Balance, Upstream: UpstreamRef{Upstream: newUpstream()},
+		Service: label, UnknownMethods: "forward", OnCrash: "exception", Balance: l.cfg.Defaults.Balance, Upstream: UpstreamRef{Upstream: newUpstream()}, Health: newHealth(),
 		Cluster: l.cfg.Defaults.Cluster, Policies: l.cfg.Defaults.Policies,
 	}
 }
@@ -200,7 +207,8 @@ func (l *loader) serviceUpstream(b strictyaml.Block, key string, s *Service, pla
 		l.checkShared(key, s.Upstream.Name, places)
 		return l.named(node, key+".upstream", s.Upstream.Name)
 	}
-	l.upstream(key, b.Name, key+".upstream", node, &s.Upstream.Upstream, s.Cluster.Queue, s.Balance, s.probe())
+	health, _ := places.find("health")
+	l.upstream(key, b.Name, key+".upstream", node, &s.Upstream.Upstream, s.Cluster.Queue, s.Balance, s.Health.checks(health != nil, s.probe()))
 	return key
 }
 
@@ -295,7 +303,7 @@ func anyMethod(d *schema.Document, name string) bool {
 }
 
 // upstream resolves one upstream block.
-func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, queue cluster.QueueConfig, policy Balance, probe string) {
+func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, queue cluster.QueueConfig, policy Balance, checks cluster.Checks) {
 	var sources []string
 	for _, s := range []string{"run", "endpoints", "dns", "file", "docker", "kubernetes", "consul", "etcd"} {
 		if strictyaml.Find(node, s) != nil {
@@ -316,11 +324,12 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 		slots = kind.Slots
 	}
 	l.checkSlots(node, path, u)
-	p := upstreamPlan{key: key, name: name, probe: probe, state: l.cfg.Resolved.State}
+	p := upstreamPlan{key: key, name: name, state: l.cfg.Resolved.State}
 	p.cluster = cluster.Options{
 		Name: name, Wire: transport.Wire{Kind: transport.Buffered, Protocol: wire.Binary},
 		Limits: wire.Limits{MessageBytes: int(l.cfg.MaxMessageBytes)},
 		Slots:  slots, IdleExpiry: kind.IdleExpiry, MaxAge: kind.MaxAge, Queue: queue, Balance: policy.Config, Shared: kind.Shared,
+		Zone: l.cfg.Zone, Checks: checks,
 	}
 	if u.Transport == "framed" || u.Transport == "" && kind.Framed {
 		p.cluster.Wire.Kind = transport.Framed
@@ -342,7 +351,7 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 	l.warnWire(node, path, u, p.cluster.Wire)
 	if u.Multiplexed {
 		p.multiplexed = true
-		p.probe = cmp.Or(probe, client.MultiplexedProbe)
+		p.cluster.Checks.Method = cmp.Or(checks.Method, client.MultiplexedProbe)
 	}
 	if slices.Contains(sources, "run") {
 		p.run = l.run(strictyaml.Find(node, "run"), path+".run", &u.Run)
@@ -420,7 +429,7 @@ func (l *loader) endpoints(node *yaml.Node, path string, list []Endpoint) []rpc.
 			l.Addf(at, key, "%s stands here twice", e.Address)
 		}
 		seen[address] = true
-		out = append(out, rpc.Endpoint{Address: address, Name: e.Address, Slots: e.Slots, Weight: e.Weight, Zone: e.Zone})
+		out = append(out, rpc.Endpoint{Address: address, Name: e.Address, Slots: e.Slots, Weight: e.Weight, Drained: e.Weight == 0, Zone: e.Zone})
 	}
 	return out
 }

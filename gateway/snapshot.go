@@ -87,10 +87,11 @@ func (u *upstream) snapshot() status.Cluster {
 	s := status.Cluster{Name: c.Name, Leased: u.plan.Load().cluster.Leased, Viewed: u.plan.Load().viewed, QueueCalls: c.Waiting, QueueMax: u.plan.Load().cluster.Queue.MaxCalls, Refused: c.Refused}
 	for _, e := range c.Endpoints {
 		s.Endpoints = append(s.Endpoints, status.Endpoint{
-			Name: e.Name, Address: e.Address, State: e.State, Slots: e.Slots, LeasedSlots: e.Leased, InFlight: e.InFlight, Others: e.Others, Zombies: e.Zombies,
+			Name: e.Name, Address: e.Address, Zone: e.Zone, State: e.State, Slots: e.Slots, LeasedSlots: e.Leased, InFlight: e.InFlight, Others: e.Others, Zombies: e.Zombies,
 			Connections: e.Connections, Calls: e.Calls, Failures: e.Failures, LastErrorCode: e.LastFailure,
 			P50Seconds: e.P50.Seconds(), P99Seconds: e.P99.Seconds(),
 			LearnedIdleSeconds: e.Learned.IdleExpiry.Seconds(), LearnedAgeSeconds: e.Learned.MaxAge.Seconds(),
+			Checked: e.Checked, Check: e.Check,
 		})
 	}
 	slices.SortStableFunc(s.Endpoints, func(a, b status.Endpoint) int { return strings.Compare(a.Name, b.Name) })

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,7 +27,6 @@ type upstreamPlan struct {
 	endpoints   []rpc.Endpoint  // where the config names them
 	run         *process.Config // where processes are started; nil otherwise
 	state       string          // folder for what the processes leave
-	probe       string          // method that a probe calls, "" for none of the service's
 	multiplexed bool            // methods go out as service:method
 	tls         *tlsPlan        // nil: none
 	login       *loginPlan      // nil: none
@@ -144,7 +144,7 @@ func (g *Gateway) startUpstream(p upstreamPlan, before *upstream) (*upstream, er
 		go func() {
 			defer close(u.stopped)
 			u.awaitAnswer()
-			<-u.life.Done()
+			u.cluster.Watch(u.life)
 			u.cluster.Close()
 		}()
 		return u, nil
@@ -167,6 +167,9 @@ func (g *Gateway) startUpstream(p upstreamPlan, before *upstream) (*upstream, er
 	u.set = set
 	go func() {
 		defer close(u.stopped)
+		var watch sync.WaitGroup
+		watch.Go(func() { u.cluster.Watch(u.life) })
+		defer watch.Wait()
 		if err := set.Run(u.life); err != nil {
 			g.log.Error("replicas ended", "upstream", p.name, "error", err)
 		}
@@ -177,9 +180,8 @@ func (g *Gateway) startUpstream(p upstreamPlan, before *upstream) (*upstream, er
 
 // probe asks one endpoint for a sign of life on a connection of its own.
 func (u *upstream) probe(ctx context.Context, address string) error {
-	p := u.plan.Load()
-	o := p.cluster
-	return client.Probe(ctx, o.Engine, address, client.Config{Wire: o.Wire, Limits: o.Limits, Budget: o.Budget, Dialer: o.Dialer}, p.probe)
+	o := u.plan.Load().cluster
+	return client.Probe(ctx, o.Engine, address, client.Config{Wire: o.Wire, Limits: o.Limits, Budget: o.Budget, Dialer: o.Dialer}, o.Checks.Method)
 }
 
 // awaitAnswer asks the endpoints until one has answered, or the upstream ends. Each question takes a slot: a server with one worker, or

@@ -97,9 +97,12 @@ func OutcomeOf(reply *Reply, err *Error) Outcome {
 
 // Retryable reports whether a call that failed so may be tried again: one of which nothing was sent always, one that may have been
 // processed if its method is idempotent, one that was answered never; and none whose time is over or whose caller has gone.
+//
+// UNKNOWN_METHOD says that the server's IDL is an older one, and another server may have a newer: that is tried if the method is idempotent.
+// It does not prove that nothing was processed: Apache's servers pass on what a handler was told by a server behind.
 func (e *Error) Retryable(idempotent bool) bool {
 	if e.Outcome == 0 || e.Code == Cancelled || e.Code == DeadlineExceeded {
 		return false // no attempt was made (the queue is full, no endpoint is up), or there is nobody to answer
 	}
-	return e.Reach == NotSent || e.Reach == Unknown && idempotent
+	return e.Reach == NotSent || idempotent && (e.Reach == Unknown || e.Code == UnknownMethod)
 }

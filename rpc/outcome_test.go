@@ -35,7 +35,8 @@ func TestClassesAreWhole(t *testing.T) {
 	}
 }
 
-// Only what was not sent is tried again for a method that is not idempotent; what was answered, cancelled or too late never is.
+// Only what was not sent is tried again for a method that is not idempotent; what was answered, cancelled or too late
+// never is, but for a method that the server does not have.
 func TestWhatMayBeTriedAgain(t *testing.T) {
 	tests := []struct {
 		o                  Outcome
@@ -63,6 +64,12 @@ func TestWhatMayBeTriedAgain(t *testing.T) {
 		if got, idem := e.Retryable(false), e.Retryable(true); got != tt.always || idem != tt.idempotent {
 			t.Errorf("%s, %s: %v, idempotent %v", tt.o, tt.reach, got, idem)
 		}
+	}
+	if e := (&Error{Code: UnknownMethod, Outcome: AppException, Reach: Answered}); e.Retryable(false) || !e.Retryable(true) {
+		t.Error("a method that one server does not have is looked for at another one if it is idempotent, and only then")
+	}
+	if (&Error{Code: UnknownMethod, Reach: Answered}).Retryable(true) {
+		t.Error("a method that the gateway itself does not know is looked for again")
 	}
 	if (&Error{Code: ResourceExhausted, Reach: NotSent}).Retryable(true) {
 		t.Error("a call that was refused before any attempt is tried again")
@@ -93,6 +100,9 @@ func TestErrorsDoc(t *testing.T) {
 
 // again says when a call of the class is tried again.
 func again(o Outcome, c Class) string {
+	if o == AppException {
+		return "if it is `UNKNOWN_METHOD` and the method idempotent"
+	}
 	var parts []string
 	for _, reach := range c.Reaches {
 		e := &Error{Code: c.Code, Outcome: o, Reach: reach}

@@ -182,5 +182,6 @@ type Endpoint struct {
 	Name    string // under which people know it: "users-2"; the address where nothing better is known
 	Slots   int    // calls in flight at most; zero: the cluster's
 	Weight  int    // zero: 1
-	Zone    string
+	Drained bool   // it takes no new call; those that it works at go on
+	Zone    string // where it stands; "": not known
 }

@@ -15,6 +15,7 @@ import (
 var (
 	ErrBusy       = errors.New("every slot is taken")
 	ErrNoEndpoint = errors.New("no endpoint is up")
+	ErrDrained    = errors.New("every endpoint is drained")
 )
 
 // Policy chooses among the endpoints that may take a call.
@@ -43,11 +44,14 @@ type Round struct {
 	Random func(n int) int // 0 … n-1
 	picks  int             // so far
 	avoid  *Node
+	near   bool // nodes of the own zone alone
+	panic  bool // ejected ones may take calls
 }
 
-// Ready reports whether a node may take the call: it is up, it has a free slot, and the call does not avoid it.
+// Ready reports whether a node may take the call: it is up, it has a free slot, it stands where the round looks, and the call does not avoid
+// it.
 func (r *Round) Ready(n *Node) bool {
-	return n.InFlight+n.Closing < n.limit && r.Now >= n.from && n != r.avoid
+	return n.InFlight+n.Closing < n.limit && (r.Now >= n.from || r.panic && n.ejected && n.strikes == 0) && n != r.avoid && (n.near || !r.near)
 }
 
 // Result is what became of an attempt.
@@ -57,6 +61,7 @@ type Result struct {
 	Method  int           // Schema's dense index of the method, -1 where it is not known: methods take different times
 	Call    *rpc.Call     // that it was of; nil: not known
 	Held    bool          // the endpoint is still at work: the slot stays taken until Free
+	Check   bool          // it was no call, but a check by the owner, on a slot that Take gave
 }
 
 // failed reports whether the endpoint has failed the call.
@@ -76,8 +81,13 @@ type Picker struct {
 	served   bool          // a call was answered
 	pace     pace
 	suspects suspects
+	zone     string
+	census   census
 
 	Lenient bool // no endpoint is ejected, however many of its calls fail
+	// Grace is for how long, once an endpoint that is down is Due to be checked, calls are still kept from it: the owner's check is to find
+	// out, and no call. Zero: nobody checks, and a call does.
+	Grace time.Duration
 }
 
 // New returns a picker without endpoints. random draws from 0 … n-1.
@@ -93,14 +103,14 @@ func (p *Picker) Add(e rpc.Endpoint) *Node {
 	}
 	n.settle()
 	p.nodes = append(p.nodes, n)
-	p.policy.Changed(p.nodes)
+	p.Reweigh()
 	return n
 }
 
 // Return puts a node in again that Remove has taken out.
 func (p *Picker) Return(n *Node) {
 	p.nodes = append(p.nodes, n)
-	p.policy.Changed(p.nodes)
+	p.Reweigh()
 }
 
 // Remove takes a node out. Its slots are still given back to Done and Free.
@@ -108,7 +118,7 @@ func (p *Picker) Remove(n *Node) {
 	for i, x := range p.nodes {
 		if x == n {
 			p.nodes = append(p.nodes[:i:i], p.nodes[i+1:]...)
-			p.policy.Changed(p.nodes)
+			p.Reweigh()
 			return
 		}
 	}
@@ -120,8 +130,14 @@ func (p *Picker) Resize(n *Node, slots int) {
 	n.settle()
 }
 
-// Reweigh tells that endpoints have other weights.
-func (p *Picker) Reweigh() { p.policy.Changed(p.nodes) }
+// Reweigh tells that endpoints have other weights or zones, or are drained, or not any more.
+func (p *Picker) Reweigh() {
+	p.census.stale = true
+	for _, n := range p.nodes {
+		n.settle()
+	}
+	p.policy.Changed(p.nodes)
+}
 
 // Use makes policy the one that chooses from now on.
 func (p *Picker) Use(policy Policy) {
@@ -133,15 +149,24 @@ func (p *Picker) Use(policy Policy) {
 func (p *Picker) Nodes() []*Node { return p.nodes }
 
 // Pick takes a slot for one attempt. An endpoint that call.Avoid names is taken only where no other has a free slot, and not where it has
-// failed other calls lately while another is up. The error is ErrBusy where a call had better wait: all slots are taken, or no endpoint is up and one of them is only doubted; else ErrNoEndpoint.
+// failed other calls lately while another is up. One outside of the own zone is taken only where none in it has a free slot, or much of it is
+// out. The error is ErrBusy where a call had better wait: all slots are taken, or no endpoint is up and one of them is only doubted; else
+// ErrNoEndpoint, or ErrDrained where that is by choice.
 //
 // A hedge gets no slot of the endpoint that it avoids, and none where more than 60 % are taken: its error is ErrBusy, and it is not to wait.
 func (p *Picker) Pick(call *rpc.Call, now time.Time) (*Node, error) {
 	if call.Hedge && !p.spare() {
 		return nil, ErrBusy
 	}
-	r := Round{Call: call, Now: p.at(now), Random: p.random, picks: p.picks, avoid: p.avoided(call)}
+	if p.census.stale {
+		p.count()
+	}
+	r := Round{Call: call, Now: p.at(now), Random: p.random, picks: p.picks, avoid: p.avoided(call), near: p.staysNear(), panic: p.census.panic}
 	n := p.policy.Choose(p.nodes, r)
+	if n == nil && r.near {
+		r.near = false
+		n = p.policy.Choose(p.nodes, r)
+	}
 	if n == nil && call.Hedge {
 		return nil, ErrBusy
 	}
@@ -149,7 +174,7 @@ func (p *Picker) Pick(call *rpc.Call, now time.Time) (*Node, error) {
 		r.avoid = nil
 		n = p.policy.Choose(p.nodes, r)
 	}
-	if n == nil && (p.grow(r.Now) || p.pardon(r.Now)) {
+	if n == nil && p.grow(r.Now) {
 		n = p.policy.Choose(p.nodes, r)
 	}
 	if n == nil {
@@ -186,12 +211,28 @@ func (p *Picker) avoided(call *rpc.Call) *Node {
 
 // refusal says why no node is ready.
 func (p *Picker) refusal(now time.Duration) error {
+	drained := 0
 	for _, n := range p.nodes {
-		if now >= n.from || n.strikes < doubt || n.ejected {
+		switch {
+		case n.Endpoint.Drained:
+			drained++
+		case now >= n.from || n.strikes < doubt || n.ejected:
 			return ErrBusy
 		}
 	}
+	if drained > 0 && drained == len(p.nodes) {
+		return ErrDrained
+	}
 	return ErrNoEndpoint
+}
+
+// Take takes a slot of one node for a check by the owner, whether the node is up or not; false where none is free.
+func (p *Picker) Take(n *Node) bool {
+	if n.InFlight+n.Closing+n.Others >= n.Slots {
+		return false
+	}
+	n.InFlight++
+	return true
 }
 
 // Done ends an attempt, and gives its slot back unless it is held.
@@ -205,8 +246,19 @@ func (p *Picker) Done(n *Node, r Result, now time.Time) {
 		return
 	}
 	at := p.at(now)
-	p.last = at
-	p.judge(n, r, at)
+	down, ejected := n.strikes > 0, n.ejected
+	if r.Check {
+		p.checked(n, r, at)
+	} else {
+		p.last = at
+		p.judge(n, r, at)
+	}
+	if n.strikes > 0 != down || n.ejected != ejected {
+		p.census.stale = true
+	}
+	if r.Check {
+		return
+	}
 	if r.Took > 0 && !r.failed() && rpc.Classes[r.Outcome].Health == rpc.Alive {
 		p.served = true
 		n.speed.add(p.pace.ratio(r.Method, r.Took), at)

@@ -158,10 +158,11 @@ const (
 
 func (t *maglev) build(nodes []*Node) {
 	t.entries = nil
-	if len(nodes) == 0 {
+	sorted := slices.SortedFunc(slices.Values(nodes), func(a, b *Node) int { return cmp.Compare(a.Endpoint.Name, b.Endpoint.Name) })
+	sorted = slices.DeleteFunc(sorted, func(n *Node) bool { return n.Weight() == 0 })
+	if len(sorted) == 0 {
 		return
 	}
-	sorted := slices.SortedFunc(slices.Values(nodes), func(a, b *Node) int { return cmp.Compare(a.Endpoint.Name, b.Endpoint.Name) })
 	size := uint64(maglevSmall)
 	if len(nodes)*100 > maglevSmall {
 		size = maglevSize

@@ -14,6 +14,12 @@ const (
 	maxEject   = 10 * time.Second
 )
 
+// The waits of a node that comes and goes grow on from one time to the next.
+const (
+	forgives    = 10 * time.Second // after which a node that is back, and stays, has one relapse less
+	maxRelapses = 6                // counted: with so many either wait is the longest
+)
+
 // doubt is how many failures in a row it takes until an endpoint counts as gone: a single one may be a full backlog, and calls had
 // better wait a moment than fail.
 const doubt = 3
@@ -23,17 +29,38 @@ const (
 	tolerance = 0.25        // by which its rate is above that of the others: five failures in a row
 	evidence  = 8           // answers in a row, until an endpoint on trial may have twice as many calls
 	growth    = time.Second // for which it has to be on trial without a failure, for the same
+	misses    = 3           // checks in a row without an answer, until it is down
 )
 
 // health is what a picker knows of whether a node serves.
 type health struct {
 	strikes   int           // attempts in a row that did not reach it
+	falls     relapses      // each of doubt strikes and more
+	fell      int           // how many there were before the last
+	due       time.Duration // when the owner is to check it, while strikes are more than 0
+	missed    int           // checks in a row without an answer
 	ejected   bool          // it failed more calls than the others
-	ejections int           // in a row
+	ejections relapses
 	failing   float64       // the rate of its calls that fail, of the last few dozen
 	trial     int           // calls at most while it has to prove that it serves; 0: it has
 	proven    int           // answers in a row since
 	grows     time.Duration // when trial is doubled without an answer: calls may be long
+}
+
+// relapses counts how often a node went out, soon after it was back.
+type relapses struct {
+	times int
+	back  time.Duration // since when it has been in; zero: since ever
+}
+
+// forget takes off what the time in has made good.
+func (r *relapses) forget(now time.Duration) { r.times = max(0, r.times-int((now-r.back)/forgives)) }
+
+// add counts one, and returns how many there were before.
+func (r *relapses) add() (before int) {
+	before = r.times
+	r.times = min(before+1, maxRelapses)
+	return before
 }
 
 // Out reports whether a node takes no call for now, whatever its slots.
@@ -51,22 +78,27 @@ func (p *Picker) Waits(n *Node, now time.Time) (time.Duration, bool) {
 	return 0, false
 }
 
+// Due returns in what time a node that is down is to be checked, as Grace says; false where it is not down.
+func (p *Picker) Due(n *Node, now time.Time) (time.Duration, bool) {
+	return n.due - p.at(now), n.strikes > 0
+}
+
 // judge learns from an outcome.
 func (p *Picker) judge(n *Node, r Result, now time.Duration) {
 	class := rpc.Classes[r.Outcome]
 	switch {
 	case class.Health == rpc.Unreachable:
-		n.strikes++
-		n.hold(now, min(firstDown<<min(n.strikes-1, 10), maxDown))
+		p.strike(n, now)
 		return
 	case class.Health == rpc.Silent:
 		return
 	}
-	n.strikes = 0 // whatever it answers, or fails to answer, proves that it is there
+	n.there(now) // whatever it answers, or fails to answer
 	if !class.Failure {
 		p.suspects.answered(r.Call)
 		n.failing -= n.failing * memory
-		n.answered()
+		n.missed = 0
+		n.answered(now)
 		return
 	}
 	if !p.suspects.failed(r.Call, n, now) {
@@ -79,6 +111,54 @@ func (p *Picker) judge(n *Node, r Result, now time.Duration) {
 	}
 }
 
+// checked learns from a check. An answer shows that the endpoint is there, and nothing of whether it fails its calls. None shows that it hangs,
+// unless it is at work at a call: many work at one at a time.
+func (p *Picker) checked(n *Node, r Result, now time.Duration) {
+	class, calls := rpc.Classes[r.Outcome], n.InFlight+n.Others
+	if r.Held {
+		calls--
+	}
+	switch {
+	case class.Health == rpc.Unreachable:
+		p.strike(n, now)
+	case class.Health == rpc.Silent, r.Outcome == rpc.ClosedReused:
+	case !class.Failure:
+		if n.missed = 0; n.strikes > 0 {
+			n.there(now)
+			n.from, n.grows = min(n.from, now), now+growth
+		}
+	case calls > 0:
+	default:
+		if n.missed++; n.missed >= misses {
+			n.strikes = max(n.strikes, doubt-1)
+			p.strike(n, now)
+		}
+	}
+}
+
+// strike notes that the node could not be reached.
+func (p *Picker) strike(n *Node, now time.Duration) {
+	if n.strikes++; n.strikes == doubt {
+		n.falls.forget(now)
+		n.fell = n.falls.add()
+	}
+	doubled := n.strikes - 1
+	if n.Lost() {
+		doubled += n.fell
+	}
+	wait := min(firstDown<<min(doubled, 10), maxDown)
+	n.due = now + wait
+	n.hold(now, wait+p.Grace)
+}
+
+// there notes that the node could be reached.
+func (n *Node) there(now time.Duration) {
+	if n.Lost() {
+		n.falls.back = now
+	}
+	n.strikes = 0
+}
+
 // hold lets nothing to the node for d, and then one call at a time.
 func (n *Node) hold(now, d time.Duration) {
 	n.from = now + d
@@ -89,26 +169,31 @@ func (n *Node) hold(now, d time.Duration) {
 
 // eject takes the node out, for longer than the last time. A failure is enough then to do it again.
 func (n *Node) eject(now time.Duration) {
-	n.hold(now, min(firstEject<<min(n.ejections, 10), maxEject))
+	if !n.ejected {
+		n.ejections.forget(now)
+	}
+	n.hold(now, min(firstEject<<n.ejections.add(), maxEject))
 	n.ejected, n.failing = true, tolerance
-	n.ejections++
 }
 
 // answered counts an answer of a node that is on trial: slow start by evidence.
-func (n *Node) answered() {
+func (n *Node) answered(now time.Duration) {
 	if n.trial == 0 {
 		return
 	}
 	if n.proven++; n.proven == evidence {
-		n.grow()
+		n.grow(now)
 	}
 }
 
 // grow lets a node on trial have twice as many calls.
-func (n *Node) grow() {
-	n.proven, n.ejected = 0, false
+func (n *Node) grow(now time.Duration) {
+	if n.ejected {
+		n.ejected, n.ejections.back = false, now
+	}
+	n.proven = 0
 	if n.trial *= 2; n.trial >= n.Slots {
-		n.trial, n.ejections = 0, 0
+		n.trial = 0
 	}
 	n.settle()
 }
@@ -117,11 +202,12 @@ func (n *Node) grow() {
 func (p *Picker) grow(now time.Duration) (any bool) {
 	for _, n := range p.nodes {
 		if n.trial > 0 && n.strikes == 0 && now >= n.grows {
-			n.grow()
+			n.grow(now)
 			n.grows = now + growth
 			any = true
 		}
 	}
+	p.census.stale = p.census.stale || any
 	return any
 }
 
@@ -129,7 +215,7 @@ func (p *Picker) grow(now time.Duration) (any bool) {
 func (p *Picker) worse(n *Node) bool {
 	others, better := 0, 0
 	for _, x := range p.nodes {
-		if x != n && !x.ejected {
+		if x != n && !x.ejected && !x.Endpoint.Drained {
 			others++
 			if x.failing+tolerance < n.failing {
 				better++
@@ -139,27 +225,14 @@ func (p *Picker) worse(n *Node) bool {
 	return others > 0 && 2*better >= others
 }
 
-// pardon takes back those that are ejected where nobody else is up: an endpoint that fails some calls is better than none. It reports
-// whether there are any.
-func (p *Picker) pardon(now time.Duration) (any bool) {
-	for _, n := range p.nodes {
-		if n.State() == Up {
-			return false
-		}
-	}
-	for _, n := range p.nodes {
-		if n.State() == Ejected && now < n.from {
-			n.from, n.grows = now, now+growth
-			any = true
-		}
-	}
-	return any
-}
-
 // spared reports whether the others can do without n: half of the fleet stays in, and of two one.
 func (p *Picker) spared(n *Node) bool {
-	out, up := 0, 0
+	all, out, up := 0, 0, 0
 	for _, x := range p.nodes {
+		if x.Endpoint.Drained {
+			continue
+		}
+		all++
 		switch {
 		case x.ejected:
 			out++
@@ -167,5 +240,5 @@ func (p *Picker) spared(n *Node) bool {
 			up++
 		}
 	}
-	return up > 0 && out+1 <= max(1, len(p.nodes)/2)
+	return up > 0 && out+1 <= max(1, all/2)
 }

@@ -12,7 +12,9 @@ type Node struct {
 	Closing  int           // connections without a call that are not quite closed: each takes the place of a call
 	limit    int           // calls at most, now
 	from     time.Duration // not before then
-	picked   int           // number of its last pick
+	near     bool          // it stands in the picker's own zone
+	weight   int
+	picked   int // number of its last pick
 	speed    speed
 
 	Slots   int // calls at most; 0: none for now
@@ -29,6 +31,7 @@ type Node struct {
 // The states of a node.
 const (
 	Up      = "up"
+	Drained = "drained" // it takes no new call, by choice
 	Down    = "down"    // it could not be reached
 	Ejected = "ejected" // it failed more calls than the others
 )
@@ -36,6 +39,8 @@ const (
 // State returns the node's state.
 func (n *Node) State() string {
 	switch {
+	case n.Endpoint.Drained:
+		return Drained
 	case n.strikes > 0:
 		return Down
 	case n.ejected:
@@ -47,13 +52,16 @@ func (n *Node) State() string {
 // Lost reports whether the node is down for good, as far as can be told: several attempts in a row did not reach it.
 func (n *Node) Lost() bool { return n.strikes >= doubt }
 
-// Weight is the endpoint's, 1 where it has none.
-func (n *Node) Weight() int { return max(1, n.Endpoint.Weight) }
+// Weight is the endpoint's, 1 where it has none, and 0 of one that is drained.
+func (n *Node) Weight() int { return n.weight }
 
-// settle finds out how many calls the node may have.
+// settle finds out how many calls the node may have, and which part of them.
 func (n *Node) settle() {
-	n.limit = n.Slots - n.taken
+	n.limit, n.weight = n.Slots-n.taken, max(1, n.Endpoint.Weight)
 	if n.trial > 0 {
 		n.limit = min(n.limit, n.trial)
+	}
+	if n.Endpoint.Drained {
+		n.limit, n.weight = 0, 0
 	}
 }

@@ -19,7 +19,7 @@ type suspects struct{ all []suspect }
 
 type suspect struct {
 	who  uint64
-	node *Node // where it failed last
+	node *Node // where it failed last; nil: at several, whichever comes next
 	at   time.Duration
 }
 
@@ -45,8 +45,13 @@ func (s *suspects) failed(call *rpc.Call, n *Node, now time.Duration) (blamed bo
 		return true
 	}
 	x := s.all[i]
-	s.all = append(slices.Delete(s.all, i, i+1), suspect{id, n, now})
-	return x.node == n || now-x.at > suspectFor
+	blamed = x.node == n || now-x.at > suspectFor
+	next := suspect{id, n, now}
+	if !blamed {
+		next.node = nil // to come back to the same one by chance says nothing either
+	}
+	s.all = append(slices.Delete(s.all, i, i+1), next)
+	return blamed
 }
 
 // answered clears who has had an answer.

@@ -119,7 +119,8 @@ type Cluster struct {
 type Endpoint struct {
 	Name          string  `json:"name"`
 	Address       string  `json:"address,omitempty"`
-	State         string  `json:"state"` // up, down (not reached), ejected (it fails more than the others) or draining
+	Zone          string  `json:"zone,omitempty"`
+	State         string  `json:"state"` // up, down (not reached), ejected (it fails more than the others), drained (weight: 0) or draining
 	Slots         int     `json:"slots"`
 	LeasedSlots   int     `json:"leased_slots"` // of slots, those that this gateway may use: all where no other shares them
 	InFlight      int     `json:"in_flight"`
@@ -134,6 +135,9 @@ type Endpoint struct {
 	// For how long its connections are kept free, and kept at all, where its closes have taught less than its server kind says; else zero.
 	LearnedIdleSeconds float64 `json:"learned_idle_seconds"`
 	LearnedAgeSeconds  float64 `json:"learned_age_seconds"`
+	// When its last health check ended, and the outcome class of that; absent where there was none.
+	Checked time.Time `json:"checked,omitzero"`
+	Check   string    `json:"check,omitempty"`
 }
 
 // Gateways is who lends each other slots.

@@ -3,10 +3,13 @@
 package faults
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/thriftloom/thriftloom/cluster/balance"
 	"github.com/thriftloom/thriftloom/internal/peertest"
+	"github.com/thriftloom/thriftloom/wire"
+	"github.com/thriftloom/thriftloom/wire/binary"
 )
 
 // everybody has every server get its part of the calls, however fast it is.
@@ -99,6 +102,93 @@ func TestErrors(t *testing.T) {
 			t.Errorf("the next call: %s", other)
 		}
 	})
+	t.Run("undeclared exception", func(t *testing.T) {
+		t.Parallel()
+		f := replicas(t, 1)
+		for _, address := range []string{f.once, f.again} { // it may be made again, and ends as it did before
+			c := connect(t, address)
+			if got := c.call("sleep", number(-1)); got != "HANDLER_FAILED" {
+				t.Errorf("the caller got %s", got)
+			}
+			if got := c.call("pid", []byte{0}); got != "OK" {
+				t.Errorf("the next call on its connection: %s", got)
+			}
+			_ = c.Close()
+		}
+		for _, r := range f.gateway.Snapshot().Replicas {
+			if r.Restarts != 0 {
+				t.Errorf("%s was started anew", r.Name)
+			}
+		}
+		f.works()
+	})
+	t.Run("UNKNOWN_METHOD on half the fleet", func(t *testing.T) {
+		t.Parallel()
+		older, newer := peertest.FreePort(t), peertest.FreePort(t)
+		standalone(t, older, "--without", "pid")
+		standalone(t, newer)
+		f := newFleet(t, fmt.Sprintf("endpoints: [%q, %q]", older, newer), everybody)
+		results := map[string]map[int32]int{f.again: {}, f.once: {}}
+		for address, types := range results {
+			c := connect(t, address)
+			for range 100 {
+				types[c.application("pid")]++
+			}
+			_ = c.Close()
+		}
+		if got := results[f.again]; got[0] != 100 { // idempotent: the one that has the method answers
+			t.Errorf("calls that may be made again ended with %v", got)
+		}
+		if got := results[f.once]; got[0] != 50 || got[1] != 50 {
+			t.Errorf("calls that may not ended with %v, want half of them UNKNOWN_METHOD", got)
+		}
+		for _, e := range f.endpoints() {
+			if e.State != balance.Up || e.Failures != 0 {
+				t.Errorf("%s is %s with %d failures: its version is older, that is all", e.Name, e.State, e.Failures)
+			}
+		}
+		f.works()
+	})
+	t.Run("declared exception storm", func(t *testing.T) {
+		t.Parallel()
+		f := replicas(t, 3)
+		for _, address := range []string{f.once, f.again} {
+			c := connect(t, address)
+			for i := range 300 {
+				if got := c.call("refuse", []byte{0}); got != "OK" { // a reply, whatever is in it
+					t.Fatalf("call %d: %s", i, got)
+				}
+			}
+			_ = c.Close()
+		}
+		calls := int64(0)
+		for _, e := range f.endpoints() {
+			calls += e.Calls
+			if e.State != balance.Up || e.Failures != 0 {
+				t.Errorf("%s is %s with %d failures, for what its callers did", e.Name, e.State, e.Failures)
+			}
+		}
+		if calls < 600 || calls > 610 {
+			t.Errorf("%d attempts for 600 calls", calls)
+		}
+	})
+}
+
+// application calls a method without arguments and returns the type of the TApplicationException that it ends with; 0: none.
+func (c *outside) application(method string) int32 {
+	c.t.Helper()
+	m, err := c.exchange(method, []byte{0})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if m.Head.Type != wire.Exception {
+		return 0
+	}
+	typ, _, err := binary.ParseApplication(m.Body, wire.Limits{})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return typ
 }
 
 // untilEjected makes calls that may be made again until an endpoint is ejected, and returns how many. No caller notices.

@@ -84,10 +84,10 @@ func (f *fleet) awaitReplicas(n int) {
 }
 
 // standalone starts a server at an address that the gateway does not run.
-func standalone(t *testing.T, address string) *peertest.Process {
+func standalone(t *testing.T, address string, flags ...string) *peertest.Process {
 	t.Helper()
 	l := peertest.ThriftPy2
-	p := peertest.Start(t, l.Python, peertest.File("faulty_server.py"), "--library", l.Name, address)
+	p := peertest.Start(t, l.Python, append([]string{peertest.File("faulty_server.py"), "--library", l.Name, address}, flags...)...)
 	peertest.Await(t, address, transport.Buffered, p)
 	return p
 }

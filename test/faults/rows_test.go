@@ -31,6 +31,9 @@ var planned = map[string][]string{
 		"two speeds", "antagonist", "cold start", "periodic pause", "slow 1 %", "slow one method", "memory leak", "CPU quota throttle",
 		"clock step ±1 h", "clock frozen",
 	},
+	"Errors": {
+		"sinkhole", "30 % grey", "poison call", "undeclared exception", "UNKNOWN_METHOD on half the fleet", "declared exception storm", "flap",
+	},
 	"Pool": {
 		"idle close at 3 s", "idle held worker", "more gateways than workers", "max age", "half-open", "NAT drop", "pool exhaustion",
 	},
@@ -44,8 +47,8 @@ var planned = map[string][]string{
 		"64 at once on aio", "64 at once on tornado", "64 at once on gunicorn_thrift gevent", "64 at once on gunicorn async",
 		"gunicorn reloads", "gunicorn max_requests", "an early idle limit is learned", "a maximum age is learned", "restarts teach nothing",
 	},
-	"Topology":     {"gateway join", "gateway leave", "split gossip"},
 	"Two gateways": {"killed, and started again", "drained", "replaced", "stands still", "both down", "address not shared"},
+	"Topology":     {"remove all", "weight 0", "zone loss", "gateway join", "gateway leave", "split gossip"},
 	"Reload": {
 		"policy under load", "number of replicas", "learned state", "IDL method added", "IDL field added", "IDL method removed", "IDL broken", "section broken",
 		"included file broken", "included file gone", "shared upstream broken", "overlay broken", "listener added and removed",

@@ -58,6 +58,7 @@ type scene struct {
 	cluster *cluster.Cluster
 	server  *server.Server
 	peers   []*fakepeer.Peer
+	stops   []func() // closes a peer's listener
 	callers []*caller
 
 	bad   atomic.Int64 // connections to peers that fault is still to meet
@@ -114,17 +115,15 @@ func open(t *testing.T, set setup) *scene {
 	o := s.options
 	o.Name, o.Engine, o.Dialer, o.Wire = "Users", s.engine, s.network.Dial, s.wire()
 	s.cluster = cluster.New(o)
-	var endpoints []rpc.Endpoint
 	for i := range s.setup.peers {
 		p := &fakepeer.Peer{Script: echo, Kind: s.kind, Take: s.take}
 		if s.prepare != nil {
 			s.prepare(i, p)
 		}
 		s.peers = append(s.peers, p)
-		s.listen(i)
-		endpoints = append(endpoints, rpc.Endpoint{Address: s.address(i), Name: fmt.Sprint("users-", i+1)})
+		s.stops = append(s.stops, s.listen(i))
 	}
-	s.cluster.Update(endpoints)
+	s.cluster.Update(s.endpoints(nil))
 	s.serve()
 	s.Cleanup(s.reset)
 	return s
@@ -147,6 +146,17 @@ func (s *scene) lose(address string) {
 	for _, end := range s.ends {
 		if end.LocalAddr().String() == address || end.RemoteAddr().String() == address {
 			end.SetFaults(memnet.Faults{Drop: true})
+		}
+	}
+}
+
+// cut resets all connections to an address.
+func (s *scene) cut(address string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, end := range s.ends {
+		if end.LocalAddr().String() == address {
+			end.Reset()
 		}
 	}
 }

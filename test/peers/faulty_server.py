@@ -1,6 +1,6 @@
 """Serves faulty.thrift with ThriftPy's make_server (a thread for each connection): a process that fails as it is told.
 
-    faulty_server.py [--library thriftpy|thriftpy2] [--transport buffered|framed] PATH|PORT|HOST:PORT
+    faulty_server.py [--library thriftpy|thriftpy2] [--transport buffered|framed] [--without METHOD] PATH|PORT|HOST:PORT
 """
 
 import argparse
@@ -30,6 +30,9 @@ class Faulty:
     def sleep(self, millis):
         time.sleep(millis / 1000.0)
         return millis
+
+    def refuse(self):
+        raise self.refused("on purpose")
 
     def misbehave(self, how, amount):
         return getattr(self, "by_" + how)(amount)
@@ -150,12 +153,16 @@ def pages():
 def main():
     parser = argparse.ArgumentParser(description="Serves faulty.thrift with ThriftPy.")
     add_common_flags(parser)
+    parser.add_argument("--without", metavar="METHOD", help="a method that the server's IDL, an older one, does not have")
     flags = parser.parse_args()
     where = place(flags.address)
     if "unix_socket" in where and hasattr(socket, "SO_REUSEPORT"):
         del socket.SO_REUSEPORT  # ThriftPy 0.3.9 sets it on unix sockets too, which newer Linux kernels refuse
     library = Library(flags.library)
     faulty = library.load("faulty.thrift")
+    Faulty.refused = faulty.Refused
+    if flags.without:
+        faulty.Faulty.thrift_services.remove(flags.without)
     server = library.rpc.make_server(
         faulty.Faulty, Faulty(), trans_factory=library.transport_factory(flags.transport), **where)
     print("%s serves %s at %s" % (library.name, flags.transport, flags.address), flush=True)

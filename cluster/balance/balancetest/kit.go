@@ -21,6 +21,11 @@ func Run(t *testing.T, make func() balance.Policy) {
 	t.Run("a slot is found", func(t *testing.T) { slotIsFound(t, make()) })
 	t.Run("no endpoint", func(t *testing.T) { noEndpoint(t, make()) })
 	t.Run("avoid", func(t *testing.T) { avoid(t, make()) })
+	t.Run("drained", func(t *testing.T) { drained(t, make()) })
+	t.Run("all drained", func(t *testing.T) { allDrained(t, make()) })
+	t.Run("own zone", func(t *testing.T) { ownZone(t, make()) })
+	t.Run("zone loss", func(t *testing.T) { zoneLoss(t, make()) })
+	t.Run("panic", func(t *testing.T) { panics(t, make()) })
 	t.Run("no allocation", func(t *testing.T) { noAllocation(t, make()) })
 }
 
@@ -41,8 +46,18 @@ func newFleet(p balance.Policy, seed uint64) *fleet {
 }
 
 func (f *fleet) add(slots int) *balance.Node {
+	return f.addIn("", slots)
+}
+
+func (f *fleet) addIn(zone string, slots int) *balance.Node {
 	f.names++
-	return f.Add(rpc.Endpoint{Name: name(f.names), Slots: slots, Weight: f.random.IntN(4)})
+	return f.Add(rpc.Endpoint{Name: name(f.names), Slots: slots, Weight: f.random.IntN(4), Zone: zone})
+}
+
+// drain takes a node out of use by its weight, or ends that.
+func (f *fleet) drain(n *balance.Node, on bool) {
+	n.Endpoint.Drained = on
+	f.Reweigh()
 }
 
 func name(i int) string { return "replica-" + string(rune('a'+i%26)) + string(rune('a'+i/26%26)) }
@@ -52,11 +67,12 @@ func anyHistory(t *testing.T, p balance.Policy, seed uint64) {
 	f := newFleet(p, seed)
 	outcomes := []rpc.Outcome{rpc.Success, rpc.Success, rpc.Success, rpc.DeclaredException, rpc.Refused, rpc.ClosedNoReply, rpc.ReplyTimeout, rpc.Abandoned, 0}
 	call := &rpc.Call{}
+	f.Place("a")
 	for step := range 3000 {
 		f.now = f.now.Add(time.Duration(f.random.IntN(20)) * time.Millisecond)
 		switch k := f.random.IntN(20); {
 		case k == 0 && len(f.Nodes()) < 12:
-			f.add(1 + f.random.IntN(4))
+			f.addIn([]string{"", "a", "b"}[f.random.IntN(3)], 1+f.random.IntN(4))
 		case k == 1 && len(f.Nodes()) > 0:
 			n := f.Nodes()[f.random.IntN(len(f.Nodes()))]
 			f.Remove(n)
@@ -64,7 +80,10 @@ func anyHistory(t *testing.T, p balance.Policy, seed uint64) {
 		case k == 2 && len(f.gone) > 0:
 			f.Return(take(&f.gone, f.random))
 		case k == 3 && len(f.Nodes()) > 0:
-			f.Resize(f.Nodes()[f.random.IntN(len(f.Nodes()))], f.random.IntN(5))
+			n := f.Nodes()[f.random.IntN(len(f.Nodes()))]
+			if f.Resize(n, f.random.IntN(5)); f.random.IntN(4) == 0 {
+				f.drain(n, !n.Endpoint.Drained)
+			}
 		case k < 8 && len(f.taken) > 0:
 			n := take(&f.taken, f.random)
 			r := balance.Result{Outcome: outcomes[f.random.IntN(len(outcomes))], Took: time.Duration(f.random.IntN(1e8)), Method: f.random.IntN(3) - 1}
@@ -81,8 +100,8 @@ func anyHistory(t *testing.T, p balance.Policy, seed uint64) {
 			}
 			if n != nil {
 				f.taken = append(f.taken, n)
-				if n.InFlight > n.Slots || slices.Contains(f.gone, n) {
-					t.Fatalf("seed %d, step %d: %d calls at %d slots, gone %v", seed, step, n.InFlight, n.Slots, slices.Contains(f.gone, n))
+				if n.InFlight > n.Slots || n.Endpoint.Drained || slices.Contains(f.gone, n) {
+					t.Fatalf("seed %d, step %d: %d calls at %d slots, %s, gone %v", seed, step, n.InFlight, n.Slots, n.State(), slices.Contains(f.gone, n))
 				}
 			}
 		}
@@ -183,10 +202,169 @@ func avoid(t *testing.T, p balance.Policy) {
 	}
 }
 
+// drained: an endpoint of weight 0 gets nothing new, keeps what it works at, and gets calls again once it has a weight.
+func drained(t *testing.T, p balance.Policy) {
+	f := newFleet(p, 1)
+	a, b := f.add(50), f.add(50)
+	for range 20 {
+		f.pick(t)
+	}
+	had := a.InFlight
+	f.drain(a, true)
+	for range 20 {
+		if n := f.pick(t); n != b {
+			t.Fatalf("%s was picked, and is %s", n.Endpoint.Name, n.State())
+		}
+	}
+	if a.InFlight != had || a.State() != balance.Drained {
+		t.Errorf("it is %s with %d calls of %d", a.State(), a.InFlight, had)
+	}
+	f.drain(a, false)
+	for range 100 - 40 {
+		f.pick(t) // all slots there are
+	}
+	if a.InFlight != 50 {
+		t.Errorf("with a weight again it has %d calls", a.InFlight)
+	}
+}
+
+// allDrained: where every endpoint is drained Pick says so.
+func allDrained(t *testing.T, p balance.Policy) {
+	f := newFleet(p, 1)
+	a, b := f.add(1), f.add(1)
+	f.drain(a, true)
+	f.drain(b, true)
+	for _, call := range []*rpc.Call{{}, {Affinity: 7}} {
+		if n, err := f.Pick(call, f.now); err != balance.ErrDrained {
+			t.Errorf("picked %v, error %v", n, err)
+		}
+	}
+}
+
+// ownZone: endpoints of the own zone are taken while one has a free slot, and then the others.
+func ownZone(t *testing.T, p balance.Policy) {
+	f := newFleet(p, 1)
+	f.Place("b")
+	free := map[string]int{}
+	for i := range 9 {
+		zone := string(rune('a' + i%3))
+		f.addIn(zone, 4)
+		free[zone] += 4
+	}
+	for range 36 {
+		zone := f.pick(t).Endpoint.Zone
+		if free["b"] > 0 && zone != "b" {
+			t.Fatalf("picked in zone %s with %d slots free in b", zone, free["b"])
+		}
+		free[zone]--
+	}
+	for _, n := range f.taken {
+		f.Done(n, balance.Result{}, f.now)
+	}
+	if f.Place("d"); f.pick(t) == nil {
+		t.Error("nobody is picked where no endpoint is in the zone")
+	}
+}
+
+// zoneLoss: when all endpoints of the own zone are gone, every call gets another one; with some of them out, as many calls leave the zone as
+// the rest of it could not take.
+func zoneLoss(t *testing.T, p balance.Policy) {
+	f := newFleet(p, 1)
+	f.Place("a")
+	for i := range 8 {
+		f.addIn(string(rune('a'+i%2)), 1000)
+	}
+	down := 0
+	share := func() (near float64) {
+		const calls = 4000
+		for range calls {
+			n := f.pick(t)
+			if n.State() != balance.Up {
+				t.Fatalf("picked one that is %s", n.State())
+			}
+			if n.Endpoint.Zone == "a" {
+				near++
+			}
+			f.Done(n, balance.Result{Outcome: rpc.Success, Took: time.Millisecond}, f.now)
+			f.taken = f.taken[:0]
+		}
+		return near / calls
+	}
+	for _, want := range []struct{ least, most float64 }{{1, 1}, {1, 1}, {0.7, 0.95}, {0.35, 0.65}, {0, 0}} {
+		if got := share(); got < want.least || got > want.most {
+			t.Errorf("with %d of 4 down, %.2f of the calls stay in the zone", down, got)
+		}
+		for _, n := range f.Nodes() {
+			if n.Endpoint.Zone == "a" && n.State() == balance.Up {
+				for range 3 {
+					n.InFlight++
+					f.Done(n, balance.Result{Outcome: rpc.Refused}, f.now)
+				}
+				down++
+				break
+			}
+		}
+	}
+}
+
+// panics: an endpoint that is ejected gets no call while half of the fleet is up, and does when less is.
+func panics(t *testing.T, p balance.Policy) {
+	f := newFleet(p, 1)
+	var nodes []*balance.Node
+	for range 4 {
+		nodes = append(nodes, f.add(4))
+	}
+	fail := func(n *balance.Node, o rpc.Outcome, times int) {
+		for range times {
+			n.InFlight++
+			f.Done(n, balance.Result{Outcome: o}, f.now)
+		}
+	}
+	met := func() (all map[*balance.Node]bool) {
+		all = map[*balance.Node]bool{}
+		for range 16 {
+			if n, err := f.Pick(&rpc.Call{}, f.now); err == nil {
+				all[n] = true
+				f.taken = append(f.taken, n)
+			}
+		}
+		for _, n := range f.taken {
+			f.Done(n, balance.Result{}, f.now)
+		}
+		f.taken = f.taken[:0]
+		return all
+	}
+	fail(nodes[0], rpc.ClosedNoReply, 8)
+	fail(nodes[1], rpc.Refused, 3)
+	if got := met(); nodes[0].State() != balance.Ejected || got[nodes[0]] || len(got) != 2 {
+		t.Errorf("with two of four up, %d get calls, and the one that is %s: %v", len(got), nodes[0].State(), got[nodes[0]])
+	}
+	fail(nodes[2], rpc.Refused, 3)
+	if got := met(); !got[nodes[0]] || got[nodes[1]] || got[nodes[2]] || !got[nodes[3]] {
+		t.Errorf("with one of four up, the ejected one gets calls: %v, and those that are down: %v", got[nodes[0]], got[nodes[1]] || got[nodes[2]])
+	}
+	fail(nodes[2], rpc.Success, 1)
+	if f.now = f.now.Add(50 * time.Millisecond); met()[nodes[0]] {
+		t.Error("with half of the fleet up again, the ejected one gets calls")
+	}
+}
+
+// pick picks, and fails the test where it cannot.
+func (f *fleet) pick(t *testing.T) *balance.Node {
+	t.Helper()
+	n, err := f.Pick(&rpc.Call{Affinity: uint64(f.random.IntN(1000))}, f.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.taken = append(f.taken, n)
+	return n
+}
+
 func noAllocation(t *testing.T, p balance.Policy) {
 	f := newFleet(p, 1)
-	for range 20 {
-		f.add(4)
+	f.Place("a")
+	for i := range 20 {
+		f.addIn(string(rune('a'+i%2)), 4)
 	}
 	call := &rpc.Call{}
 	now := f.now
