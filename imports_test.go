@@ -42,6 +42,7 @@ var allowed = map[string][]string{
 	"cluster":         {"rpc", "client", "netio", "transport", "wire", "cluster/balance", "cluster/view"},
 	"cluster/balance": {"rpc"},
 	"cluster/lease":   {"cluster", "cluster/view"},
+	"cluster/resolve": {"rpc", "cluster/resolve"},
 	"cluster/view":    {},
 	"layer/affinity":  append([]string{"rpc"}, thrift...),
 	"layer/canary":    append([]string{"rpc", "layer/affinity", "layer/match"}, thrift...),
@@ -60,7 +61,7 @@ var allowed = map[string][]string{
 	"sim":             {"rpc", "cluster/balance", "cluster/view"},
 	"service":         {"rpc", "schema", "cluster", "layer/affinity", "layer/authz", "layer/canary", "layer/deadline", "layer/faults", "layer/mirror", "layer/retry", "layer/observe", "layer/required", "layer/translate", "rpc/budget", "layer/breaker", "layer/hedge"},
 	"gateway": append([]string{
-		"rpc", "service", "server", "client", "cluster", "cluster/lease", "scale/process", "netio", "cluster/balance", "layer/affinity", "layer/authz", "layer/deadline",
+		"rpc", "service", "server", "client", "cluster", "cluster/lease", "cluster/resolve", "cluster/resolve/dns", "cluster/resolve/file", "scale/process", "netio", "cluster/balance", "layer/affinity", "layer/authz", "layer/deadline",
 		"layer/retry", "layer/observe", "layer/required", "layer/translate", "layer/canary", "layer/faults", "layer/match", "layer/mirror", "rpc/budget", "layer/breaker", "layer/hedge", "cluster/view",
 	}, thrift...),
 	"gateway/handover":    {},

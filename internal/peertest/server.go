@@ -107,6 +107,12 @@ func (p *Process) Wait(t testing.TB, limit time.Duration) int {
 	}
 }
 
+// Kill kills the process and what is left of its group, and returns when it has ended.
+func (p *Process) Kill() {
+	kill(-p.PID)
+	<-p.done
+}
+
 // Output returns what the process has written so far, both streams together.
 func (p *Process) Output() string { return p.out.String() }
 

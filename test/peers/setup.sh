@@ -2,7 +2,8 @@
 # Installs the real peers that the tests talk to: the original ThriftPy 0.3.9 (a Debian package, for /usr/bin/python3), and in virtual
 # environments of their own ThriftPy2 with stock gunicorn, gunicorn_thrift with the versions that it pins, and the last ThriftPy2 with
 # Tornado; Apache Thrift's compiler, Python and C++ (Debian packages), Go (a module, pinned in apachego) and Node.js (an npm package, pinned
-# in node); and openssl. What is there already is left alone, and then nothing is asked of the network.
+# in node); openssl; and what servers are found by: dnsmasq (a Debian package without a service) and etcd (unpacked out of its Debian
+# package, so that no service is started). What is there already is left alone, and then nothing is asked of the network.
 set -eu
 
 thriftpy2=0.7.1
@@ -87,6 +88,20 @@ has_apache || debian thrift-compiler python3-thrift libthrift-dev libboost-dev g
 has_apache || {
 	echo "setup.sh: Apache Thrift's compiler, Python or C++ library cannot be used" >&2
 	exit 1
+}
+PATH="$PATH:/usr/sbin" command -v dnsmasq >/dev/null || debian dnsmasq-base
+command -v etcd >/dev/null || [ -x "$cache/etcd/usr/bin/etcd" ] || {
+	echo "unpacking the package etcd-server in $cache/etcd"
+	mkdir -p "$cache/etcd"
+	(
+		cd "$cache/etcd"
+		apt-get download -qq etcd-server 2>/dev/null || {
+			as_root apt-get update -qq
+			apt-get download -qq etcd-server
+		}
+		dpkg-deb -x etcd-server_*.deb .
+		rm etcd-server_*.deb
+	)
 }
 command -v node >/dev/null && command -v npm >/dev/null || debian nodejs npm
 
