@@ -57,9 +57,18 @@ func Explain(cfg *Config) string {
 		}
 	}
 	writes := []string{filepath.Join(r.State, "lock") + ", handover.sock  who holds the folder, and where the next process takes over"}
+	reads := slices.Clone(r.Files)
 	for _, u := range r.upstreams {
 		for _, e := range u.endpoints {
 			peers = append(peers, fmt.Sprintf("%s  upstream %s%s", e.Address, u.name, u.tls.explain()+u.login.explain()))
+		}
+		if u.source != nil {
+			read, asked := u.source.explain()
+			if read != "" {
+				reads = append(reads, read+"  endpoints of "+u.name+", followed")
+			} else {
+				peers = append(peers, asked, "what that names  upstream "+u.name+u.tls.explain()+u.login.explain())
+			}
 		}
 		if u.run == nil {
 			continue
@@ -78,7 +87,7 @@ func Explain(cfg *Config) string {
 		}
 	}
 	section("opens", ports)
-	section("reads", slices.Clone(r.Files))
+	section("reads", reads)
 	section("writes", writes)
 	section("runs", commands)
 	section("connects to", peers)

@@ -314,18 +314,23 @@ type Upstream struct {
 	Run Run `yaml:"run"`
 	// Endpoints are the servers. Each entry is an address (host:port, or unix:/path), or a block.
 	Endpoints []Endpoint `yaml:"endpoints"`
-	// DNS is a name and a port whose addresses are the servers.
-	DNS any `yaml:"dns" built:"no"`
-	// File is a file of endpoints.
-	File any `yaml:"file" built:"no"`
+	// DNS is a name and a port (users.internal:6000), or a service name (_thrift._tcp.users.internal), whose addresses are the servers, or
+	// a block. It is asked again when its TTL is over.
+	DNS DNS `yaml:"dns"`
+	// File is the path of a YAML or JSON file with one key, endpoints, whose entries are those of `endpoints`; weight may be 0 there, which
+	// takes no new call. It is followed: a file that is broken changes nothing.
+	File File `yaml:"file"`
 	// Docker finds the servers by label.
 	Docker any `yaml:"docker" built:"no"`
 	// Kubernetes finds the servers as pods.
 	Kubernetes any `yaml:"kubernetes" built:"no"`
-	// Consul finds the servers in Consul.
-	Consul any `yaml:"consul" built:"no"`
-	// Etcd finds the servers in etcd.
-	Etcd any `yaml:"etcd" built:"no"`
+	// Consul finds the servers in Consul, as the instances of a service.
+	Consul Consul `yaml:"consul"`
+	// Etcd finds the servers in etcd, as values under a prefix.
+	Etcd Etcd `yaml:"etcd"`
+	// HoldEmpty is how long the last known servers stay in use after dns, file, consul or etcd has begun to say that there is none; then calls
+	// are refused. One that fails or cannot be reached changes nothing, for as long as that takes. 0 believes it at once. Default 30s; 0s to 24h.
+	HoldEmpty time.Duration `yaml:"hold_empty" min:"0s" max:"24h"`
 	// Server names how the servers serve; the table below says what follows. Default the strictest: one connection, idle for 1.5s.
 	Server string `yaml:"server" oneof:"threaded,simple,gunicorn-sync,gunicorn-gevent,gunicorn-async,aio,tornado,http,concurrent"`
 	// Slots is how many calls one endpoint works at, at one time, or auto. Default by server; 1 to 65536.

@@ -53,7 +53,7 @@ func TestManual(t *testing.T) {
 // The default that a comment names is the one that an empty file gets.
 func TestManualDefaults(t *testing.T) {
 	comments, named := fieldComments(t), regexp.MustCompile(`Default (\S*[^\s.,;])`)
-	for _, held := range []any{*newConfig(), newUpstream(), newHealth()} {
+	for _, held := range []any{*newConfig(), newUpstream(), newHealth(), newDNS()} {
 		seen := 0
 		eachValue(reflect.ValueOf(held), func(f strictyaml.Field, v reflect.Value) {
 			if !f.Built || v.IsZero() {
@@ -124,6 +124,8 @@ var unions = map[reflect.Type]string{
 	reflect.TypeFor[Admin]():            "address or block",
 	reflect.TypeFor[[]Endpoint]():       "list of addresses or blocks",
 	reflect.TypeFor[IDL]():              "path or block",
+	reflect.TypeFor[DNS]():              "name or block",
+	reflect.TypeFor[File]():             "path",
 	reflect.TypeFor[Balance]():          "name or block",
 	reflect.TypeFor[UpstreamRef]():      "name or block",
 	reflect.TypeFor[Slots]():            "number, or auto",

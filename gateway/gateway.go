@@ -32,6 +32,8 @@ type Options struct {
 	Reloaded func(*Config)
 	// Replicas are those of the gateway whose place is taken. Those that the config wants with `adopt` go on; New owns them.
 	Replicas []handover.Replica
+	// Resolvers are the sources of endpoints that are not built in. A config that names one that is missing cannot be started.
+	Resolvers Resolvers
 }
 
 // Gateway runs what a config names. Make one with New, then Run it. Its methods are safe for concurrent use.

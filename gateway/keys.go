@@ -46,6 +46,9 @@ func (g *Gateway) openKeys(p *plan, open keys) (all keys, err error) {
 	}
 	for _, u := range p.upstreams {
 		wanted = append(wanted, u.tls)
+		if u.source != nil {
+			wanted = append(wanted, u.source.tls)
+		}
 	}
 	for _, w := range wanted {
 		switch s := open.source(w); {

@@ -167,7 +167,7 @@ func newDefaults() Defaults {
 func newHealth() Health { return Health{Interval: 10 * time.Second, Timeout: time.Second} }
 
 func newUpstream() Upstream {
-	return Upstream{Run: Run{Replicas: Replicas{N: 1}, StopTimeout: 10 * time.Second, StartTimeout: 10 * time.Second}, Protocol: "binary"}
+	return Upstream{Run: Run{Replicas: Replicas{N: 1}, StopTimeout: 10 * time.Second, StartTimeout: 10 * time.Second}, Protocol: "binary", Consul: newConsul(), HoldEmpty: 30 * time.Second}
 }
 
 // warnf notes what is legal and probably not meant.

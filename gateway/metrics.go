@@ -17,7 +17,7 @@ type metrics struct {
 	reloadTime prometheus.Gauge
 
 	endpoints, slots, leased, others, members, datagrams, taken, zombies, connections, waiting, refused, replicas, ready, clients, info, stale, held,
-	crowded, notAfter, oldKeys *prometheus.Desc
+	crowded, notAfter, oldKeys, sourceStale, sourceAt, sourceFails *prometheus.Desc
 }
 
 func newMetrics(g *Gateway) *metrics {
@@ -57,6 +57,9 @@ func newMetrics(g *Gateway) *metrics {
 		crowded:     desc("buffered_refused_total", "How often something was refused because max_buffered_bytes was used up."),
 		notAfter:    desc("certificate_not_after_seconds", "When a certificate in force ends, in Unix time: of a file the earliest of its chain, of authorities the latest.", "file"),
 		oldKeys:     desc("certificate_stale", "1 where a certificate's file is broken or gone and the last good one stays in force, else 0.", "file"),
+		sourceStale: desc("upstream_source_stale", "1 where the source of an upstream's endpoints fails or names none, else 0.", "upstream"),
+		sourceAt:    desc("upstream_source_updated_timestamp_seconds", "When the source last confirmed the endpoints in force, in Unix time; 0: never.", "upstream"),
+		sourceFails: desc("upstream_source_failures_total", "How often the source of an upstream's endpoints could not be asked, or was broken.", "upstream"),
 		stale:       desc("config_stale", "1 for a service that kept its last good version.", "service"),
 	}
 	m.reloadOK.Set(1)
@@ -80,6 +83,7 @@ func (m *metrics) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		m.endpoints, m.slots, m.leased, m.others, m.members, m.datagrams, m.taken, m.zombies, m.connections, m.waiting, m.refused, m.replicas, m.ready,
 		m.clients, m.info, m.stale, m.held, m.crowded, m.notAfter, m.oldKeys,
+		m.sourceStale, m.sourceAt, m.sourceFails,
 	} {
 		out <- d
 	}
@@ -114,6 +118,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		gauge(m.waiting, float64(c.QueueCalls), c.Name)
 		out <- prometheus.MustNewConstMetric(m.refused, prometheus.CounterValue, float64(c.Refused), c.Name)
 	}
+	m.sources(s.Clusters, out)
 	m.sharing(s.Gateways, out)
 	replicas := map[[2]string]int{}
 	for _, r := range s.Replicas {

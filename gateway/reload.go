@@ -40,6 +40,9 @@ func (g *Gateway) apply(cfg *Config, stale stale) error {
 		u := &next.upstreams[i]
 		u.cluster.Dialer = u.login.dialer(u.tls.dialer(keys.source(u.tls)))
 	}
+	if err := g.openSources(&next, keys); err != nil {
+		return err
+	}
 	bound, err := g.bind(next.listeners, was.listeners)
 	if err != nil {
 		return err
@@ -101,7 +104,7 @@ func (g *Gateway) connect(plans []upstreamPlan, open map[string]*upstream) (map[
 	}
 	for _, p := range plans {
 		if u := upstreams[p.key]; open[p.key] == u {
-			u.change(p)
+			g.change(u, p)
 		}
 	}
 	return upstreams, nil

@@ -359,8 +359,12 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 	if slices.Contains(sources, "endpoints") {
 		p.endpoints = l.endpoints(strictyaml.Find(node, "endpoints"), path+".endpoints", u.Endpoints)
 	}
+	p.source = l.lookup(node, path, u, &p)
 	if p.tls = l.clientTLS(&u.TLS); p.tls != nil {
 		p.cluster.DialTimeout = tlsDialTimeout
+		if p.source != nil && p.tls.serverName == "" {
+			p.tls.serverName = p.source.serverName()
+		}
 	}
 	p.login = l.clientSASL(&u.SASL, &p)
 	l.places(node, path, &p)

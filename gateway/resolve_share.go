@@ -166,6 +166,7 @@ func (l *loader) share(node *yaml.Node, path string, u *Upstream, p *upstreamPla
 	if s != nil && u.Gateways == 0 {
 		share := cmp.Or(u.Share, l.cfg.Gateways.Share, shareSlots)
 		p.cluster.Leased, p.viewed = share != shareView, share != shareSlots
+		p.shareSource(n)
 		if share == shareView && kindOf(u.Server).pinned() {
 			l.Addf(node, path, "share: view does not do for %s: a worker serves one connection at a time, whether or not it has a call; share its slots (slots or both)", serverName(u.Server))
 		}
@@ -177,6 +178,7 @@ func (l *loader) share(node *yaml.Node, path string, u *Upstream, p *upstreamPla
 	if n <= 1 {
 		return
 	}
+	p.shareSource(n)
 	odd := map[int]bool{} // numbers of slots that cannot be split evenly
 	part := func(slots int) int {
 		if slots%n != 0 {
@@ -190,6 +192,9 @@ func (l *loader) share(node *yaml.Node, path string, u *Upstream, p *upstreamPla
 		} else if p.cluster.Slots > 0 {
 			p.endpoints[i].Slots = part(p.cluster.Slots)
 		}
+	}
+	if p.source != nil && p.cluster.Slots > 0 {
+		part(p.cluster.Slots)
 	}
 	at, key := strictyaml.At(node, "gateways"), path+".gateways"
 	if u.Gateways == 0 {

@@ -140,6 +140,9 @@ func (l *loader) clientSASL(c *ClientSASL, p *upstreamPlan) *loginPlan {
 
 // overUnix reports whether all endpoints are on this machine, where nobody is on the way.
 func overUnix(p *upstreamPlan) bool {
+	if p.source != nil {
+		return false
+	}
 	for _, e := range p.endpoints {
 		if !strings.HasPrefix(e.Address, "unix:") {
 			return false

@@ -84,7 +84,7 @@ func (g *Gateway) method(label, name string, p methodPlan, upstreams map[string]
 
 func (u *upstream) snapshot() status.Cluster {
 	c := u.cluster.Snapshot()
-	s := status.Cluster{Name: c.Name, Leased: u.plan.Load().cluster.Leased, Viewed: u.plan.Load().viewed, QueueCalls: c.Waiting, QueueMax: u.plan.Load().cluster.Queue.MaxCalls, Refused: c.Refused}
+	s := status.Cluster{Name: c.Name, Leased: u.plan.Load().cluster.Leased, Viewed: u.plan.Load().viewed, QueueCalls: c.Waiting, QueueMax: u.plan.Load().cluster.Queue.MaxCalls, Refused: c.Refused, Source: u.source()}
 	for _, e := range c.Endpoints {
 		s.Endpoints = append(s.Endpoints, status.Endpoint{
 			Name: e.Name, Address: e.Address, Zone: e.Zone, State: e.State, Slots: e.Slots, LeasedSlots: e.Leased, InFlight: e.InFlight, Others: e.Others, Zombies: e.Zombies,

@@ -12,6 +12,7 @@ import (
 	"github.com/thriftloom/thriftloom/client"
 	"github.com/thriftloom/thriftloom/cluster"
 	"github.com/thriftloom/thriftloom/cluster/balance"
+	"github.com/thriftloom/thriftloom/cluster/resolve"
 	"github.com/thriftloom/thriftloom/layer/translate"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/rpc/budget"
@@ -25,6 +26,7 @@ type upstreamPlan struct {
 	name        string // for people
 	cluster     cluster.Options
 	endpoints   []rpc.Endpoint  // where the config names them
+	source      *sourcePlan     // where they are looked up; nil otherwise
 	run         *process.Config // where processes are started; nil otherwise
 	state       string          // folder for what the processes leave
 	multiplexed bool            // methods go out as service:method
@@ -45,6 +47,8 @@ type upstream struct {
 	stopped  chan struct{}            // closed when all that has ended
 	answered atomic.Bool              // an endpoint has given a sign of life
 	before   atomic.Pointer[upstream] // whose place it takes, until this one has answered
+
+	following atomic.Pointer[following] // nil where nothing is looked up
 }
 
 // asService is an upstream as one service calls it.
@@ -138,6 +142,9 @@ func (g *Gateway) startUpstream(p upstreamPlan, before *upstream) (*upstream, er
 	u.life, u.stop = context.WithCancel(g.life)
 	if p.run == nil {
 		u.cluster.Update(p.endpoints)
+		if p.source != nil {
+			g.follow(u, &p, resolve.NewKeeper(nil))
+		}
 		if p.cluster.Leased && g.follows {
 			u.answered.Store(true) // without a slot it cannot be asked; the process before vouches for it
 		}
@@ -145,6 +152,7 @@ func (g *Gateway) startUpstream(p upstreamPlan, before *upstream) (*upstream, er
 			defer close(u.stopped)
 			u.awaitAnswer()
 			u.cluster.Watch(u.life)
+			u.unfollow()
 			u.cluster.Close()
 		}()
 		return u, nil
@@ -187,8 +195,16 @@ func (u *upstream) probe(ctx context.Context, address string) error {
 // awaitAnswer asks the endpoints until one has answered, or the upstream ends. Each question takes a slot: a server with one worker, or
 // one that other gateways share, has no connection to spare.
 func (u *upstream) awaitAnswer() {
-	for pause := 50 * time.Millisecond; u.life.Err() == nil; pause = min(2*pause, 2*time.Second) {
-		for range u.plan.Load().endpoints {
+	const first = 50 * time.Millisecond
+	for pause := first; u.life.Err() == nil; pause = min(2*pause, 2*time.Second) {
+		n := len(u.plan.Load().endpoints)
+		if s := u.source(); s != nil {
+			n = s.Endpoints
+		}
+		if n == 0 { // the source has not answered yet
+			pause = first
+		}
+		for range n {
 			once, cancel := context.WithTimeout(u.life, time.Second)
 			err := u.cluster.Probe(once, u.probe)
 			cancel()
@@ -202,11 +218,11 @@ func (u *upstream) awaitAnswer() {
 }
 
 // change makes a living upstream what the new plan says. The two are the same in processes and wire.
-func (u *upstream) change(p upstreamPlan) {
-	u.plan.Store(&p)
+func (g *Gateway) change(u *upstream, p upstreamPlan) {
+	was := u.plan.Swap(&p)
 	u.cluster.Configure(p.cluster)
 	if u.set == nil {
-		u.cluster.Update(p.endpoints)
+		g.changeEndpoints(u, was, &p)
 		return
 	}
 	u.set.SetTimeouts(process.Timeouts{Start: p.run.StartTimeout, Stop: p.run.StopTimeout, Drain: p.drainTime})

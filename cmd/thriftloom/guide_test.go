@@ -158,3 +158,35 @@ func TestResilienceGuide(t *testing.T) {
 		t.Errorf("the guide has %d whole configs", whole)
 	}
 }
+
+// Each config of the guide to discovery is without mistakes and warnings, and so is the file of endpoints in it.
+func TestDiscoveryGuide(t *testing.T) {
+	text, err := os.ReadFile("../../docs/guides/discovery.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(text), "```\nendpoints:")
+	list, _, _ = strings.Cut(list, "```")
+	dir := t.TempDir()
+	for name, text := range map[string]string{"users.thrift": usersIDL, "endpoints.yaml": "endpoints:" + list} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config, seen := filepath.Join(dir, "thriftloom.yaml"), 0
+	for _, block := range codeBlock.FindAllStringSubmatch(string(text), -1) {
+		if block[1] != "yaml" {
+			continue
+		}
+		seen++
+		if err := os.WriteFile(config, []byte(block[2]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := runIn("", []string{"check", "-c", config}); got.code != 0 || strings.Contains(got.out+got.errout, "warning") {
+			t.Errorf("%s\n%+v", block[2], got)
+		}
+	}
+	if seen != 5 {
+		t.Errorf("the guide has %d configs", seen)
+	}
+}

@@ -78,6 +78,16 @@ func statusText(s *status.Snapshot) string {
 			rows[i].cluster, e.Name, e.State, e.InFlight, slots, e.Zombies, e.Connections, e.Calls, e.Failures, cmp.Or(e.LastErrorCode, "-"),
 		}
 	})
+	var sources []status.Cluster
+	for _, c := range s.Clusters {
+		if c.Source != nil {
+			sources = append(sources, c)
+		}
+	}
+	table(&b, "SOURCE\tUPSTREAM\tSTATE\tSINCE\tENDPOINTS\tPROBLEM", len(sources), func(i int) []any {
+		x := sources[i].Source
+		return []any{x.Name, sources[i].Name, x.State, x.Since.Format(time.RFC3339), x.Endpoints, cmp.Or(x.Problem, "-")}
+	})
 	table(&b, "REPLICA\tSERVICE\tSTATE\tPID\tRESTARTS\tSINCE\tLAST EXIT", len(s.Replicas), func(i int) []any {
 		r := s.Replicas[i]
 		return []any{r.Name, r.Service, r.State, r.PID, r.Restarts, r.Since.Format(time.RFC3339), cmp.Or(r.LastExit, "-")}

@@ -29,3 +29,19 @@ func TestStatusOfGatewaysAndCertificates(t *testing.T) {
 		}
 	}
 }
+
+// Status shows where endpoints are looked up, and what is wrong with that.
+func TestStatusOfSources(t *testing.T) {
+	since := time.Date(2026, 3, 1, 12, 0, 5, 0, time.UTC)
+	s := &status.Snapshot{Clusters: []status.Cluster{
+		{Name: "named"},
+		{Name: "Users", Source: &status.Source{Name: "dns users.internal:6000", State: "stale", Since: since, Endpoints: 3, Problem: "no answer in time"}},
+		{Name: "Orders", Source: &status.Source{Name: "file /e.yaml", State: "good", Since: since, Endpoints: 1}},
+	}}
+	got := strings.Join(strings.Fields(statusText(s)), " ")
+	want := "SOURCE UPSTREAM STATE SINCE ENDPOINTS PROBLEM dns users.internal:6000 Users stale 2026-03-01T12:00:05Z 3 no answer in time" +
+		" file /e.yaml Orders good 2026-03-01T12:00:05Z 1 -"
+	if !strings.Contains(got, want) {
+		t.Errorf("status lacks %q:\n%s", want, statusText(s))
+	}
+}

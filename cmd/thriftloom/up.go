@@ -17,6 +17,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/thriftloom/thriftloom/cluster/resolve/consul"
+	"github.com/thriftloom/thriftloom/cluster/resolve/etcd"
 	"github.com/thriftloom/thriftloom/gateway"
 	"github.com/thriftloom/thriftloom/internal/filewatch"
 	"github.com/thriftloom/thriftloom/internal/systemd"
@@ -179,7 +181,7 @@ func (a *app) open(ctx context.Context, cfg *gateway.Config, r *running, o upOpt
 	}
 	r.gateway = gateway.New(cfg, gateway.Options{
 		Version: readVersion().Version, Env: a.env, Log: r.log, Access: r.access, Output: r.stderr, Sockets: r.place.sockets, Reloaded: r.obeyConfig,
-		Replicas: r.place.replicas(),
+		Replicas: r.place.replicas(), Resolvers: gateway.Resolvers{Etcd: etcd.New, Consul: consul.New},
 	})
 	if err = r.gateway.Start(); err != nil {
 		closeSites(r.sites)

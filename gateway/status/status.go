@@ -112,6 +112,18 @@ type Cluster struct {
 	Leased     bool       `json:"leased"`  // its slots are shared with other gateways
 	Viewed     bool       `json:"viewed"`  // its calls are told to other gateways
 	Endpoints  []Endpoint `json:"endpoints"`
+	Source     *Source    `json:"source,omitempty"` // absent where the config names the endpoints, or they are replicas
+}
+
+// Source is where the endpoints of a cluster are looked up.
+type Source struct {
+	Name      string    `json:"name"`       // dns users.internal:6000
+	State     string    `json:"state"`      // waiting (no answer yet), good, stale (an answer before is in force) or empty (it names none)
+	Since     time.Time `json:"since"`      // in this state
+	UpdatedAt time.Time `json:"updated_at"` // when what is in force was last confirmed; zero: never
+	Endpoints int       `json:"endpoints"`  // in force
+	Problem   string    `json:"problem,omitempty"`
+	Failures  int64     `json:"failures"` // how often it could not be asked, or was broken
 }
 
 // Endpoint is one address of a cluster. A slot is taken by a call in flight, or by a zombie: a call that has timed out and may still

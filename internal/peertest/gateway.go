@@ -21,6 +21,12 @@ type Gateway struct {
 // StartGateway runs the config, whose state gets a folder of its own. The test fails where the gateway does not end cleanly.
 func StartGateway(t testing.TB, config string) *Gateway {
 	t.Helper()
+	return StartGatewayWith(t, gateway.Resolvers{}, config)
+}
+
+// StartGatewayWith is StartGateway with sources of endpoints that are handed in.
+func StartGatewayWith(t testing.TB, resolvers gateway.Resolvers, config string) *Gateway {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "peer") // t.TempDir is too long for the path of a unix socket
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +38,7 @@ func StartGateway(t testing.TB, config string) *Gateway {
 	if len(loaded.Mistakes) > 0 {
 		t.Fatal(loaded.Mistakes)
 	}
-	g.Gateway = gateway.New(loaded.Config, gateway.Options{Env: os.LookupEnv, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	g.Gateway = gateway.New(loaded.Config, gateway.Options{Env: os.LookupEnv, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Resolvers: resolvers})
 	if err := g.Start(); err != nil {
 		t.Fatal(err)
 	}
