@@ -15,7 +15,7 @@ import (
 var planned = map[string][]string{
 	"Connect": {
 		"refused", "RST on accept", "SYN blackhole", "slow accept", "accept then silence", "backlog full", "DNS fail", "DNS empty",
-		"DNS changed", "DNS slow", "wrong protocol answers", "fd limit", "ephemeral ports gone", "unix socket gone", "unix socket recreated",
+		"DNS changed", "DNS slow", "DNS source fails", "DNS source empty", "DNS source changed", "DNS source slow", "wrong protocol answers", "fd limit", "ephemeral ports gone", "unix socket gone", "unix socket recreated",
 	},
 	"Mid-call": {
 		"FIN before request read", "FIN after header", "FIN mid-frame", "FIN after request", "FIN mid-reply", "FIN after reply",
@@ -48,7 +48,7 @@ var planned = map[string][]string{
 		"gunicorn reloads", "gunicorn max_requests", "an early idle limit is learned", "a maximum age is learned", "restarts teach nothing",
 	},
 	"Two gateways": {"killed, and started again", "drained", "replaced", "stands still", "both down", "address not shared"},
-	"Topology":     {"remove all", "weight 0", "zone loss", "gateway join", "gateway leave", "split gossip"},
+	"Topology":     {"remove all", "weight 0", "zone loss", "gateway join", "gateway leave", "split gossip", "add 1", "remove 1", "duplicate address", "registry down", "registry empty", "registry stale"},
 	"Reload": {
 		"policy under load", "number of replicas", "learned state", "IDL method added", "IDL field added", "IDL method removed", "IDL broken", "section broken",
 		"included file broken", "included file gone", "shared upstream broken", "overlay broken", "listener added and removed",
