@@ -17,6 +17,7 @@ import (
 	"github.com/thriftloom/thriftloom/cluster/balance"
 	"github.com/thriftloom/thriftloom/internal/memnet"
 	"github.com/thriftloom/thriftloom/layer/breaker"
+	"github.com/thriftloom/thriftloom/layer/limit"
 	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/service"
@@ -156,7 +157,7 @@ func (c ClientConfig) Dial(svc *Service) (*Client, error) {
 	}
 	made := c.Service
 	made.Name, made.Schema, made.Policies = cmp.Or(made.Name, svc.Name), svc, c.policies(svc, to)
-	made.Breaker = cmp.Or(made.Breaker, new(breaker.Breaker))
+	made.Breaker, made.Limits = cmp.Or(made.Breaker, new(breaker.Breaker)), cmp.Or(made.Limits, limit.NewState())
 	client.service = service.New(made)
 	ctx, cancel := context.WithCancel(context.Background())
 	client.end = cancel

@@ -15,6 +15,7 @@ import (
 
 	"github.com/thriftloom/thriftloom/client"
 	"github.com/thriftloom/thriftloom/cluster/balance"
+	"github.com/thriftloom/thriftloom/internal/fair"
 	"github.com/thriftloom/thriftloom/internal/quantile"
 	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/rpc"
@@ -60,6 +61,8 @@ type Options struct {
 	OnLearned func(endpoint string, l Learned)
 	// OnState, if set, is told when an endpoint is lost (down, three times in a row), ejected, or up again. It is to be quick.
 	OnState func(endpoint, state string)
+	// OnOverload, if set, is told when more calls come than are answered, and when that is over. It is to be quick.
+	OnOverload func(on bool)
 }
 
 func (o Options) withDefaults() Options {
@@ -85,7 +88,7 @@ type Cluster struct {
 	nodes     map[*balance.Node]*node
 	at        map[string][]*node // of nodes, by address
 	leaving   map[*node]bool     // removed, and still at work
-	waiting   turns
+	waiting   fair.Queue[waiting]
 	sharers   int         // who share the endpoints and have told their calls, this cluster's owner included; 0: nobody tells
 	reaper    *time.Timer // closes connections that are free for too long; nil while there are none
 	reapsAt   time.Time   // when it does
@@ -96,7 +99,10 @@ type Cluster struct {
 	endpoints []rpc.Endpoint // as Update was given them
 	latency   quantile.Sketch
 	refused   int64 // calls that found the queue full
-	answered  bool  // a call has had its reply
+	load      overload
+	typical   typical
+	shed      shed
+	answered  bool // a call has had its reply
 }
 
 // New returns a cluster without endpoints.
@@ -114,14 +120,17 @@ func New(opts Options) *Cluster {
 	return c
 }
 
-// Configure changes how the endpoints are used from now on. Name, Engine, Wire, Limits, Budget, Dialer, OnLearned, OnSerial and OnState stay as they
-// were: connections that speak otherwise belong to another cluster.
+// Configure changes how the endpoints are used from now on. Name, Engine, Wire, Limits, Budget, Dialer, OnLearned, OnSerial, OnState and
+// OnOverload stay as they were: connections that speak otherwise belong to another cluster.
 func (c *Cluster) Configure(opts Options) {
 	next, was := opts.withDefaults(), c.opts.Load()
 	next.Name, next.Engine, next.Wire, next.Limits, next.Dialer = was.Name, was.Engine, was.Wire, was.Limits, was.Dialer
-	next.Budget, next.OnLearned, next.OnSerial, next.OnState = was.Budget, was.OnLearned, was.OnSerial, was.OnState
+	next.Budget, next.OnLearned, next.OnSerial, next.OnState, next.OnOverload = was.Budget, was.OnLearned, was.OnSerial, was.OnState, was.OnOverload
 	c.mu.Lock()
 	c.opts.Store(&next)
+	if next.Queue.Target == 0 {
+		c.load = overload{told: c.load.told}
+	}
 	if next.Balance != was.Balance {
 		c.picker.Use(next.Balance.New())
 	}
@@ -356,9 +365,12 @@ func (c *Cluster) settle(n *node, l *link, r balance.Result, took time.Duration,
 	if _, down := c.picker.Due(n.Node, now); down {
 		c.lookAgain()
 	}
-	state := n.news()
+	state, load, overloaded := n.news(), c.load.news(), c.load.on
 	c.mu.Unlock()
 	c.tell(n, state)
+	if on := c.opts.Load().OnOverload; on != nil && load {
+		on(overloaded)
+	}
 }
 
 // count counts an attempt of a call. c.mu is held.
@@ -375,6 +387,10 @@ func (c *Cluster) count(n *node, r balance.Result, took time.Duration, now time.
 	}
 	if r.Took > 0 { // not of a oneway call, which nobody answers
 		n.heard = now
+	}
+	if r.Took > 0 && r.Outcome != rpc.AppException {
+		c.load.learn(took)
+		c.typical.learn(r.Call.Method, took)
 	}
 }
 

@@ -110,7 +110,7 @@ func (c *Cluster) Probe(ctx context.Context, ask func(ctx context.Context, addre
 	if answered {
 		return nil
 	}
-	call := &rpc.Call{ID: rpc.NewID()}
+	call := &rpc.Call{ID: rpc.NewID(), Priority: rpc.Probe}
 	if at, ok := ctx.Deadline(); ok {
 		call.Deadline = at
 	}

@@ -89,7 +89,7 @@ func (c *Cluster) busy() {
 
 // insist takes a slot for a call that has waited for too long because of what others have in flight; the error is ErrBusy mostly. c.mu is
 // held.
-func (c *Cluster) insist(w *waiter, now time.Time) (grant, error) {
+func (c *Cluster) insist(w *waiting, now time.Time) (grant, error) {
 	if c.sharers < 2 || now.Sub(w.since) < balance.Patience {
 		return grant{}, balance.ErrBusy
 	}

@@ -5,18 +5,22 @@ import (
 	"time"
 
 	"github.com/thriftloom/thriftloom/cluster/balance"
+	"github.com/thriftloom/thriftloom/internal/fair"
 	"github.com/thriftloom/thriftloom/rpc"
 )
 
-// waiter is a call that waits for a slot.
-type waiter struct {
+// waiting is a call that waits for a slot.
+type waiting struct {
 	call  *rpc.Call
 	got   chan grant // capacity 1: the dispatcher never waits
-	turn  uint64     // when it is its turn; among equals the one that came first
-	came  uint64
-	since time.Time // when it began to wait
-	at    int       // in the heap; below zero once it waits no more
+	since time.Time
 }
+
+// waiter is its place in the queue.
+type waiter = fair.Item[waiting]
+
+// class is the queue's class of a call.
+func class(call *rpc.Call) int { return int(call.Priority - rpc.Background) }
 
 // grant is a slot, or the reason why there will be none.
 type grant struct {
@@ -30,10 +34,17 @@ type grant struct {
 
 // acquire takes a slot, or waits for one until the call's deadline, the queue's longest wait, or the end of ctx.
 func (c *Cluster) acquire(ctx context.Context, call *rpc.Call, now time.Time) (grant, *rpc.Error) {
+	if left, ok := call.Remaining(now); ok && left <= 0 {
+		return grant{}, errorAt(rpc.DeadlineExceeded, c, "its time was over before it began")
+	}
 	c.mu.Lock()
+	if !call.Hedge { // which nobody waits for
+		c.load.came++
+	}
 	if c.waiting.Len() == 0 { // nobody is passed by
 		g, err := c.pick(call, now)
 		if err == nil {
+			c.handed(now)
 			c.mu.Unlock()
 			return g, nil
 		}
@@ -46,15 +57,11 @@ func (c *Cluster) acquire(ctx context.Context, call *rpc.Call, now time.Time) (g
 		c.mu.Unlock()
 		return grant{}, errorAt(rpc.ResourceExhausted, c, "no slot to spare for a second attempt")
 	}
-	if c.waiting.Len() >= c.opts.Load().Queue.MaxCalls {
-		c.refused++
-		if !c.makeRoom(call) {
-			c.mu.Unlock()
-			return grant{}, c.refusal(balance.ErrBusy)
-		}
+	if e := c.noRoom(call); e != nil {
+		c.mu.Unlock()
+		return grant{}, e
 	}
-	w := &waiter{call: call, got: make(chan grant, 1), since: now}
-	c.waiting.add(w)
+	w := c.waiting.Add(waiting{call, make(chan grant, 1), now}, class(call), call.Caller.Share())
 	if n := c.waiting.Len(); n&(n-1) == 0 { // the first, or twice as many as when it was told last
 		c.changed(true)
 	}
@@ -69,7 +76,7 @@ func (c *Cluster) acquire(ctx context.Context, call *rpc.Call, now time.Time) (g
 	defer timer.Stop()
 	var refused *rpc.Error
 	select {
-	case g := <-w.got:
+	case g := <-w.Value.got:
 		g.waited = true
 		return g, g.err
 	case <-timer.C:
@@ -80,24 +87,59 @@ func (c *Cluster) acquire(ctx context.Context, call *rpc.Call, now time.Time) (g
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	select {
-	case g := <-w.got: // a slot came at the same moment: for somebody else
+	case g := <-w.Value.got: // a slot came at the same moment: for somebody else
 		c.giveBack(g, time.Now())
 	default:
-		c.waiting.remove(w)
+		c.waiting.Remove(w)
 	}
 	return grant{}, refused
 }
 
-// makeRoom refuses a call that waits, of whoever has most of them, for one of a caller that has fewer; false where there is none.
-// c.mu is held.
-func (c *Cluster) makeRoom(call *rpc.Call) bool {
-	w := c.waiting.noisier(call.Caller.Share())
-	if w == nil {
-		return false
+// noRoom sees to it that a call may wait: where the queue is full, or while overloaded holds as many calls as are answered in time, another
+// call gives way, or this one is refused. c.mu is held.
+func (c *Cluster) noRoom(call *rpc.Call) *rpc.Error {
+	var reason int
+	var e *rpc.Error
+	switch waiting := c.waiting.Len(); {
+	case waiting >= c.opts.Load().Queue.MaxCalls:
+		c.refused++
+		c.load.full = true
+		reason, e = shedFull, c.refusal(balance.ErrBusy)
+	case c.load.crowded(waiting) && call.Priority != rpc.Probe:
+		reason, e = shedCrowd, errorAt(rpc.ResourceExhausted, c, "overloaded: more calls come than are answered")
+	default:
+		return nil
 	}
-	c.waiting.remove(w)
-	w.got <- grant{err: c.refusal(balance.ErrBusy)}
-	return true
+	if w := c.waiting.Victim(class(call), call.Caller.Share()); w != nil {
+		c.refuse(w, reason, e)
+		return nil
+	}
+	c.shed.count(call, reason)
+	return e
+}
+
+// handed notes that a slot was handed out. c.mu is held.
+func (c *Cluster) handed(now time.Time) {
+	q := c.opts.Load().Queue
+	if q.Target == 0 {
+		return
+	}
+	oldest, may := time.Duration(0), q.MaxWait
+	if w := c.waiting.Oldest(); w != nil {
+		oldest = now.Sub(w.Value.since)
+		if left, ok := w.Value.call.Remaining(w.Value.since); ok {
+			may = min(may, left)
+		}
+	}
+	c.load.handed(oldest, may, now, q, c.slots)
+}
+
+// slots returns how many calls all endpoints together may work at. c.mu is held.
+func (c *Cluster) slots() (sum int) {
+	for n := range c.nodes {
+		sum += n.Slots
+	}
+	return sum
 }
 
 // giveBack undoes a grant that nobody uses. c.mu is held.
@@ -152,20 +194,30 @@ func (c *Cluster) leave(n *node) {
 	}
 }
 
-// dispatch hands free slots to waiting calls, one of each caller in turn. Without an endpoint that is up it refuses them. c.mu is held.
+// dispatch hands free slots to waiting calls: to those of the highest class, one of each caller in turn. A caller's oldest call goes first;
+// while overloaded, and more wait than are answered in time, its newest: the old ones would be late. Without an endpoint that is up it
+// refuses them. c.mu is held.
 func (c *Cluster) dispatch(now time.Time) {
-	for w := c.waiting.front(); w != nil; w = c.waiting.front() {
-		g, err := c.pick(w.call, now)
+	c.shedOld(now)
+	for c.waiting.Len() > 0 {
+		w := c.waiting.Front(c.load.on && c.waiting.Len() > c.load.room)
+		if c.late(w.Value.call, now) {
+			c.refuse(w, shedLate, errorAt(rpc.DeadlineExceeded, c, "no free slot in time"))
+			continue
+		}
+		g, err := c.pick(w.Value.call, now)
 		if err == balance.ErrBusy {
-			g, err = c.insist(w, now)
+			g, err = c.insist(&w.Value, now)
 		}
 		if err == balance.ErrBusy {
 			return
 		}
-		c.waiting.take()
 		if err != nil {
 			g.err = c.refusal(err)
+		} else {
+			c.handed(now)
 		}
-		w.got <- g
+		c.waiting.Take(w)
+		w.Value.got <- g
 	}
 }

@@ -9,10 +9,14 @@ import (
 
 // Snapshot is a cluster at one moment.
 type Snapshot struct {
-	Name      string
-	Waiting   int // calls in the queue
-	Refused   int64
-	Endpoints []EndpointSnapshot
+	Name    string
+	Waiting int // calls in the queue
+	Refused int64
+	// Overloaded says that more calls come than are answered, and that calls are refused for it.
+	Overloaded bool
+	Target     time.Duration // how long calls may wait before that is found: QueueConfig's, or more where calls take long; zero: not known yet
+	Shed       []Shed        // by class, the one that is refused last first
+	Endpoints  []EndpointSnapshot
 }
 
 // EndpointSnapshot is an endpoint at one moment.
@@ -41,7 +45,7 @@ func (c *Cluster) Snapshot() Snapshot {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	s := Snapshot{Name: c.Name(), Waiting: c.waiting.Len(), Refused: c.refused}
+	s := Snapshot{Name: c.Name(), Waiting: c.waiting.Len(), Refused: c.refused, Overloaded: c.load.on, Target: c.load.target, Shed: c.shed.snapshot()}
 	for _, bn := range c.picker.Nodes() {
 		s.Endpoints = append(s.Endpoints, c.nodes[bn].snapshot(bn.State(), now))
 	}

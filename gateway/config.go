@@ -221,8 +221,11 @@ type Policies struct {
 	// Breaker refuses the calls of one method by one caller with UNAVAILABLE where they end their handlers wherever they are made, and lets one of them
 	// through after 1s, 2s, 4s and so on, 30s at most, until one is answered. true or a block, {}, turns it on. Default false.
 	Breaker Breaker `yaml:"breaker"`
-	// Limit bounds how many calls are taken.
-	Limit any `yaml:"limit" built:"no"`
+	// Limit bounds how many calls are taken: a rule, or a list of them, all of which a call has to pass. A call beyond one is refused at once,
+	// with RESOURCE_EXHAUSTED. The more specific list replaces the other. Each gateway counts for itself. Default none.
+	Limit Limits `yaml:"limit"`
+	// Priority says whose calls go first, and whose are refused first, where there is not room for all: a class, or a block. Default normal.
+	Priority Priority `yaml:"priority"`
 	// Cache keeps replies.
 	Cache Cache `yaml:"cache" built:"no"`
 	// Mirror copies calls of idempotent methods to another upstream, whose replies no caller waits for, and compares them. off: not even where
@@ -446,8 +449,10 @@ type Method struct {
 	Idempotent bool `yaml:"idempotent"`
 	// Upstream is a name out of `upstreams`: this method is served elsewhere, its callers unchanged. Default the service's.
 	Upstream string `yaml:"upstream"`
-	// MaxInFlight bounds the calls of this method that are worked at, at one time.
-	MaxInFlight int `yaml:"max_in_flight" built:"no"`
+	// MaxInFlight bounds the calls of this method that are worked at, or wait for a slot, at one time. Others wait for their turn, as long and
+	// as many as the queue's max_wait and max_calls say; a call that has timed out counts no longer, though its server may be still at work.
+	// Default any number; 1 to 1,000,000.
+	MaxInFlight int `yaml:"max_in_flight" min:"1" max:"1000000"`
 	// Async keeps calls and answers them later.
 	Async    string   `yaml:"async" built:"no"`
 	Policies Policies `yaml:",inline"`

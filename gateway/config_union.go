@@ -9,6 +9,8 @@ import (
 	"github.com/thriftloom/thriftloom/cluster/balance"
 	"github.com/thriftloom/thriftloom/internal/strictyaml"
 	"github.com/thriftloom/thriftloom/layer/authz"
+	"github.com/thriftloom/thriftloom/layer/limit"
+	"github.com/thriftloom/thriftloom/layer/priority"
 )
 
 // place is where a value stands in the file, and under which key.
@@ -132,6 +134,70 @@ func (b *Balance) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string
 	b.Config = balance.Default() // a name alone says all
 	field, _ := reflect.TypeFor[balance.Config]().FieldByName("Policy")
 	d.DecodeTagged(node, path, &b.Policy, field.Tag)
+}
+
+// Limits is a rule or a list of them.
+type Limits []Limit
+
+// Limit is one rule.
+type Limit struct {
+	limit.Config `yaml:",inline"`
+
+	at   place
+	file string // in which it stands
+}
+
+// DecodeYAML takes a block or a list of them, of which either may be empty, and finds rules that say nothing. What stood there before is replaced.
+func (l *Limits) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
+	if node.Kind == yaml.ScalarNode && node.ShortTag() != "!!null" {
+		d.Addf(node, path, "is no rule: a block is wanted, {rate: 100/s}, or a list of them")
+		return
+	}
+	if node.Kind != yaml.MappingNode {
+		var list []Limit
+		d.Decode(node, path, &list)
+		*l = list
+		return
+	}
+	*l = nil
+	if len(node.Content) == 0 {
+		return
+	}
+	*l = make(Limits, 1)
+	d.Decode(node, path, &(*l)[0])
+}
+
+// DecodeYAML takes a block.
+func (l *Limit) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
+	was := len(d.Mistakes())
+	d.Decode(node, path, &l.Config)
+	l.at, l.file = place{node, path}, d.File
+	if len(d.Mistakes()) > was {
+		return
+	}
+	for _, m := range l.Mistakes() {
+		if m.Key == "" {
+			d.Addf(node, path, "%s", m.Text)
+		} else {
+			d.Addf(strictyaml.At(node, m.Key), path+"."+m.Key, "%s", m.Text)
+		}
+	}
+}
+
+// Priority is the class of calls.
+type Priority struct {
+	priority.Config `yaml:",inline"`
+}
+
+// DecodeYAML takes the name of a class or a block.
+func (p *Priority) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
+	if node.Kind == yaml.MappingNode {
+		d.Decode(node, path, &p.Config)
+		return
+	}
+	p.Config = priority.Default() // a name alone says all
+	field, _ := reflect.TypeFor[priority.Config]().FieldByName("Class")
+	d.DecodeTagged(node, path, &p.Class, field.Tag)
 }
 
 // DecodeYAML takes an address or a block.

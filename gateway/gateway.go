@@ -16,6 +16,7 @@ import (
 
 	"github.com/thriftloom/thriftloom/gateway/handover"
 	"github.com/thriftloom/thriftloom/gateway/status"
+	"github.com/thriftloom/thriftloom/layer/limit"
 	"github.com/thriftloom/thriftloom/layer/observe"
 	"github.com/thriftloom/thriftloom/netio"
 )
@@ -48,6 +49,7 @@ type Gateway struct {
 	stats    *observe.Stats
 	quiet    quieter
 	rollout  *rollout
+	limits   *limit.State // of the calls of all services
 	started  time.Time
 	began    *Config         // the first one: what only a start takes over is as it says
 	life     context.Context // ends when everything is to end
@@ -110,6 +112,8 @@ func New(cfg *Config, opts Options) *Gateway {
 	g.rollout = newRollout(g.log)
 	g.metrics = newMetrics(g)
 	g.registry.MustRegister(g.rollout, newLearnedMetrics(g))
+	g.limits = limit.NewState()
+	g.limits.Limited = g.limited
 	g.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	g.current.Store(&state{config: cfg})
 	g.read(&Loaded{Config: cfg})

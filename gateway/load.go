@@ -18,6 +18,7 @@ import (
 	"github.com/thriftloom/thriftloom/internal/strictyaml"
 	"github.com/thriftloom/thriftloom/layer/deadline"
 	"github.com/thriftloom/thriftloom/layer/observe"
+	"github.com/thriftloom/thriftloom/layer/priority"
 	"github.com/thriftloom/thriftloom/layer/required"
 	"github.com/thriftloom/thriftloom/layer/retry"
 	"github.com/thriftloom/thriftloom/schema"
@@ -160,7 +161,7 @@ func newConfig() *Config {
 
 func newDefaults() Defaults {
 	return Defaults{Cluster: cluster.Default(), Balance: Balance{balance.Default()}, Policies: Policies{
-		Deadline: deadline.Default(), Retry: retry.Default(), RequiredFields: required.Off, Mirror: newMirror(), Faults: newFaults(),
+		Deadline: deadline.Default(), Retry: retry.Default(), RequiredFields: required.Off, Mirror: newMirror(), Faults: newFaults(), Priority: Priority{priority.Default()},
 	}}
 }
 

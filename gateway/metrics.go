@@ -12,11 +12,12 @@ type metrics struct {
 	bad        *prometheus.CounterVec
 	lost       *prometheus.CounterVec
 	missing    *prometheus.CounterVec
+	limited    *prometheus.CounterVec
 	handshakes *prometheus.CounterVec
 	reloadOK   prometheus.Gauge
 	reloadTime prometheus.Gauge
 
-	endpoints, slots, leased, others, members, datagrams, taken, zombies, connections, waiting, refused, replicas, ready, clients, info, stale, held,
+	endpoints, slots, leased, others, members, datagrams, taken, zombies, connections, waiting, refused, shed, overloaded, replicas, ready, clients, info, stale, held,
 	crowded, notAfter, oldKeys, sourceStale, sourceAt, sourceFails *prometheus.Desc
 }
 
@@ -35,6 +36,7 @@ func newMetrics(g *Gateway) *metrics {
 		bad:         counter("malformed_messages_total", "Bytes from callers that are no message, by reason.", "reason"),
 		lost:        counter("unrouted_calls_total", "Calls that lead to no service, by reason.", "reason"),
 		missing:     counter("required_missing_total", "Calls that lack a required field, where required_fields asks for it.", "rpc_method"),
+		limited:     counter("limited_total", "Calls that a limit has refused, by what is counted together: service, method, caller, argument, header, or max_in_flight.", "rpc_method", "by"),
 		handshakes:  counter("tls_handshake_failures_total", "Callers whose TLS handshake or SASL login failed, by reason.", "listener", "reason"),
 		reloadOK:    gauge("config_last_reload_successful", "1 if the last reload took over everything."),
 		reloadTime:  gauge("config_last_reload_timestamp_seconds", "When the config was last taken over."),
@@ -49,6 +51,8 @@ func newMetrics(g *Gateway) *metrics {
 		connections: desc("upstream_connections", "Connections to the endpoints.", "upstream"),
 		waiting:     desc("queue_calls", "Calls that wait for a slot.", "upstream"),
 		refused:     desc("queue_refused_total", "Calls that found the queue full.", "upstream"),
+		shed:        desc("shed_total", "Calls that were refused for want of a slot, by priority and reason: full, the queue was full; crowd and waited, the upstream was overloaded; late, too little time was left.", "upstream", "priority", "reason"),
+		overloaded:  desc("upstream_overloaded", "1 while more calls come than the upstream answers, and some are refused for it.", "upstream"),
 		replicas:    desc("replicas", "Processes that the gateway runs, by state.", "upstream", "state"),
 		ready:       desc("ready", "1 if the gateway is ready."),
 		clients:     desc("listener_connections", "Callers' connections.", "listener"),
@@ -64,7 +68,7 @@ func newMetrics(g *Gateway) *metrics {
 	}
 	m.reloadOK.Set(1)
 	m.reloadTime.SetToCurrentTime()
-	g.registry.MustRegister(m.bad, m.lost, m.missing, m.handshakes, m.reloadOK, m.reloadTime, m)
+	g.registry.MustRegister(m.bad, m.lost, m.missing, m.limited, m.handshakes, m.reloadOK, m.reloadTime, m)
 	return m
 }
 
@@ -81,7 +85,7 @@ func (m *metrics) reloaded(whole bool) {
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		m.endpoints, m.slots, m.leased, m.others, m.members, m.datagrams, m.taken, m.zombies, m.connections, m.waiting, m.refused, m.replicas, m.ready,
+		m.endpoints, m.slots, m.leased, m.others, m.members, m.datagrams, m.taken, m.zombies, m.connections, m.waiting, m.refused, m.shed, m.overloaded, m.replicas, m.ready,
 		m.clients, m.info, m.stale, m.held, m.crowded, m.notAfter, m.oldKeys,
 		m.sourceStale, m.sourceAt, m.sourceFails,
 	} {
@@ -117,6 +121,16 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		gauge(m.connections, float64(connections), c.Name)
 		gauge(m.waiting, float64(c.QueueCalls), c.Name)
 		out <- prometheus.MustNewConstMetric(m.refused, prometheus.CounterValue, float64(c.Refused), c.Name)
+		overloaded := 0.0
+		if c.Overloaded {
+			overloaded = 1
+		}
+		gauge(m.overloaded, overloaded, c.Name)
+		for _, s := range c.Shed {
+			for reason, n := range map[string]int64{"full": s.Full, "crowd": s.Crowd, "waited": s.Waited, "late": s.Late} {
+				out <- prometheus.MustNewConstMetric(m.shed, prometheus.CounterValue, float64(n), c.Name, s.Priority, reason)
+			}
+		}
 	}
 	m.sources(s.Clusters, out)
 	m.sharing(s.Gateways, out)

@@ -255,7 +255,15 @@ func (p *servicePlan) build(upstreams map[string]*upstream, sinks []observe.Sink
 		of.Hedge = known.hedge(p, i)
 		policies.Methods = append(policies.Methods, of)
 	}
-	return service.New(service.Config{Name: p.label, Schema: p.schema, Policies: policies, Sinks: sinks, Missing: g.missing, Breaker: known.breaker})
+	return service.New(service.Config{Name: p.label, Schema: p.schema, Policies: policies, Sinks: sinks, Missing: g.missing, Breaker: known.breaker, Limits: g.limits})
+}
+
+// limited counts a call that a limit has refused, and tells of it now and then.
+func (g *Gateway) limited(call *rpc.Call, by string) {
+	g.metrics.limited.WithLabelValues(call.MethodName(), by).Inc()
+	if n, ok := g.quiet.take("limit "+call.MethodName()+" "+by, time.Now()); ok {
+		g.log.Warn("a limit refuses calls", "method", call.MethodName(), "by", by, "caller", call.Caller.Name, "client.address", call.Caller.Address, "not_told", n)
+	}
 }
 
 // missing counts a call that lacks a required field, and tells of it now and then.

@@ -18,6 +18,7 @@ import (
 	"github.com/thriftloom/thriftloom/internal/strictyaml"
 	"github.com/thriftloom/thriftloom/layer/affinity"
 	"github.com/thriftloom/thriftloom/layer/faults"
+	"github.com/thriftloom/thriftloom/layer/limit"
 	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/scale/process"
@@ -79,13 +80,15 @@ func (p *servicePlan) all() []methodPlan { return append([]methodPlan{p.other}, 
 
 // methodPlan is the policies of one method, resolved.
 type methodPlan struct {
-	policies   Policies
-	idempotent bool
-	upstream   string // key
-	affinity   affinity.Policy
-	mirror     *mirrorPlan    // nil: none
-	canary     *canaryPlan    // nil: none
-	faults     *faults.Policy // nil: none
+	policies    Policies
+	idempotent  bool
+	upstream    string // key
+	affinity    affinity.Policy
+	mirror      *mirrorPlan    // nil: none
+	canary      *canaryPlan    // nil: none
+	faults      *faults.Policy // nil: none
+	maxInFlight int
+	limit       limit.Policy
 }
 
 // resolve turns the decoded file into plans, and finds the mistakes that only show there.
@@ -164,6 +167,7 @@ func (l *loader) service(b strictyaml.Block) {
 	l.affinity(key, &s, &p, places)
 	l.rollout(&s, &p)
 	l.checkHedge(key, &s, &p, places, methods)
+	l.limits(key, &s, &p)
 	l.checkHealth(key, &s, svc, places)
 	l.warnTimeout(b, key, &s, places)
 	if p.schema != nil {
@@ -276,7 +280,7 @@ func (l *loader) methods(key string, s *Service, p *servicePlan, blocks []strict
 	for _, mb := range blocks {
 		i, known := index[mb.Name]
 		if known {
-			p.methods[i] = l.method(key, mb, Method{Policies: p.methods[i].policies, Idempotent: p.methods[i].idempotent}, p.methods[i])
+			p.methods[i] = l.method(key, mb, Method{Policies: p.methods[i].policies, Idempotent: p.methods[i].idempotent, MaxInFlight: p.methods[i].maxInFlight}, p.methods[i])
 			continue
 		}
 		l.method(key, mb, Method{Policies: s.Policies}, methodPlan{})
@@ -295,7 +299,7 @@ func (l *loader) method(key string, mb strictyaml.Block, m Method, was methodPla
 	if m.Upstream != "" {
 		to = at.named(strictyaml.Find(mb.Value, "upstream"), key+".upstream", m.Upstream)
 	}
-	return methodPlan{policies: m.Policies, idempotent: m.Idempotent, upstream: to}
+	return methodPlan{policies: m.Policies, idempotent: m.Idempotent, upstream: to, maxInFlight: m.MaxInFlight}
 }
 
 func anyMethod(d *schema.Document, name string) bool {

@@ -76,15 +76,21 @@ func (g *Gateway) method(label, name string, p methodPlan, upstreams map[string]
 	s := status.Method{
 		Name: name, Calls: m.Calls, Errors: m.Errors, InFlight: m.InFlight, P50Seconds: m.P50.Seconds(), P99Seconds: m.P99.Seconds(),
 		TimeoutSeconds: p.policies.Deadline.Timeout.Seconds(), Idempotent: p.idempotent, Upstream: upstreams[p.upstream],
-		Allow: p.policies.Allow,
+		Allow: p.policies.Allow, Priority: p.policies.Priority.Class, MaxInFlight: p.maxInFlight,
 	}
 	g.rollout.show(&s, label, &p)
+	for _, r := range p.limit.Rules {
+		s.Limits = append(s.Limits, r.String())
+	}
 	return s
 }
 
 func (u *upstream) snapshot() status.Cluster {
 	c := u.cluster.Snapshot()
-	s := status.Cluster{Name: c.Name, Leased: u.plan.Load().cluster.Leased, Viewed: u.plan.Load().viewed, QueueCalls: c.Waiting, QueueMax: u.plan.Load().cluster.Queue.MaxCalls, Refused: c.Refused, Source: u.source()}
+	s := status.Cluster{Name: c.Name, Leased: u.plan.Load().cluster.Leased, Viewed: u.plan.Load().viewed, QueueCalls: c.Waiting, QueueMax: u.plan.Load().cluster.Queue.MaxCalls, Refused: c.Refused, Source: u.source(), Overloaded: c.Overloaded, TargetSeconds: c.Target.Seconds()}
+	for _, x := range c.Shed {
+		s.Shed = append(s.Shed, status.Shed{Priority: x.Priority.String(), Full: x.Full, Crowd: x.Crowd, Waited: x.Waited, Late: x.Late})
+	}
 	for _, e := range c.Endpoints {
 		s.Endpoints = append(s.Endpoints, status.Endpoint{
 			Name: e.Name, Address: e.Address, Zone: e.Zone, State: e.State, Slots: e.Slots, LeasedSlots: e.Leased, InFlight: e.InFlight, Others: e.Others, Zombies: e.Zombies,

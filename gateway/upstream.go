@@ -136,6 +136,15 @@ func (g *Gateway) startUpstream(p upstreamPlan, before *upstream) (*upstream, er
 		}
 		g.log.Log(g.life, level, text, "upstream", p.name, "endpoint", endpoint)
 	}
+	opts.OnOverload = func(on bool) {
+		level, text := slog.LevelWarn, "an upstream is overloaded: more calls come than it answers, and some are refused"
+		if !on {
+			level, text = slog.LevelInfo, "an upstream is overloaded no longer"
+		}
+		if n, ok := g.quiet.take(fmt.Sprint("overload ", p.name, on), time.Now()); ok {
+			g.log.Log(g.life, level, text, "upstream", p.name, "not_told", n)
+		}
+	}
 	u := &upstream{cluster: cluster.New(opts), stopped: make(chan struct{})}
 	u.plan.Store(&p)
 	u.before.Store(before.serving())

@@ -164,7 +164,7 @@ The type is that of the ` + "`TApplicationException`" + `; the text begins with 
 var codeWhen = [...]string{
 	DeadlineExceeded:   "the call's time is over: in the queue, while connecting, or while the handler worked",
 	Unavailable:        "no endpoint is up, or the connection to one broke, or the caller's calls of the method end without a reply wherever they are made (`breaker`)",
-	ResourceExhausted:  "the queue is full, or no slot came free within its longest wait, or the machine can make no further connection",
+	ResourceExhausted:  "the queue is full, or no slot came free within its longest wait, or more calls come than are answered, or a limit was reached, or the machine can make no further connection",
 	Cancelled:          "the caller has gone, so that nobody sees it",
 	PermissionDenied:   "the caller may not (`allow` is not built yet)",
 	HandlerFailed:      "the handler ended without a reply: it raised what the IDL does not declare, or its process died",

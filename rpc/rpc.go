@@ -48,6 +48,7 @@ type Call struct {
 	Deadline time.Time // zero: none
 	Avoid    string    // name of the endpoint that failed the attempt before; another one is taken where one is free
 	Affinity uint64    // calls with the same one had better go to the same endpoint; 0: to any
+	Priority Priority  // who goes first where there is not room for all
 	Record   *Record   // of this call; nil where nobody observes
 	// Hedge says that this attempt is made beside another one, at the endpoint to avoid. It never waits: it is refused where no other endpoint has
 	// a slot to spare.

@@ -12,8 +12,10 @@ import (
 	"github.com/thriftloom/thriftloom/layer/deadline"
 	"github.com/thriftloom/thriftloom/layer/faults"
 	"github.com/thriftloom/thriftloom/layer/hedge"
+	"github.com/thriftloom/thriftloom/layer/limit"
 	"github.com/thriftloom/thriftloom/layer/mirror"
 	"github.com/thriftloom/thriftloom/layer/observe"
+	"github.com/thriftloom/thriftloom/layer/priority"
 	"github.com/thriftloom/thriftloom/layer/required"
 	"github.com/thriftloom/thriftloom/layer/retry"
 	"github.com/thriftloom/thriftloom/layer/translate"
@@ -38,6 +40,8 @@ type Policy struct {
 	Canary     canary.Policy
 	Hedge      hedge.Policy // of idempotent methods; its budget is Budget
 	Breaker    breaker.Policy
+	Priority   priority.Policy
+	Limit      limit.Policy
 }
 
 // Config says what a service is made of. Nothing of it is changed after New.
@@ -51,6 +55,7 @@ type Config struct {
 	// Random returns numbers from 0 to below 1, of which faults are drawn. Safe for concurrent use; nil: the process's own.
 	Random  func() float64
 	Breaker *breaker.Breaker // what Policy.Breaker goes by; nil where no method has one
+	Limits  *limit.State     // what is known of the calls that limits bound; nil: none are bounded
 }
 
 // Service is one service as a Handler. Immutable; safe for concurrent use.
@@ -71,18 +76,20 @@ func New(cfg Config) *Service {
 // stack is the one place where the order of the layers stands, outermost first.
 func (s *Service) stack() rpc.Stack {
 	return rpc.Stack{
-		observe.Layer(s.cfg.Sinks...),               // outermost: refused calls are counted too
-		translate.Layer(s.protocols()),              // below it every call is in its upstream's one protocol
-		authz.Layer(s.callers()),                    // above all else: who may not call takes no time, no slot and no cached reply
-		required.Layer(s.required(), s.cfg.Missing), // below authz: who may not call is not told what is missing
-		deadline.Layer(s.timeouts()),                // above retry: one budget of time for all attempts
-		faults.Layer(s.faults(), s.cfg.Random),      // above retry: what fails on purpose reaches the caller
-		breaker.Layer(s.breakers(), s.cfg.Breaker),  // above retry: what fails however often it is tried counts once
-		mirror.Layer(s.mirrors()),                   // above retry: one copy a call; below faults and breaker: what never left is not copied
-		affinity.Layer(s.affinities()),              // above retry: all attempts of a call have one key
-		retry.Layer(s.retries()),                    // above the cluster: each attempt picks an endpoint anew
-		hedge.Layer(s.hedges()),                     // under retry: each try may have a second attempt; the cluster says where the first one is
-		canary.Layer(s.canaries()),                  // directly above the upstream: it says which one
+		observe.Layer(s.cfg.Sinks...),                                   // outermost: refused calls are counted too
+		translate.Layer(s.protocols()),                                  // below it every call is in its upstream's one protocol
+		authz.Layer(s.callers()),                                        // above all else: who may not call takes no time, no slot and no cached reply
+		required.Layer(s.required(), s.cfg.Missing),                     // below authz: who may not call is not told what is missing
+		deadline.Layer(s.timeouts()),                                    // above retry: one budget of time for all attempts
+		priority.Layer(s.priorities()),                                  // above all that makes calls wait: who goes first is said by then
+		limit.Layer(s.cfg.Name, s.cfg.Schema, s.limits(), s.cfg.Limits), // below deadline: waiting has an end; above all that costs
+		faults.Layer(s.faults(), s.cfg.Random),                          // above retry: what fails on purpose reaches the caller
+		breaker.Layer(s.breakers(), s.cfg.Breaker),                      // above retry: what fails however often it is tried counts once
+		mirror.Layer(s.mirrors()),                                       // above retry: one copy a call; below faults and breaker: what never left is not copied
+		affinity.Layer(s.affinities()),                                  // above retry: all attempts of a call have one key
+		retry.Layer(s.retries()),                                        // above the cluster: each attempt picks an endpoint anew
+		hedge.Layer(s.hedges()),                                         // under retry: each try may have a second attempt; the cluster says where the first one is
+		canary.Layer(s.canaries()),                                      // directly above the upstream: it says which one
 	}
 }
 
@@ -135,6 +142,14 @@ func (s *Service) mirrors() rpc.PerMethod[mirror.Policy] {
 
 func (s *Service) canaries() rpc.PerMethod[canary.Policy] {
 	return each(s.cfg.Policies, func(p Policy) canary.Policy { return p.Canary })
+}
+
+func (s *Service) priorities() rpc.PerMethod[priority.Policy] {
+	return each(s.cfg.Policies, func(p Policy) priority.Policy { return p.Priority })
+}
+
+func (s *Service) limits() rpc.PerMethod[limit.Policy] {
+	return each(s.cfg.Policies, func(p Policy) limit.Policy { return p.Limit })
 }
 
 func (s *Service) retries() rpc.PerMethod[retry.Policy] {

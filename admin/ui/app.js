@@ -159,7 +159,7 @@ function cluster(c) {
     { name: "last error", cell: (e) => h("span.soft", null, e.last_error_code || "–") },
   ];
   return h("section.card", null,
-    h("div.row", null, h("h3", null, c.name), h("span.push.soft", null, "queue "),
+    h("div.row", null, h("h3", null, c.name), c.overloaded ? h("span.warn", { title: "more calls come than are answered" }, " overloaded") : null, h("span.push.soft", null, "queue "),
       h("progress", { value: c.queue_calls, max: Math.max(1, c.queue_max), title: "calls that wait for a slot" }),
       h("span" + (c.queue_calls > 0 ? ".warn" : ".soft"), null, `${whole(c.queue_calls)} of ${whole(c.queue_max)}`)),
     table(columns, list(c.endpoints)));

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -88,6 +89,11 @@ func statusText(s *status.Snapshot) string {
 		x := sources[i].Source
 		return []any{x.Name, sources[i].Name, x.State, x.Since.Format(time.RFC3339), x.Endpoints, cmp.Or(x.Problem, "-")}
 	})
+	shed := slices.DeleteFunc(slices.Clone(s.Clusters), func(c status.Cluster) bool { return !c.Overloaded && shedText(c.Shed) == "-" })
+	table(&b, "UPSTREAM\tQUEUED\tOVERLOADED\tSHED", len(shed), func(i int) []any {
+		c := shed[i]
+		return []any{c.Name, fmt.Sprintf("%d of %d", c.QueueCalls, c.QueueMax), map[bool]string{true: "yes", false: "no"}[c.Overloaded], shedText(c.Shed)}
+	})
 	table(&b, "REPLICA\tSERVICE\tSTATE\tPID\tRESTARTS\tSINCE\tLAST EXIT", len(s.Replicas), func(i int) []any {
 		r := s.Replicas[i]
 		return []any{r.Name, r.Service, r.State, r.PID, r.Restarts, r.Since.Format(time.RFC3339), cmp.Or(r.LastExit, "-")}
@@ -109,6 +115,17 @@ func statusText(s *status.Snapshot) string {
 	return b.String()
 }
 
+// shedText is how many calls were refused for want of a slot, by priority.
+func shedText(all []status.Shed) string {
+	var parts []string
+	for _, x := range all {
+		if n := x.Full + x.Crowd + x.Waited + x.Late; n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", x.Priority, n))
+		}
+	}
+	return cmp.Or(strings.Join(parts, ", "), "-")
+}
+
 func remarks(s *status.Snapshot) (text string) {
 	if s.Draining {
 		text += ", draining"
@@ -118,6 +135,11 @@ func remarks(s *status.Snapshot) (text string) {
 	}
 	if on := faulty(s); len(on) > 0 {
 		text += ", faults are on: " + strings.Join(on, ", ")
+	}
+	for _, c := range s.Clusters {
+		if c.Overloaded {
+			text += ", overloaded: " + c.Name
+		}
 	}
 	if len(s.Config.Stale) > 0 {
 		text += ", stale: " + strings.Join(s.Config.Stale, ", ")

@@ -45,3 +45,20 @@ func TestStatusOfSources(t *testing.T) {
 		t.Errorf("status lacks %q:\n%s", want, statusText(s))
 	}
 }
+
+// Status says which upstreams are overloaded, and whose calls were refused.
+func TestStatusOfOverload(t *testing.T) {
+	s := &status.Snapshot{Clusters: []status.Cluster{
+		{Name: "shop", QueueCalls: 40, QueueMax: 1024, Overloaded: true, Shed: []status.Shed{{Priority: "critical"}, {Priority: "normal", Crowd: 3, Late: 1}, {Priority: "batch", Waited: 90}}},
+		{Name: "idle", QueueMax: 1024, Shed: []status.Shed{{Priority: "critical"}}},
+	}}
+	got := strings.Join(strings.Fields(statusText(s)), " ")
+	for _, want := range []string{", overloaded: shop ", "shop 40 of 1024 yes normal 4, batch 90"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("status lacks %q:\n%s", want, statusText(s))
+		}
+	}
+	if strings.Contains(got, "idle") {
+		t.Errorf("status tells of a queue in which nothing happened:\n%s", statusText(s))
+	}
+}

@@ -93,6 +93,10 @@ type Method struct {
 	TimeoutSeconds float64 `json:"timeout_seconds"`
 	Idempotent     bool    `json:"idempotent"`
 	Upstream       string  `json:"upstream"` // the name of its cluster
+	Priority       string  `json:"priority"`
+	MaxInFlight    int     `json:"max_in_flight"` // 0: there is no bound
+	// Limits are the rules that its calls have to pass, for people to read.
+	Limits []string `json:"limits"`
 	// Allow is who may call; null is anyone, an empty list nobody.
 	Allow []string `json:"allow"`
 
@@ -105,14 +109,19 @@ type Method struct {
 
 // Cluster is a named set of endpoints behind one queue.
 type Cluster struct {
-	Name       string     `json:"name"`
-	QueueCalls int        `json:"queue_calls"` // that wait for a slot now
-	QueueMax   int        `json:"queue_max"`
-	Refused    int64      `json:"refused"` // that found the queue full
-	Leased     bool       `json:"leased"`  // its slots are shared with other gateways
-	Viewed     bool       `json:"viewed"`  // its calls are told to other gateways
-	Endpoints  []Endpoint `json:"endpoints"`
-	Source     *Source    `json:"source,omitempty"` // absent where the config names the endpoints, or they are replicas
+	Name       string `json:"name"`
+	QueueCalls int    `json:"queue_calls"` // that wait for a slot now
+	QueueMax   int    `json:"queue_max"`
+	Refused    int64  `json:"refused"` // that found the queue full
+	Leased     bool   `json:"leased"`  // its slots are shared with other gateways
+	Viewed     bool   `json:"viewed"`  // its calls are told to other gateways
+	// Overloaded says that more calls come than are answered, and that calls are refused for it.
+	Overloaded bool `json:"overloaded"`
+	// TargetSeconds is how long calls may wait before that is found: the queue's target, or more where calls take long.
+	TargetSeconds float64    `json:"target_seconds"`
+	Shed          []Shed     `json:"shed"` // by priority, the one that is refused last first
+	Endpoints     []Endpoint `json:"endpoints"`
+	Source        *Source    `json:"source,omitempty"` // absent where the config names the endpoints, or they are replicas
 }
 
 // Source is where the endpoints of a cluster are looked up.
@@ -124,6 +133,15 @@ type Source struct {
 	Endpoints int       `json:"endpoints"`  // in force
 	Problem   string    `json:"problem,omitempty"`
 	Failures  int64     `json:"failures"` // how often it could not be asked, or was broken
+}
+
+// Shed is how many calls of a priority were refused for want of a slot.
+type Shed struct {
+	Priority string `json:"priority"`
+	Full     int64  `json:"full"`   // the queue was full
+	Crowd    int64  `json:"crowd"`  // while overloaded: as many waited as are answered in time
+	Waited   int64  `json:"waited"` // while overloaded: it had waited for twice the target
+	Late     int64  `json:"late"`   // it had waited until less time was left than a call of its method takes
 }
 
 // Endpoint is one address of a cluster. A slot is taken by a call in flight, or by a zombie: a call that has timed out and may still

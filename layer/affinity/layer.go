@@ -10,14 +10,12 @@ import (
 	"github.com/thriftloom/thriftloom/codec"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/schema"
-	"github.com/thriftloom/thriftloom/wire"
 )
 
 // Policy is where the key of one method's calls stands. The zero value gives none.
 type Policy struct {
-	header string
-	args   *schema.StructType
-	path   []*schema.Field // from args on
+	header   string
+	argument codec.Argument
 }
 
 // ByHeader returns the policy whose key is a transport header, of whatever case.
@@ -26,22 +24,8 @@ func ByHeader(name string) Policy { return Policy{header: name} }
 // ByArgument returns the policy whose key is an argument of a method, or a field in one: "user.id". ok is false where the method has no
 // such argument, or is nil.
 func ByArgument(m *schema.Method, argument string) (p Policy, ok bool) {
-	if m == nil {
-		return Policy{}, false
-	}
-	p.args = m.Args
-	in := m.Args
-	for step := range strings.SplitSeq(argument, ".") {
-		if in == nil {
-			return Policy{}, false
-		}
-		f := in.FieldByName(step)
-		if f == nil {
-			return Policy{}, false
-		}
-		p.path, in = append(p.path, f), f.Type.Struct
-	}
-	return p, true
+	p.argument, ok = codec.FindArgument(m, argument)
+	return p, ok
 }
 
 // Layer sets the key of the calls whose policy has one. A call without the header or the argument has none, nor has one whose arguments
@@ -61,7 +45,7 @@ func Layer(policies rpc.PerMethod[Policy]) rpc.Layer {
 	}
 }
 
-func (p Policy) gives() bool { return p.header != "" || p.args != nil }
+func (p Policy) gives() bool { return p.header != "" || p.argument.Stands() }
 
 // Keyed returns the call with its key: itself where it has none, else a copy.
 func (p Policy) Keyed(call *rpc.Call) *rpc.Call {
@@ -92,42 +76,16 @@ func (p Policy) Value(call *rpc.Call) []byte {
 				return []byte(h.Value)
 			}
 		}
-	case p.args != nil:
-		return p.argument(call)
+	case p.argument.Stands():
+		if text, ok := p.argument.JSON(call.Protocol, call.Body); ok { // the same whatever the protocol of the call
+			return text
+		}
 	}
 	return nil
 }
 
 // Type returns the argument's type, nil for a header.
-func (p Policy) Type() *schema.Type {
-	if len(p.path) == 0 {
-		return nil
-	}
-	return p.path[len(p.path)-1].Type
-}
-
-func (p Policy) argument(call *rpc.Call) []byte {
-	limits := wire.Limits{MessageBytes: 2 * max(len(call.Body), wire.DefaultMessageBytes)}
-	in, _, err := codec.DecodeStruct(call.Protocol, p.args, call.Body, limits)
-	if err != nil {
-		return nil
-	}
-	for i, f := range p.path {
-		v := in.Fields[f.Index]
-		if v == nil {
-			return nil
-		}
-		if i == len(p.path)-1 {
-			text, err := codec.AppendJSON(nil, f.Type, v)
-			if err != nil {
-				return nil
-			}
-			return text
-		}
-		in = v.(*schema.StructValue)
-	}
-	return nil
-}
+func (p Policy) Type() *schema.Type { return p.argument.Type() }
 
 // hash is the same on every gateway, and never 0.
 func hash(b []byte) uint64 {

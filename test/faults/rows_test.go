@@ -37,6 +37,9 @@ var planned = map[string][]string{
 	"Pool": {
 		"idle close at 3 s", "idle held worker", "more gateways than workers", "max age", "half-open", "NAT drop", "pool exhaustion",
 	},
+	"Overload": {
+		"1.5x", "3x", "10x", "retry storm", "thundering reconnect", "slow-loris in", "slow reader out", "large replies", "one principal floods",
+	},
 	"Lifecycle": {
 		"reload good config", "reload bad config", "upgrade with open calls", "drain timeout", "double signal", "crash of supervisor",
 		"log disk full", "certificate expiry", "certificate rotation",
