@@ -315,8 +315,9 @@ func TestSnapshotJSON(t *testing.T) {
 	want := `{"version":"","config":{"path":"","hash":"","loaded_at":"2026-03-01T12:00:00Z","stale":["Users"]},"uptime_seconds":0,"draining":false,` +
 		`"listeners":[{"address":"","services":null,"connections":0}],` +
 		`"services":[{"name":"","idl_service":"","idl_fingerprint":"","stack":[{"name":"","why":""}],"unknown_methods":"","upstream":"",` +
-		`"methods":[{"name":"","calls":0,"errors":0,"in_flight":0,"p50_seconds":0,"p99_seconds":0,"timeout_seconds":0,"idempotent":false,"upstream":"","allow":null}]}],` +
-		`"clusters":[{"name":"","queue_calls":0,"queue_max":0,"refused":0,"leased":false,"endpoints":[{"name":"","address":"a","state":"","slots":0,"leased_slots":0,"in_flight":0,"zombies":0,` +
+		`"methods":[{"name":"","calls":0,"errors":0,"in_flight":0,"p50_seconds":0,"p99_seconds":0,"timeout_seconds":0,"idempotent":false,"upstream":"","priority":"","max_in_flight":0,"limits":null,"allow":null}]}],` +
+		`"clusters":[{"name":"","queue_calls":0,"queue_max":0,"refused":0,"leased":false,"viewed":false,"overloaded":false,"target_seconds":0,"shed":null,` +
+		`"endpoints":[{"name":"","address":"a","state":"","slots":0,"slots_learned":false,"leased_slots":0,"in_flight":0,"others":0,"zombies":0,` +
 		`"connections":0,"calls":0,"failures":0,"last_error_code":"","p50_seconds":0,"p99_seconds":0,` +
 		`"learned_idle_seconds":0,"learned_age_seconds":0}]}],` +
 		`"replicas":[{"service":"","name":"","pid":0,"state":"","restarts":0,"since":"2026-03-01T12:00:00Z","last_exit":"","last_output":null}],` +

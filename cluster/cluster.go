@@ -32,6 +32,7 @@ type Options struct {
 	Budget      *netio.Budget // of the connections' bytes; nil: not counted
 	Dialer      client.Dialer // nil: the operating system's network
 	Slots       int           // per endpoint that names none, in calls; default 1
+	Auto        bool          // of such an endpoint: how many of Slots are used is learned, from a few on
 	IdleExpiry  time.Duration // after which a free connection is closed; default 1.5s
 	MaxAge      time.Duration // after which a connection takes no new call; zero: none
 	DialTimeout time.Duration // default 1s
@@ -175,7 +176,7 @@ func (c *Cluster) update(endpoints []rpc.Endpoint) (stale []*link) {
 	reweighed := false
 	for _, e := range endpoints {
 		if e.Slots == 0 {
-			e.Slots = c.opts.Load().Slots
+			e.Slots, e.Auto = c.opts.Load().Slots, c.opts.Load().Auto
 		}
 		if e.Name == "" {
 			e.Name = e.Address
@@ -195,7 +196,7 @@ func (c *Cluster) update(endpoints []rpc.Endpoint) (stale []*link) {
 		if n != nil {
 			// Address and Name are read without the lock; they are the key and stay.
 			reweighed = reweighed || n.Endpoint.Weight != e.Weight || n.Endpoint.Drained != e.Drained || n.Endpoint.Zone != e.Zone
-			n.Endpoint.Slots, n.Endpoint.Weight, n.Endpoint.Drained, n.Endpoint.Zone = e.Slots, e.Weight, e.Drained, e.Zone
+			n.Endpoint.Slots, n.Endpoint.Auto, n.Endpoint.Weight, n.Endpoint.Drained, n.Endpoint.Zone = e.Slots, e.Auto, e.Weight, e.Drained, e.Zone
 			stale = append(stale, c.resize(n)...)
 		}
 		seen[k] = true
@@ -308,7 +309,7 @@ func (c *Cluster) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error
 		Cluster: c.Name(), Endpoint: n.Endpoint.Name, Start: began, Waited: began.Sub(start), Took: took,
 		Reused: reused, Hedge: call.Hedge, Outcome: outcome, Err: e,
 	})
-	r := balance.Result{Outcome: outcome, Took: took, Method: -1, Call: call}
+	r := balance.Result{Outcome: outcome, Took: took, Method: -1, Call: call, Began: g.mark}
 	if call.Method != nil {
 		r.Method = call.Method.Index
 	}

@@ -109,7 +109,9 @@ func (c *Cluster) pick(call *rpc.Call, now time.Time) (g grant, err error) {
 		return grant{}, err
 	}
 	c.busy()
-	return c.nodes[bn].take(now), nil
+	g = c.nodes[bn].take(now)
+	g.mark = bn.Mark()
+	return g, nil
 }
 
 // take returns, with a slot that is taken, the free connection that was used last, if there is one. Those that are too old, or worn out, are
@@ -170,7 +172,10 @@ func (c *Cluster) put(l *link, now time.Time) {
 		go c.closeAll([]*link{l}) // of a removed endpoint, or beyond fewer slots; not under the lock
 	}
 	if l.result.Held {
-		c.picker.Free(n.Node)
+		if l.usable { // it has answered, though late
+			l.result.Outcome = rpc.Success
+		}
+		c.picker.Free(n.Node, l.result, now)
 		c.handOn(n, now)
 	} else {
 		c.release(n, l.result, now)

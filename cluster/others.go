@@ -98,5 +98,7 @@ func (c *Cluster) insist(w *waiting, now time.Time) (grant, error) {
 		return grant{}, err
 	}
 	c.busy()
-	return c.nodes[bn].take(now), nil
+	g := c.nodes[bn].take(now)
+	g.mark = bn.Mark()
+	return g, nil
 }

@@ -30,6 +30,7 @@ type grant struct {
 	err  *rpc.Error
 
 	waited bool
+	mark   balance.Mark // of the node, when it was picked
 }
 
 // acquire takes a slot, or waits for one until the call's deadline, the queue's longest wait, or the end of ctx.
@@ -181,6 +182,9 @@ func (c *Cluster) wake(n *node, now time.Time) {
 
 // handOn hands a slot that n has given back to whose turn it is. c.mu is held.
 func (c *Cluster) handOn(n *node, now time.Time) {
+	if over := n.takeFree(n.open() - n.Slots); len(over) > 0 { // it was found out that fewer slots are better
+		go c.closeAll(over) // not under the lock
+	}
 	c.leave(n)
 	c.dispatch(now)
 	c.changed(false)

@@ -26,7 +26,8 @@ type EndpointSnapshot struct {
 	Zone        string
 	State       string // up, down (it cannot be reached), ejected (it fails more than the others), drained (by its weight) or draining
 	Slots       int
-	Leased      int // of Slots, those that this cluster may use: all where the endpoint is not shared
+	Auto        bool // Slots are learned
+	Leased      int  // of Slots, those that this cluster may use: all where the endpoint is not shared
 	InFlight    int
 	Others      int // calls of others that share the endpoint, as far as they tell
 	Zombies     int // of InFlight: the caller has its answer or has gone, the peer is still at work
@@ -64,6 +65,9 @@ func (n *node) snapshot(state string, now time.Time) EndpointSnapshot {
 	}
 	if n.checked != 0 {
 		e.Check = n.checked.String()
+	}
+	if slots, ok := n.Node.Learned(); ok {
+		e.Slots, e.Leased, e.Auto = slots, slots, true
 	}
 	if n.sharing.granted {
 		e.Connections = n.sharing.live()

@@ -336,7 +336,7 @@ type Upstream struct {
 	HoldEmpty time.Duration `yaml:"hold_empty" min:"0s" max:"24h"`
 	// Server names how the servers serve; the table below says what follows. Default the strictest: one connection, idle for 1.5s.
 	Server string `yaml:"server" oneof:"threaded,simple,gunicorn-sync,gunicorn-gevent,gunicorn-async,aio,tornado,http,concurrent"`
-	// Slots is how many calls one endpoint works at, at one time, or auto. Default by server; 1 to 65536.
+	// Slots is how many calls one endpoint works at, at one time, or auto: then it is learned for each endpoint, 512 at most. Default by server; 1 to 65536.
 	Slots Slots `yaml:"slots"`
 	// Gateways is how many gateways share these servers, whatever the top of the file says: 1 where no other one uses them. Replicas of
 	// `run` are this gateway's own, and never shared. 1 to 64.
@@ -431,8 +431,8 @@ type Replicas struct {
 type Endpoint struct {
 	// Address is host:port or unix:/path.
 	Address string `yaml:"address"`
-	// Slots is how many calls it works at, at one time. Default the upstream's; 1 to 65536.
-	Slots int `yaml:"slots" min:"1" max:"65536"`
+	// Slots is how many calls it works at, at one time, or auto. Default the upstream's; 1 to 65536.
+	Slots Slots `yaml:"slots"`
 	// Weight is its share of the calls beside the others'. 0 drains it: it takes no new call, and those that it works at go on. Default 1;
 	// 0 to 1000.
 	Weight int `yaml:"weight" max:"1000"`

@@ -40,11 +40,34 @@ func (l *loader) broken(b strictyaml.Block) bool {
 // checkSlots checks slots against the kind of server.
 func (l *loader) checkSlots(node *yaml.Node, path string, u *Upstream) {
 	kind := kindOf(u.Server)
-	switch named := func(e Endpoint) bool { return e.Slots > 0 }; {
-	case u.Server == "simple" && u.Slots.N > 1:
+	switch named := func(e Endpoint) bool { return e.Slots.N > 0 }; {
+	case u.Server == "simple" && u.Slots.N > 1 && !u.Slots.Auto:
 		l.Addf(strictyaml.At(node, "slots"), path+".slots", "a simple server works at one call at a time: slots can only be 1")
 	case kind.Slots == 0 && u.Slots.N == 0 && !l.told(path+".slots") && (len(u.Endpoints) == 0 || !every(u.Endpoints, named)):
 		l.Addf(strictyaml.At(node, "server"), path+".slots", "has to be given for server: %s: its number of workers", u.Server)
+	}
+	l.checkAuto(strictyaml.At(node, "slots"), path, u, u.Slots)
+	for i, e := range u.Endpoints {
+		if at := e.at.node; at != nil {
+			l.checkAuto(strictyaml.At(at, "slots"), fmt.Sprintf("%s.endpoints[%d]", path, i), u, e.Slots)
+		}
+	}
+}
+
+// checkAuto finds slots that cannot be learned.
+func (l *loader) checkAuto(node *yaml.Node, path string, u *Upstream, s Slots) {
+	path += ".slots"
+	shared := l.cfg.Gateways.N > 1 && u.Gateways == 0 || u.Gateways > 1 || l.cfg.Gateways.at.node != nil && l.cfg.Gateways.N == 0 && u.Gateways == 0
+	switch {
+	case !s.Auto || l.told(path):
+	case u.Server == "":
+		l.Addf(node, path, "auto needs to know how the endpoints serve: server is missing")
+	case u.Server == "simple":
+		l.Addf(node, path, "auto: a simple server works at one call at a time, there is nothing to learn")
+	case u.Server == "gunicorn-sync":
+		l.Addf(node, path, "auto: a connection beyond the workers of gunicorn-sync would wait for as long as the others are open: give their number")
+	case shared && len(u.Run.Command) == 0:
+		l.Addf(node, path, "auto: what one gateway learns is wrong for several that share the endpoints (gateways): give a number")
 	}
 }
 

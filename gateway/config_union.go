@@ -3,6 +3,8 @@ package gateway
 import (
 	"fmt"
 	"reflect"
+	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 
@@ -218,12 +220,30 @@ func (u *UpstreamRef) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path st
 	short(d, node, path, &u.Name, &u.Upstream)
 }
 
-// Slots is a number of calls; 0 means that the file does not say.
-type Slots struct{ N int }
+// Slots is a number of calls, or Auto: then it is learned, and N is the most. 0 means that the file does not say.
+type Slots struct {
+	N    int
+	Auto bool
+}
 
-// DecodeYAML takes a number, or the word auto, which is not built yet.
+// maxLearned is how many slots are learned at most: more threads than that a Python process does not have.
+const maxLearned = 512
+
+// DecodeYAML takes a number, or the word auto.
 func (s *Slots) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
-	d.DecodeTagged(node, path, &s.N, `min:"1" max:"65536" later:"auto"`)
+	text := node.Value
+	if strings.Contains(text, "${") {
+		d.DecodeTagged(node, path, &text, "")
+	}
+	switch _, err := strconv.Atoi(text); {
+	case text == "auto":
+		*s = Slots{maxLearned, true}
+	case err != nil && node.Kind == yaml.ScalarNode && text != "" && text != "null" && text != "~":
+		d.Addf(node, path, "wants a whole number or auto, has %q", text)
+	default:
+		*s = Slots{}
+		d.DecodeTagged(node, path, &s.N, `min:"1" max:"65536"`)
+	}
 }
 
 // DecodeYAML takes a number, or a block of bounds, which is not built yet.

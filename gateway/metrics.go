@@ -41,7 +41,7 @@ func newMetrics(g *Gateway) *metrics {
 		reloadOK:    gauge("config_last_reload_successful", "1 if the last reload took over everything."),
 		reloadTime:  gauge("config_last_reload_timestamp_seconds", "When the config was last taken over."),
 		endpoints:   desc("upstream_endpoints", "Endpoints by state: up, down, ejected, drained (by weight), draining.", "upstream", "state"),
-		slots:       desc("upstream_slots", "Calls that the endpoints may work at.", "upstream"),
+		slots:       desc("upstream_slots", "Calls that the endpoints may work at; with slots: auto what was learned.", "upstream"),
 		leased:      desc("upstream_leased_slots", "Of the slots that this gateway shares with others, those that it may use now.", "upstream"),
 		others:      desc("upstream_calls_of_others", "Calls that other gateways have at the endpoints, as far as they tell: with gateways.share view or both.", "upstream"),
 		members:     desc("gateways", "Gateways that share slots, by state: self, alive, gone, cut off.", "state"),

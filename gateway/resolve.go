@@ -332,7 +332,7 @@ func (l *loader) upstream(key, name, path string, node *yaml.Node, u *Upstream, 
 	p.cluster = cluster.Options{
 		Name: name, Wire: transport.Wire{Kind: transport.Buffered, Protocol: wire.Binary},
 		Limits: wire.Limits{MessageBytes: int(l.cfg.MaxMessageBytes)},
-		Slots:  slots, IdleExpiry: kind.IdleExpiry, MaxAge: kind.MaxAge, Queue: queue, Balance: policy.Config, Shared: kind.Shared,
+		Slots:  slots, Auto: u.Slots.Auto, IdleExpiry: kind.IdleExpiry, MaxAge: kind.MaxAge, Queue: queue, Balance: policy.Config, Shared: kind.Shared,
 		Zone: l.cfg.Zone, Checks: checks,
 	}
 	if u.Transport == "framed" || u.Transport == "" && kind.Framed {
@@ -437,7 +437,7 @@ func (l *loader) endpoints(node *yaml.Node, path string, list []Endpoint) []rpc.
 			l.Addf(at, key, "%s stands here twice", e.Address)
 		}
 		seen[address] = true
-		out = append(out, rpc.Endpoint{Address: address, Name: e.Address, Slots: e.Slots, Weight: e.Weight, Drained: e.Weight == 0, Zone: e.Zone})
+		out = append(out, rpc.Endpoint{Address: address, Name: e.Address, Slots: e.Slots.N, Auto: e.Slots.Auto, Weight: e.Weight, Drained: e.Weight == 0, Zone: e.Zone})
 	}
 	return out
 }

@@ -182,6 +182,7 @@ type Endpoint struct {
 	Address string // "host:port" or "unix:/path"
 	Name    string // under which people know it: "users-2"; the address where nothing better is known
 	Slots   int    // calls in flight at most; zero: the cluster's
+	Auto    bool   // how many of Slots are used is learned
 	Weight  int    // zero: 1
 	Drained bool   // it takes no new call; those that it works at go on
 	Zone    string // where it stands; "": not known

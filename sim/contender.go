@@ -14,10 +14,14 @@ type Contender struct {
 	Late   bool       // a call waits in the gateway until a replica has a free slot; else the replica's own queue is where it waits
 	Strict bool       // endpoints are ejected
 	View   view.Times // by which the gateways tell each other what they have in flight; zero: they do not
+	Auto   bool       // the slots of a replica are learned
+	Slots  int        // of a replica; 0: as many as it has workers
 }
 
 func (c Contender) slots(s *Scenario) int {
 	switch {
+	case c.Slots > 0:
+		return c.Slots
 	case !c.Late:
 		return 1 << 20
 	case s.Shared:

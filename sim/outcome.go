@@ -13,6 +13,7 @@ type Outcome struct {
 	TimedOut int
 	Duration time.Duration
 	Sent     []int    // attempts by replica
+	Learned  [][]int  // slots by second, from the end of the first on, and by replica, where they are learned
 	Seconds  []Second // by when the calls arrived
 	seconds  []float32
 	sorted   bool

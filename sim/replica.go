@@ -29,7 +29,22 @@ const instantly = 500 * time.Microsecond
 
 func (r *replica) name() string { return fmt.Sprintf("r%d", r.index) }
 
-// take is a call that comes.
+// arrives is a call that comes. It sleeps first, beside the others, and then wants the replica to itself.
+func (r *replica) arrives(w *world, c *call) {
+	if c.sleep == 0 || r.down || r.fails {
+		r.take(w, c)
+		return
+	}
+	w.after(c.sleep, func() {
+		if c.work == 0 {
+			w.answered(c, rpc.Success)
+		} else {
+			r.take(w, c)
+		}
+	})
+}
+
+// take is a call that comes to the replica's own work.
 func (r *replica) take(w *world, c *call) {
 	switch {
 	case r.down:

@@ -9,13 +9,18 @@ import (
 type Scenario struct {
 	Name       string
 	Replicas   int
-	Workers    int     // of a replica; default 1
-	Shared     bool    // its calls share its speed, however many
-	Gateways   int     // default 1
-	Load       float64 // of what all replicas can do, at the speeds that they have from the start
-	Heavy      bool    // 2 % of the calls are 25 times as much work
-	Idempotent bool    // a call that failed is tried again, twice at most
-	Calls      int     // default 200,000
+	Workers    int           // of a replica; default 1
+	Shared     bool          // its calls share its speed, however many
+	Gateways   int           // default 1
+	Load       float64       // of what all replicas can do, at the speeds that they have from the start
+	Heavy      bool          // 2 % of the calls are 25 times as much work
+	Idempotent bool          // a call that failed is tried again, twice at most
+	Calls      int           // default 200,000
+	Callers    int           // who call again at once when they have their answer, besides Load
+	Lasts      time.Duration // instead of Calls
+	Ramp       time.Duration // in which Load comes to what it is
+	Handler    handler       // what a call is; nil: as much work as meanWork
+	Mean       float64       // of Handler's work, in seconds; 0: meanWork
 	Speeds     func(replica int) float64
 	Script     func(w *world)
 }
@@ -46,6 +51,9 @@ func (s *Scenario) rate() float64 {
 		capacity += speed
 	}
 	mean := meanWork
+	if s.Mean > 0 {
+		mean = s.Mean
+	}
 	if s.Heavy {
 		mean = 0.98*meanWork + 0.02*25*meanWork
 	}

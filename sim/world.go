@@ -33,10 +33,14 @@ type call struct {
 	gateway *gateway
 	arrived time.Duration
 	work    time.Duration // on a replica of speed 1
+	sleep   time.Duration // before that, whatever the replica does besides
+	method  int
+	caller  bool          // it is one of so many callers', who call again when they have their answer
 	number  uint64        // of the call that this memory serves now
 	node    *balance.Node // of the attempt in flight
 	replica *replica
 	picked  time.Duration // when the attempt began
+	mark    balance.Mark
 	tries   int
 	waiting bool          // in the gateway's queue
 	since   time.Duration // when it was last sent there
@@ -84,8 +88,16 @@ func Run(s *Scenario, c Contender, seed uint64) Outcome {
 	if c.View.Tick > 0 {
 		w.gossip()
 	}
-	rate := s.rate()
-	for w.after(w.exponential(1/rate), w.arrive); w.outcome.Calls < s.calls(); {
+	if c.Auto {
+		w.every(time.Second, w.note)
+	}
+	for range s.Callers {
+		w.after(w.exponential(meanWork), w.callAgain)
+	}
+	if s.Load > 0 {
+		w.after(w.exponential(1/s.rate()), w.arrive)
+	}
+	for s.Lasts > 0 && w.now < s.Lasts || s.Lasts == 0 && w.outcome.Calls < s.calls() {
 		w.step()
 	}
 	w.outcome.Duration = w.now
@@ -97,7 +109,7 @@ func (w *world) newGateway() *gateway {
 	g.picker = balance.New(w.contender.Policy(w, g), w.random.IntN)
 	g.picker.Lenient = !w.contender.Strict
 	for _, r := range w.replicas {
-		n := g.picker.Add(rpc.Endpoint{Name: r.name(), Slots: w.contender.slots(w.scenario), Weight: 1})
+		n := g.picker.Add(rpc.Endpoint{Name: r.name(), Slots: w.contender.slots(w.scenario), Auto: w.contender.Auto, Weight: 1})
 		g.nodes = append(g.nodes, n)
 		g.of[n] = r
 	}
@@ -145,15 +157,33 @@ func (w *world) exponential(mean float64) time.Duration {
 
 // arrive is a call, and the next one.
 func (w *world) arrive() {
-	s := w.scenario
+	w.begin(w.newCall())
+	rate := w.scenario.rate()
+	if ramp := w.scenario.Ramp; w.now < ramp {
+		rate *= float64(w.now+time.Second) / float64(ramp+time.Second)
+	}
+	w.after(w.exponential(1/rate), w.arrive)
+}
+
+// callAgain is a call of one who has had the answer to the last one.
+func (w *world) callAgain() {
 	c := w.newCall()
+	c.caller = true
+	w.begin(c)
+}
+
+func (w *world) begin(c *call) {
+	s := w.scenario
 	c.gateway = w.gateways[w.random.IntN(len(w.gateways))]
 	c.arrived = w.now
-	c.work = s.work(w.random)
+	if s.Handler != nil {
+		c.method, c.work, c.sleep = s.Handler(w.random, w.now)
+	} else {
+		c.work = s.work(w.random)
+	}
 	w.due = append(w.due, deadline{w.now + s.timeout(), c, c.number})
 	w.outcome.Arrived++
 	w.send(c)
-	w.after(w.exponential(1/s.rate()), w.arrive)
 }
 
 func (w *world) newCall() *call {
@@ -190,9 +220,9 @@ func (w *world) try(c *call) bool {
 		w.end(c, false)
 		return true
 	}
-	c.node, c.replica, c.picked, c.waiting = n, g.of[n], w.now, false
+	c.node, c.replica, c.picked, c.mark, c.waiting = n, g.of[n], w.now, n.Mark(), false
 	c.tries++
-	c.replica.take(w, c)
+	c.replica.arrives(w, c)
 	return true
 }
 
@@ -216,12 +246,12 @@ func (w *world) drain(g *gateway) {
 func (w *world) answered(c *call, o rpc.Outcome) {
 	g := c.gateway
 	if c.over { // the caller's time was over before, and the attempt with it
-		g.picker.Free(c.node)
+		g.picker.Free(c.node, balance.Result{Outcome: o, Method: c.method, Began: c.mark}, w.instant())
 		w.free = append(w.free, c)
 		w.drain(g)
 		return
 	}
-	g.picker.Done(c.node, balance.Result{Outcome: o, Took: w.now - c.picked, Call: &c.request}, w.instant())
+	g.picker.Done(c.node, balance.Result{Outcome: o, Took: w.now - c.picked, Method: c.method, Call: &c.request, Began: c.mark}, w.instant())
 	failed := rpc.Classes[o].Failure
 	w.outcome.attempted(c.replica.index, c.picked, w.now-c.picked, failed)
 	again := failed && w.scenario.Idempotent && c.tries < 3
@@ -250,4 +280,17 @@ func (w *world) expire(c *call) {
 func (w *world) end(c *call, ok bool) {
 	c.over = true
 	w.outcome.ended(c.arrived, w.now-c.arrived, ok, w.scenario.warm())
+	if c.caller {
+		w.after(0, w.callAgain)
+	}
+}
+
+// note writes down what the first gateway has learned.
+func (w *world) note() {
+	g := w.gateways[0]
+	now := make([]int, len(g.nodes))
+	for i, n := range g.nodes {
+		now[i], _ = n.Learned()
+	}
+	w.outcome.Learned = append(w.outcome.Learned, now)
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,7 +32,7 @@ func run(seeds int, dir string) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "<!-- printed by make sim -->\n\np99/p99.9 in milliseconds, %d seeds of %d calls:\n\n%s\n", seeds, table.Cells[0][0][0].Calls, table.Markdown())
 	b.WriteString("| goal | promise | measured | met |\n|---|---|---|---|\n")
-	for _, g := range append(table.Goals(0), sim.Faults(seeds, 0)...) {
+	for _, g := range slices.Concat(table.Goals(0), sim.Faults(seeds, 0), sim.LearnedGoals(seeds)) {
 		met := "yes"
 		if !g.Met {
 			met = "**no**"

@@ -6,6 +6,7 @@ package balance
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/thriftloom/thriftloom/rpc"
@@ -62,10 +63,14 @@ type Result struct {
 	Call    *rpc.Call     // that it was of; nil: not known
 	Held    bool          // the endpoint is still at work: the slot stays taken until Free
 	Check   bool          // it was no call, but a check by the owner, on a slot that Take gave
+	Began   Mark          // the node's, when it was picked
 }
 
 // failed reports whether the endpoint has failed the call.
 func (r Result) failed() bool { return rpc.Classes[r.Outcome].Failure }
+
+// answered reports whether the endpoint has done what the call asked for.
+func (r Result) answered() bool { return !r.failed() && rpc.Classes[r.Outcome].Health == rpc.Alive }
 
 // Picker picks by late binding: a call gets an endpoint only when one has a free slot. Where none has, it stays with the owner, in the one
 // queue that all endpoints share. Which of several that have one its Policy says.
@@ -75,7 +80,8 @@ type Picker struct {
 	nodes    []*Node
 	policy   Policy
 	random   func(n int) int
-	start    time.Time // of the picker's time
+	start    time.Time     // of the picker's time
+	now      time.Duration // the last that was told
 	picks    int
 	last     time.Duration // when Done was called
 	served   bool          // a call was answered
@@ -83,6 +89,7 @@ type Picker struct {
 	suspects suspects
 	zone     string
 	census   census
+	curve    curve // of what slots are worth, where they are learned
 
 	Lenient bool // no endpoint is ejected, however many of its calls fail
 	// Grace is for how long, once an endpoint that is down is Due to be checked, calls are still kept from it: the owner's check is to find
@@ -98,6 +105,7 @@ func New(policy Policy, random func(n int) int) *Picker {
 // Add puts an endpoint in. One that joins others that serve begins with one call at a time.
 func (p *Picker) Add(e rpc.Endpoint) *Node {
 	n := &Node{Endpoint: e, Slots: max(1, e.Slots)}
+	p.teach(n)
 	if p.served {
 		n.trial, n.grows = 1, p.last+growth
 	}
@@ -124,10 +132,47 @@ func (p *Picker) Remove(n *Node) {
 	}
 }
 
-// Resize gives a node another number of slots. Zero: it takes no call for now.
+// Resize gives a node another number of slots. Zero: it takes no call for now. Where its slots are learned, it is the most that they may be.
 func (p *Picker) Resize(n *Node, slots int) {
 	n.Slots = slots
+	p.teach(n)
 	n.settle()
+}
+
+// teach has a node's slots learned, or not, as its Endpoint says. One that joins others begins with what half of them have found out.
+func (p *Picker) teach(n *Node) {
+	switch {
+	case !n.Endpoint.Auto:
+		n.learns = nil
+	case n.learns == nil:
+		p.learn(n, n.Slots)
+	default:
+		n.learns.bound(n.Slots)
+	}
+}
+
+// learn has the node's slots learned from the beginning, most of them at most.
+func (p *Picker) learn(n *Node, most int) {
+	first, count := p.learned(n)
+	if count == 0 {
+		first = firstLimit
+	}
+	n.learns = newLimiter(first, most, &p.curve, func() (slots, count int) { return p.learned(n) }, p.now)
+}
+
+// learned returns the median of what the nodes besides n have found out, and how many they are.
+func (p *Picker) learned(n *Node) (slots, count int) {
+	var all []int
+	for _, x := range p.nodes {
+		if slots, ok := x.Learned(); ok && x != n {
+			all = append(all, slots)
+		}
+	}
+	if len(all) == 0 {
+		return 0, 0
+	}
+	slices.Sort(all)
+	return all[(len(all)-1)/2], len(all)
 }
 
 // Reweigh tells that endpoints have other weights or zones, or are drained, or not any more.
@@ -180,6 +225,7 @@ func (p *Picker) Pick(call *rpc.Call, now time.Time) (*Node, error) {
 	if n == nil {
 		return nil, p.refusal(r.Now)
 	}
+	n.tick(r.Now)
 	n.InFlight++
 	p.picks++
 	n.picked = p.picks
@@ -237,6 +283,8 @@ func (p *Picker) Take(n *Node) bool {
 
 // Done ends an attempt, and gives its slot back unless it is held.
 func (p *Picker) Done(n *Node, r Result, now time.Time) {
+	at := p.at(now)
+	n.tick(at)
 	if r.Held {
 		n.Zombies++
 	} else {
@@ -245,7 +293,6 @@ func (p *Picker) Done(n *Node, r Result, now time.Time) {
 	if r.Outcome == 0 {
 		return
 	}
-	at := p.at(now)
 	down, ejected := n.strikes > 0, n.ejected
 	if r.Check {
 		p.checked(n, r, at)
@@ -259,17 +306,30 @@ func (p *Picker) Done(n *Node, r Result, now time.Time) {
 	if r.Check {
 		return
 	}
-	if r.Took > 0 && !r.failed() && rpc.Classes[r.Outcome].Health == rpc.Alive {
+	if r.Took > 0 && r.answered() {
 		p.served = true
 		n.speed.add(p.pace.ratio(r.Method, r.Took), at)
+	}
+	if !r.Held {
+		n.finished(r.Began, p.work(r))
 	}
 	p.policy.Done(n, r, at)
 }
 
-// Free gives back a slot that was held.
-func (p *Picker) Free(n *Node) {
+// Free gives back a slot that was held. r is what Done was told, but for the outcome where the endpoint has answered since.
+func (p *Picker) Free(n *Node, r Result, now time.Time) {
+	n.tick(p.at(now))
 	n.Zombies--
 	n.InFlight--
+	n.finished(r.Began, p.work(r))
+}
+
+// work is how much a call was beside others; zero where it was not answered.
+func (p *Picker) work(r Result) float64 {
+	if !r.answered() {
+		return 0
+	}
+	return p.pace.weight(r.Method)
 }
 
 // at returns the picker's time.
@@ -277,5 +337,6 @@ func (p *Picker) at(now time.Time) time.Duration {
 	if p.start.IsZero() {
 		p.start = now.Add(-time.Second)
 	}
+	p.now = max(p.now, now.Sub(p.start))
 	return now.Sub(p.start)
 }

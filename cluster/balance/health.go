@@ -141,6 +141,9 @@ func (p *Picker) strike(n *Node, now time.Duration) {
 	if n.strikes++; n.strikes == doubt {
 		n.falls.forget(now)
 		n.fell = n.falls.add()
+		if n.learns != nil { // it may be back as another one
+			p.learn(n, n.learns.most)
+		}
 	}
 	doubled := n.strikes - 1
 	if n.Lost() {

@@ -16,8 +16,9 @@ type Node struct {
 	weight   int
 	picked   int // number of its last pick
 	speed    speed
+	learns   *limiter // nil: Slots are what they are
 
-	Slots   int // calls at most; 0: none for now
+	Slots   int // calls at most, as learned where Endpoint.Auto says so; 0: none for now
 	Zombies int // of InFlight: the attempt is over, and the endpoint still at work
 	Others  int // calls of others that share the endpoint, as far as they have told
 	taken   int // slots that these take from this picker
@@ -57,11 +58,50 @@ func (n *Node) Weight() int { return n.weight }
 
 // settle finds out how many calls the node may have, and which part of them.
 func (n *Node) settle() {
-	n.limit, n.weight = n.Slots-n.taken, max(1, n.Endpoint.Weight)
+	n.limit, n.weight = n.Slots, max(1, n.Endpoint.Weight)
+	if n.learns != nil {
+		n.Slots = n.learns.slots()
+		n.limit = n.learns.limit
+	}
+	n.limit -= n.taken
 	if n.trial > 0 {
 		n.limit = min(n.limit, n.trial)
 	}
 	if n.Endpoint.Drained {
 		n.limit, n.weight = 0, 0
+	}
+}
+
+// calls is how many calls the node has, in any way.
+func (n *Node) calls() int { return n.InFlight + n.Closing + n.Others }
+
+// Learned returns how many slots the node was found to be worth; false where that is not learned.
+func (n *Node) Learned() (slots int, ok bool) {
+	if n.learns == nil {
+		return 0, false
+	}
+	return n.learns.base, true
+}
+
+// Mark returns what the Result of a call is to begin with that has been picked for the node just now.
+func (n *Node) Mark() Mark {
+	if n.learns == nil {
+		return Mark{}
+	}
+	return n.learns.mark()
+}
+
+// tick brings what is learned up to now, before the calls become more or fewer.
+func (n *Node) tick(now time.Duration) {
+	if n.learns != nil {
+		n.learns.tick(n.calls(), now)
+	}
+}
+
+// finished has the end of a call learned from. work is how much it was beside others; zero: it was not answered.
+func (n *Node) finished(m Mark, work float64) {
+	if n.learns != nil && m.at > 0 {
+		n.learns.ended(m, work, n.calls())
+		n.settle()
 	}
 }

@@ -58,15 +58,24 @@ func (n *Node) slowness(r Round, nodes int) int {
 }
 
 // pace is what the fleet takes for a call, by method. The zero value has seen none.
-type pace struct{ typical []float64 }
+type pace struct {
+	typical []float64
+	calls   []float64 // of the last few thousand
+	sum     float64   // of calls
+	time    float64   // of calls × typical
+}
+
+// recent is how many calls a pace knows the methods of; half of them are forgotten at once.
+const recent = 4096
 
 // ratio returns how took compares with what calls of the method take, and learns from it.
 func (p *pace) ratio(method int, took time.Duration) float64 {
 	i := min(method+1, maxPaces-1)
 	for len(p.typical) <= i {
-		p.typical = append(p.typical, 0)
+		p.typical, p.calls = append(p.typical, 0), append(p.calls, 0)
 	}
 	t, x := &p.typical[i], float64(took)
+	was := *t
 	switch {
 	case *t == 0:
 		*t = x
@@ -75,5 +84,30 @@ func (p *pace) ratio(method int, took time.Duration) float64 {
 	default:
 		*t /= 1 + drift
 	}
+	p.time += p.calls[i]*(*t-was) + *t
+	p.calls[i]++
+	if p.sum++; p.sum >= recent {
+		p.forget()
+	}
 	return x / *t
+}
+
+// forget makes old calls count half.
+func (p *pace) forget() {
+	p.sum, p.time = 0, 0
+	for i := range p.calls {
+		p.calls[i] /= 2
+		p.sum += p.calls[i]
+		p.time += p.calls[i] * p.typical[i]
+	}
+}
+
+// weight returns how long a call of the method typically takes beside the mean of all calls. It does not matter to it that all of them take
+// longer; 1 where the method is not known.
+func (p *pace) weight(method int) float64 {
+	i := min(method+1, maxPaces-1)
+	if i >= len(p.typical) || p.typical[i] == 0 || p.time <= 0 {
+		return 1
+	}
+	return p.typical[i] * p.sum / p.time
 }

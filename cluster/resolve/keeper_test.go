@@ -262,13 +262,13 @@ func (other) String() string { return "other" }
 // A value is an address or JSON; what is neither is told.
 func TestParseEntry(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
-		{"10.0.0.1:6000", "{10.0.0.1:6000 10.0.0.1:6000 0 0 false }"},
-		{" users-1.internal:6000\n", "{users-1.internal:6000 users-1.internal:6000 0 0 false }"},
-		{"[fd00::1]:6000", "{[fd00::1]:6000 [fd00::1]:6000 0 0 false }"},
-		{"unix:/run/users.sock", "{unix:/run/users.sock unix:/run/users.sock 0 0 false }"},
-		{`{"address": "10.0.0.1:6000", "slots": 4, "weight": 2, "zone": "a"}`, "{10.0.0.1:6000 10.0.0.1:6000 4 2 false a}"},
-		{`{"network": "tcp", "address": "10.0.0.1:8888", "weight": 10, "tags": null}`, "{10.0.0.1:8888 10.0.0.1:8888 0 10 false }"}, // Kitex's
-		{`{"address": "10.0.0.1:6000", "weight": 0}`, "{10.0.0.1:6000 10.0.0.1:6000 0 0 true }"},
+		{"10.0.0.1:6000", "{10.0.0.1:6000 10.0.0.1:6000 0 false 0 false }"},
+		{" users-1.internal:6000\n", "{users-1.internal:6000 users-1.internal:6000 0 false 0 false }"},
+		{"[fd00::1]:6000", "{[fd00::1]:6000 [fd00::1]:6000 0 false 0 false }"},
+		{"unix:/run/users.sock", "{unix:/run/users.sock unix:/run/users.sock 0 false 0 false }"},
+		{`{"address": "10.0.0.1:6000", "slots": 4, "weight": 2, "zone": "a"}`, "{10.0.0.1:6000 10.0.0.1:6000 4 false 2 false a}"},
+		{`{"network": "tcp", "address": "10.0.0.1:8888", "weight": 10, "tags": null}`, "{10.0.0.1:8888 10.0.0.1:8888 0 false 10 false }"}, // Kitex's
+		{`{"address": "10.0.0.1:6000", "weight": 0}`, "{10.0.0.1:6000 10.0.0.1:6000 0 false 0 true }"},
 		{"", `address "": want host:port or unix:/path`},
 		{"10.0.0.1", `address "10.0.0.1": want host:port or unix:/path`},
 		{"10.0.0.1:0", `address "10.0.0.1:0": want host:port or unix:/path`},

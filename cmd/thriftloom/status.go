@@ -72,6 +72,9 @@ func statusText(s *status.Snapshot) string {
 	table(&b, "UPSTREAM\tENDPOINT\tSTATE\tIN FLIGHT\tSLOTS\tZOMBIES\tCONNECTIONS\tCALLS\tFAILURES\tLAST ERROR", len(rows), func(i int) []any {
 		e := rows[i].endpoint
 		slots := fmt.Sprint(e.Slots)
+		if e.SlotsLearned {
+			slots += " (auto)"
+		}
 		if rows[i].leased {
 			slots = fmt.Sprintf("%d of %d", e.LeasedSlots, e.Slots)
 		}

@@ -62,3 +62,11 @@ func TestStatusOfOverload(t *testing.T) {
 		t.Errorf("status tells of a queue in which nothing happened:\n%s", statusText(s))
 	}
 }
+
+// Status says which slots were learned.
+func TestStatusOfLearnedSlots(t *testing.T) {
+	s := &status.Snapshot{Clusters: []status.Cluster{{Name: "users", Endpoints: []status.Endpoint{{Name: "users-1", State: "up", Slots: 7, SlotsLearned: true, LeasedSlots: 7}}}}}
+	if got := strings.Join(strings.Fields(statusText(s)), " "); !strings.Contains(got, "users users-1 up 0 7 (auto)") {
+		t.Errorf("status lacks the learned slots:\n%s", statusText(s))
+	}
+}

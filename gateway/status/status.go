@@ -152,7 +152,8 @@ type Endpoint struct {
 	Zone          string  `json:"zone,omitempty"`
 	State         string  `json:"state"` // up, down (not reached), ejected (it fails more than the others), drained (weight: 0) or draining
 	Slots         int     `json:"slots"`
-	LeasedSlots   int     `json:"leased_slots"` // of slots, those that this gateway may use: all where no other shares them
+	SlotsLearned  bool    `json:"slots_learned"` // slots is what was learned so far (slots: auto)
+	LeasedSlots   int     `json:"leased_slots"`  // of slots, those that this gateway may use: all where no other shares them
 	InFlight      int     `json:"in_flight"`
 	Others        int     `json:"others"` // calls that other gateways have there, as far as they tell
 	Zombies       int     `json:"zombies"`

@@ -72,7 +72,9 @@ func anyHistory(t *testing.T, p balance.Policy, seed uint64) {
 		f.now = f.now.Add(time.Duration(f.random.IntN(20)) * time.Millisecond)
 		switch k := f.random.IntN(20); {
 		case k == 0 && len(f.Nodes()) < 12:
-			f.addIn([]string{"", "a", "b"}[f.random.IntN(3)], 1+f.random.IntN(4))
+			n := f.addIn([]string{"", "a", "b"}[f.random.IntN(3)], 1+f.random.IntN(4))
+			n.Endpoint.Auto = f.random.IntN(3) == 0
+			f.Resize(n, n.Endpoint.Slots)
 		case k == 1 && len(f.Nodes()) > 0:
 			n := f.Nodes()[f.random.IntN(len(f.Nodes()))]
 			f.Remove(n)
@@ -92,7 +94,7 @@ func anyHistory(t *testing.T, p balance.Policy, seed uint64) {
 			}
 			f.Done(n, r, f.now)
 		case k < 10 && len(f.held) > 0:
-			f.Free(take(&f.held, f.random))
+			f.Free(take(&f.held, f.random), balance.Result{}, f.now)
 		default:
 			n, err := f.Pick(call, f.now)
 			if (n == nil) == (err == nil) {
