@@ -242,10 +242,11 @@ func (p *Picker) another(n *Node) bool {
 	return false
 }
 
-// avoided returns the node that a call had better not get; nil mostly.
+// avoided returns the node that a call had better not get, which has failed its last attempt, or the last call of its caller and method: whose
+// fault that was shows elsewhere. nil mostly.
 func (p *Picker) avoided(call *rpc.Call) *Node {
 	if call.Avoid == "" {
-		return nil
+		return p.suspects.failedAt(call)
 	}
 	for _, n := range p.nodes {
 		if n.Endpoint.Name == call.Avoid {

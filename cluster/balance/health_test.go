@@ -169,6 +169,34 @@ func TestAllFailAlike(t *testing.T) {
 	}
 }
 
+// Who has failed at one endpoint is taken to another one with the next call, even to a slower one: five failures in a row where the call is at fault
+// would eject the endpoint.
+func TestPoisonShowsElsewhere(t *testing.T) {
+	c := newClock(t, 4, 4, 4)
+	poison := &rpc.Call{Name: "sleep"}
+	for range 40 { // the fastest
+		c.Done(c.pick(""), Result{Outcome: rpc.Success, Took: time.Millisecond}, c.now)
+	}
+	met := map[*Node]int{}
+	for i := range 30 {
+		n, err := c.Pick(poison, c.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if met[n]++; i == 1 && len(met) != 2 {
+			t.Errorf("the second call goes to where the first has failed: %s", n.Endpoint.Name)
+		}
+		c.now = c.now.Add(time.Millisecond)
+		c.Done(n, Result{Outcome: rpc.ClosedReused, Took: time.Millisecond, Call: poison}, c.now)
+		c.Done(c.pick(""), Result{Outcome: rpc.Success, Took: time.Millisecond}, c.now)
+	}
+	for _, n := range c.Nodes() {
+		if n.State() != Up {
+			t.Errorf("%s is %s", n.Endpoint.Name, n.State())
+		}
+	}
+}
+
 // A caller whose calls of a method fail at one endpoint, and then at another without an answer between, is to blame, and not they; once it has
 // had an answer, an endpoint is blamed again.
 func TestPoison(t *testing.T) {

@@ -54,6 +54,19 @@ func (s *suspects) failed(call *rpc.Call, n *Node, now time.Duration) (blamed bo
 	return blamed
 }
 
+// failedAt returns where the last call of the caller and method has failed, and none has been answered since; nil where there is no such node, or
+// there are several.
+func (s *suspects) failedAt(call *rpc.Call) *Node {
+	if len(s.all) == 0 {
+		return nil
+	}
+	id := who(call)
+	if i := slices.IndexFunc(s.all, func(x suspect) bool { return x.who == id }); i >= 0 {
+		return s.all[i].node
+	}
+	return nil
+}
+
 // answered clears who has had an answer.
 func (s *suspects) answered(call *rpc.Call) {
 	if len(s.all) == 0 || call == nil {
