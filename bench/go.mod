@@ -1,6 +1,6 @@
 module github.com/thriftloom/thriftloom/bench
 
-go 1.26.0
+go 1.26.7
 
 require (
 	github.com/thriftloom/thriftloom v0.0.0
@@ -24,7 +24,8 @@ require (
 	github.com/prometheus/procfs v0.22.0 // indirect
 	golang.org/x/image v0.30.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
-	golang.org/x/text v0.42.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
+	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 )
 

@@ -166,7 +166,7 @@ var codeWhen = [...]string{
 	Unavailable:        "no endpoint is up, or the connection to one broke, or the caller's calls of the method end without a reply wherever they are made (`breaker`)",
 	ResourceExhausted:  "the queue is full, or no slot came free within its longest wait, or more calls come than are answered, or a limit was reached, or the machine can make no further connection",
 	Cancelled:          "the caller has gone, so that nobody sees it",
-	PermissionDenied:   "the caller may not (`allow` is not built yet)",
+	PermissionDenied:   "the caller may not (`allow`)",
 	HandlerFailed:      "the handler ended without a reply: it raised what the IDL does not declare, or its process died",
 	UnknownMethod:      "no service has the method, or no listener the service",
 	InvalidMessageType: "a server was sent a reply",

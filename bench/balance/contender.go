@@ -22,6 +22,7 @@ type contender struct {
 // connect; with maxconn 1 and such callers four would be served and the others never. So it is measured with callers of either kind.
 var contenders = []contender{
 	ours("slots", "balance: slots", 1),
+	ours("slots, hedged", "balance: slots\n    hedge: {}", 1),
 	ours("round robin", "balance: round_robin", 64),
 	ours("P2C", "balance: two_choices", 64),
 	haproxy("HAProxy, leastconn", "", false),
