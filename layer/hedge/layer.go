@@ -27,7 +27,8 @@ func (p Policy) hedges() bool { return p.Method != nil }
 // call's; an error is it only where both attempts have failed. Who loses is not cancelled: Thrift has no word for that, and a connection whose
 // reply is awaited by nobody would be lost. It goes on to its end, and is recorded then.
 //
-// A call that waits for a slot is not late: a second one would wait as well. A oneway has no reply that could be late.
+// Where there is no slot to spare for the second attempt, it is looked for again after as much time. A call that waits for a slot is not late: a
+// second one would wait as well. A oneway has no reply that could be late.
 func Layer(policies rpc.PerMethod[Policy]) rpc.Layer {
 	return rpc.Layer{
 		Name: "hedge",
@@ -106,12 +107,20 @@ func (r *race) wait(ctx context.Context, call *rpc.Call, delay time.Duration) (*
 	late, gone := time.NewTimer(delay), ctx.Done()
 	defer late.Stop()
 	var failed *rpc.Error
+	hedges, refused := 0, 0
+	defer func() {
+		if hedges > 0 && hedges == refused {
+			r.policy.Method.count(func(c *Counts) { c.Busy++ })
+		}
+	}()
 	for underway := 1; underway > 0; {
 		select {
 		case x := <-r.ended:
 			underway--
 			switch {
-			case x.refused:
+			case x.refused: // there may be a slot to spare later
+				refused++
+				late.Reset(delay)
 			case x.err != nil:
 				failed = worse(failed, rpc.AsError(x.err, call.Service))
 			default:
@@ -127,6 +136,7 @@ func (r *race) wait(ctx context.Context, call *rpc.Call, delay time.Duration) (*
 				late.Reset(delay)
 			case r.hedge(call, at):
 				underway++
+				hedges++
 			}
 		case <-gone:
 			r.cancel() // they end at once, and say what became of them
@@ -167,7 +177,6 @@ func (r *race) hedge(call *rpc.Call, at string) bool {
 			if b != nil {
 				b.Return()
 			}
-			m.count(func(c *Counts) { c.Busy++ })
 		} else {
 			m.count(func(c *Counts) { c.Sent++ })
 		}

@@ -33,7 +33,7 @@ type script struct {
 	ended []time.Time
 }
 
-var names = []string{"users-1", "users-2", "users-3"}
+var names = []string{"users-1", "users-2", "users-3", "users-4"}
 
 func (s *script) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
 	s.mu.Lock()
@@ -90,8 +90,9 @@ func TestTheFirstReplyWins(t *testing.T) {
 		{"the first fails late", []attempt{{takes: 20 * ms, err: crash}, {takes: 50 * ms}}, 60 * ms, "1", nil, Counts{Sent: 1, Won: 1}},
 		{"the second fails", []attempt{{takes: 40 * ms}, {takes: 1 * ms, err: crash}}, 40 * ms, "0", nil, Counts{Sent: 1}},
 		{"both fail", []attempt{{takes: 40 * ms, err: crash}, {takes: 1 * ms, err: down}}, 40 * ms, "", crash, Counts{Sent: 1}},
-		{"no slot for the second", []attempt{{takes: 40 * ms}, {err: full}}, 40 * ms, "0", nil, Counts{Busy: 1}},
-		{"no slot for the second, and the first fails", []attempt{{takes: 40 * ms, err: down}, {err: full}}, 40 * ms, "", down, Counts{Busy: 1}},
+		{"no slot for the second", []attempt{{takes: 25 * ms}, {err: full}, {err: full}}, 25 * ms, "0", nil, Counts{Busy: 1}},
+		{"no slot for the second, and the first fails", []attempt{{takes: 15 * ms, err: down}, {err: full}}, 15 * ms, "", down, Counts{Busy: 1}},
+		{"a slot for the second, later", []attempt{{takes: 500 * ms}, {err: full}, {err: full}, {takes: 5 * ms}}, 35 * ms, "3", nil, Counts{Sent: 1, Won: 1}},
 		{"in the queue, then late", []attempt{{waits: 25 * ms, takes: 100 * ms}, {takes: 5 * ms}}, 35 * ms, "1", nil, Counts{Sent: 1, Won: 1}},
 		{"in the queue, then in time", []attempt{{waits: 25 * ms, takes: 2 * ms}}, 27 * ms, "0", nil, Counts{}},
 	} {
