@@ -52,7 +52,7 @@ type Round struct {
 // Ready reports whether a node may take the call: it is up, it has a free slot, it stands where the round looks, and the call does not avoid
 // it.
 func (r *Round) Ready(n *Node) bool {
-	return n.InFlight+n.Closing < n.limit && (r.Now >= n.from || r.panic && n.ejected && n.strikes == 0) && n != r.avoid && (n.near || !r.near)
+	return n.InFlight+n.Closing < n.limit && (r.Now >= n.from || r.panic && n.ejected && n.strikes == 0) && n != r.avoid && (!r.near || n.near)
 }
 
 // Result is what became of an attempt.
@@ -311,7 +311,7 @@ func (p *Picker) Done(n *Node, r Result, now time.Time) {
 		p.served = true
 		n.speed.add(p.pace.ratio(r.Method, r.Took), at)
 	}
-	if !r.Held {
+	if n.learns != nil && !r.Held {
 		n.finished(r.Began, p.work(r))
 	}
 	p.policy.Done(n, r, at)
@@ -338,6 +338,7 @@ func (p *Picker) at(now time.Time) time.Duration {
 	if p.start.IsZero() {
 		p.start = now.Add(-time.Second)
 	}
-	p.now = max(p.now, now.Sub(p.start))
-	return now.Sub(p.start)
+	at := now.Sub(p.start)
+	p.now = max(p.now, at)
+	return at
 }

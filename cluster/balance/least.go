@@ -8,7 +8,7 @@ func (LeastRequest) Choose(nodes []*Node, r Round) *Node {
 	var best *Node
 	var equals lot
 	all := r.scan(nodes)
-	for n := all.next(); n != nil; n = all.next() {
+	for n := all.next(&r); n != nil; n = all.next(&r) {
 		switch {
 		case best == nil || n.lighter(best):
 			best = n

@@ -1,6 +1,7 @@
 package balance
 
 import (
+	"math"
 	"time"
 
 	"github.com/thriftloom/thriftloom/rpc"
@@ -8,20 +9,21 @@ import (
 
 // Node is one endpoint as a picker sees it: what Pick returns, and Done takes.
 type Node struct {
+	// What a pick looks at stands together: it looks at many nodes.
 	InFlight int           // slots taken
 	Closing  int           // connections without a call that are not quite closed: each takes the place of a call
+	Others   int           // calls of others that share the endpoint, as far as they have told
 	limit    int           // calls at most, now
 	from     time.Duration // not before then
-	near     bool          // it stands in the picker's own zone
-	weight   int
-	picked   int // number of its last pick
+	picked   int           // number of its last pick
+	weight   int32
+	near     bool // it stands in the picker's own zone
 	speed    speed
-	learns   *limiter // nil: Slots are what they are
 
-	Slots   int // calls at most, as learned where Endpoint.Auto says so; 0: none for now
-	Zombies int // of InFlight: the attempt is over, and the endpoint still at work
-	Others  int // calls of others that share the endpoint, as far as they have told
-	taken   int // slots that these take from this picker
+	learns  *limiter // nil: Slots are what they are
+	Slots   int      // calls at most, as learned where Endpoint.Auto says so; 0: none for now
+	Zombies int      // of InFlight: the attempt is over, and the endpoint still at work
+	taken   int      // slots that Others take from this picker
 
 	Endpoint rpc.Endpoint
 	health
@@ -54,11 +56,11 @@ func (n *Node) State() string {
 func (n *Node) Lost() bool { return n.strikes >= doubt }
 
 // Weight is the endpoint's, 1 where it has none, and 0 of one that is drained.
-func (n *Node) Weight() int { return n.weight }
+func (n *Node) Weight() int { return int(n.weight) }
 
 // settle finds out how many calls the node may have, and which part of them.
 func (n *Node) settle() {
-	n.limit, n.weight = n.Slots, max(1, n.Endpoint.Weight)
+	n.limit, n.weight = n.Slots, int32(min(max(1, n.Endpoint.Weight), math.MaxInt32))
 	if n.learns != nil {
 		n.Slots = n.learns.slots()
 		n.limit = n.learns.limit

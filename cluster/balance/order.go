@@ -62,7 +62,7 @@ func (Random) Choose(nodes []*Node, r Round) *Node {
 	var found *Node
 	var equals lot
 	all := r.scan(nodes)
-	for n := all.next(); n != nil; n = all.next() {
+	for n := all.next(&r); n != nil; n = all.next(&r) {
 		if weight := n.Weight(); found == nil {
 			found = n
 			equals.open(weight, r)

@@ -4,32 +4,36 @@ package balance
 // fleet of thousands takes no longer.
 const window = 64
 
-// scan goes over nodes that are ready, window of them at most.
+// scan goes over the nodes that are ready in a round, window of them at most.
 type scan struct {
 	nodes []*Node
-	round Round
 	at    int // of the next one
 	left  int // to be looked at
 	ready int // that may still be compared
 }
 
-func (r Round) scan(nodes []*Node) scan {
-	s := scan{nodes: nodes, round: r, left: len(nodes), ready: window}
+func (r *Round) scan(nodes []*Node) scan {
+	s := scan{nodes: nodes, left: len(nodes), ready: window}
 	if len(nodes) > window {
 		s.at = r.Random(len(nodes))
 	}
 	return s
 }
 
-// next returns one more; nil where there is none.
-func (s *scan) next() *Node {
+// pass goes on to the next node.
+func (s *scan) pass() {
+	if s.at++; s.at == len(s.nodes) {
+		s.at = 0
+	}
+	s.left--
+}
+
+// next returns one more that is ready in the round; nil where there is none.
+func (s *scan) next(r *Round) *Node {
 	for s.left > 0 && s.ready > 0 {
 		n := s.nodes[s.at]
-		if s.at++; s.at == len(s.nodes) {
-			s.at = 0
-		}
-		s.left--
-		if s.round.Ready(n) {
+		s.pass()
+		if r.Ready(n) {
 			s.ready--
 			return n
 		}

@@ -49,7 +49,7 @@ func middle(ring []int8) int8 {
 
 // slowness returns how slow the node has been: 0 for as fast as any, a bucket more for each 19 %. It fades while the node is passed by, since a
 // node that looked slow by chance would stay so: who gets no calls has no new samples.
-func (n *Node) slowness(r Round, nodes int) int {
+func (n *Node) slowness(r *Round, nodes int) int {
 	s := &n.speed
 	if s.median < easy || s.n < enough || r.Now-s.last > forgets {
 		return 0
