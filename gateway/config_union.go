@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"fmt"
-	"reflect"
 	"strconv"
 	"strings"
 
@@ -134,8 +133,7 @@ func (b *Balance) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string
 		return
 	}
 	b.Config = balance.Default() // a name alone says all
-	field, _ := reflect.TypeFor[balance.Config]().FieldByName("Policy")
-	d.DecodeTagged(node, path, &b.Policy, field.Tag)
+	tagged(d, node, path, &b.Policy, &b.Config, "Policy")
 }
 
 // Limits is a rule or a list of them.
@@ -198,8 +196,7 @@ func (p *Priority) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path strin
 		return
 	}
 	p.Config = priority.Default() // a name alone says all
-	field, _ := reflect.TypeFor[priority.Config]().FieldByName("Class")
-	d.DecodeTagged(node, path, &p.Class, field.Tag)
+	tagged(d, node, path, &p.Class, &p.Config, "Class")
 }
 
 // DecodeYAML takes an address or a block.

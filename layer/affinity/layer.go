@@ -4,7 +4,6 @@ package affinity
 import (
 	"context"
 	"hash/fnv"
-	"slices"
 	"strings"
 
 	"github.com/thriftloom/thriftloom/codec"
@@ -35,7 +34,7 @@ func Layer(policies rpc.PerMethod[Policy]) rpc.Layer {
 		Name: "affinity",
 		Why:  "above retry: all attempts of a call have one key",
 		Wrap: func(next rpc.Handler) rpc.Handler {
-			if !policies.Other.gives() && !slices.ContainsFunc(policies.Methods, Policy.gives) {
+			if !policies.Any(Policy.gives) {
 				return next
 			}
 			return rpc.HandlerFunc(func(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {

@@ -3,7 +3,6 @@ package canary
 
 import (
 	"context"
-	"slices"
 	"sync/atomic"
 
 	"github.com/thriftloom/thriftloom/layer/affinity"
@@ -36,7 +35,7 @@ func Layer(policies rpc.PerMethod[Policy]) rpc.Layer {
 		Name: "canary",
 		Why:  "directly above the upstream: what retry and hedge do, they do to the upstream that the call belongs to",
 		Wrap: func(next rpc.Handler) rpc.Handler {
-			if !policies.Other.on() && !slices.ContainsFunc(policies.Methods, Policy.on) {
+			if !policies.Any(Policy.on) {
 				return next
 			}
 			return rpc.HandlerFunc(func(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {

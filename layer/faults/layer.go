@@ -4,7 +4,6 @@ package faults
 import (
 	"context"
 	"math/rand/v2"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -49,7 +48,7 @@ func Layer(policies rpc.PerMethod[Policy], random func() float64) rpc.Layer {
 		Name: "faults",
 		Why:  "above retry and hedge: what fails on purpose reaches the caller, as a failure does that they could not mend; below deadline: a delay ends with it",
 		Wrap: func(next rpc.Handler) rpc.Handler {
-			if !policies.Other.on() && !slices.ContainsFunc(policies.Methods, Policy.on) {
+			if !policies.Any(Policy.on) {
 				return next
 			}
 			return rpc.HandlerFunc(func(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {

@@ -3,7 +3,6 @@ package hedge
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/thriftloom/thriftloom/rpc"
@@ -34,7 +33,7 @@ func Layer(policies rpc.PerMethod[Policy]) rpc.Layer {
 		Name: "hedge",
 		Why:  "under retry: each try may have a second attempt; above the cluster, which knows where the first one is and what slots are to spare",
 		Wrap: func(next rpc.Handler) rpc.Handler {
-			if !policies.Other.hedges() && !slices.ContainsFunc(policies.Methods, Policy.hedges) {
+			if !policies.Any(Policy.hedges) {
 				return next
 			}
 			return &handler{next: next, policies: policies}

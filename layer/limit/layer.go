@@ -31,7 +31,7 @@ func Layer(service string, svc *schema.Service, policies rpc.PerMethod[Policy], 
 		Name: "limit",
 		Why:  "below deadline: waiting has an end; above all that costs: what is refused costs nothing",
 		Wrap: func(next rpc.Handler) rpc.Handler {
-			if state == nil || !policies.Other.bounds() && !slices.ContainsFunc(policies.Methods, Policy.bounds) {
+			if state == nil || !policies.Any(Policy.bounds) {
 				return next
 			}
 			h := &handler{next: next, state: state, limits: rpc.PerMethod[limits]{Other: newLimits(policies.Other, state, service, "_OTHER")}}

@@ -3,7 +3,6 @@ package mirror
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/thriftloom/thriftloom/layer/match"
@@ -31,7 +30,7 @@ func Layer(policies rpc.PerMethod[Policy]) rpc.Layer {
 		Name: "mirror",
 		Why:  "above retry and hedge: one copy a call, however often it is tried; below faults, limit and breaker: what never left here is not copied",
 		Wrap: func(next rpc.Handler) rpc.Handler {
-			if !policies.Other.on() && !slices.ContainsFunc(policies.Methods, Policy.on) {
+			if !policies.Any(Policy.on) {
 				return next
 			}
 			return rpc.HandlerFunc(func(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {

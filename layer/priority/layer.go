@@ -3,7 +3,6 @@ package priority
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"github.com/thriftloom/thriftloom/rpc"
@@ -27,7 +26,7 @@ func Layer(policies rpc.PerMethod[Policy]) rpc.Layer {
 		Name: "priority",
 		Why:  "above all that makes calls wait: who goes first is said by then",
 		Wrap: func(next rpc.Handler) rpc.Handler {
-			if !policies.Other.says() && !slices.ContainsFunc(policies.Methods, Policy.says) {
+			if !policies.Any(Policy.says) {
 				return next
 			}
 			return rpc.HandlerFunc(func(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
