@@ -3,24 +3,10 @@ package peertest
 import (
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	osuser "os/user"
-	"path/filepath"
 	"testing"
 )
-
-// Etcd returns the path of etcd's server: that of the system, or the one that setup.sh has unpacked.
-func Etcd(t testing.TB) string {
-	t.Helper()
-	if path, err := exec.LookPath("etcd"); err == nil {
-		return path
-	}
-	path := filepath.Join(cacheDir(), "thriftloom/etcd/usr/bin/etcd")
-	_, err := os.Stat(path)
-	require(t, err)
-	return path
-}
 
 // EtcdServer is a real etcd of one member that answers at Address until the test ends.
 type EtcdServer struct {
@@ -34,7 +20,7 @@ type EtcdServer struct {
 // StartEtcd starts etcd.
 func StartEtcd(t testing.TB) *EtcdServer {
 	t.Helper()
-	e := &EtcdServer{Address: FreePort(t), t: t, path: Etcd(t)}
+	e := &EtcdServer{Address: FreePort(t), t: t, path: unpacked(t, "etcd", "etcd")}
 	at, peer := "http://"+e.Address, "http://"+FreePort(t)
 	e.args = []string{
 		"--name", "a", "--data-dir", t.TempDir(), "--listen-client-urls", at, "--advertise-client-urls", at, "--listen-peer-urls", peer,

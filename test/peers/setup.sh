@@ -2,8 +2,9 @@
 # Installs the real peers that the tests talk to: the original ThriftPy 0.3.9 (a Debian package, for /usr/bin/python3), and in virtual
 # environments of their own ThriftPy2 with stock gunicorn, gunicorn_thrift with the versions that it pins, and the last ThriftPy2 with
 # Tornado; Apache Thrift's compiler, Python and C++ (Debian packages), Go (a module, pinned in apachego) and Node.js (an npm package, pinned
-# in node); openssl; and what servers are found by: dnsmasq (a Debian package without a service) and etcd (unpacked out of its Debian
-# package, so that no service is started). What is there already is left alone, and then nothing is asked of the network.
+# in node); openssl; what servers are found by: dnsmasq (a Debian package without a service) and etcd; and what replies are kept in: Redis
+# and memcached. These three are unpacked out of their Debian packages, so that no service is started. What is there already is left alone,
+# and then nothing is asked of the network.
 set -eu
 
 thriftpy2=0.7.1
@@ -90,19 +91,39 @@ has_apache || {
 	exit 1
 }
 PATH="$PATH:/usr/sbin" command -v dnsmasq >/dev/null || debian dnsmasq-base
-command -v etcd >/dev/null || [ -x "$cache/etcd/usr/bin/etcd" ] || {
-	echo "unpacking the package etcd-server in $cache/etcd"
-	mkdir -p "$cache/etcd"
+# unpacked unpacks the Debian packages of a server into a folder of its own, $1, so that no service is started, where its program $2 is not there.
+unpacked() {
+	folder=$1 program=$2
+	shift 2
+	command -v "$program" >/dev/null || [ -x "$cache/$folder/usr/bin/$program" ] && return
+	echo "unpacking the packages $* in $cache/$folder"
+	mkdir -p "$cache/$folder"
 	(
-		cd "$cache/etcd"
-		apt-get download -qq etcd-server 2>/dev/null || {
+		cd "$cache/$folder"
+		apt-get download -qq "$@" 2>/dev/null || {
 			as_root apt-get update -qq
-			apt-get download -qq etcd-server
+			apt-get download -qq "$@"
 		}
-		dpkg-deb -x etcd-server_*.deb .
-		rm etcd-server_*.deb
+		for package in *.deb; do
+			dpkg-deb -x "$package" .
+			rm "$package"
+		done
 	)
 }
+# runs tells whether a server's program, unpacked or not, has the libraries that it needs.
+runs() { "$(PATH="$PATH:$cache/$1/usr/bin" command -v "$2")" --version >/dev/null 2>&1; }
+
+unpacked etcd etcd etcd-server
+unpacked redis redis-server redis-server redis-tools
+unpacked memcached memcached memcached
+runs redis redis-server || debian libatomic1 libjemalloc2 liblzf1
+runs memcached memcached || debian libevent-2.1-7 libsasl2-2
+for server in redis-server memcached; do
+	runs "${server%-server}" $server || {
+		echo "setup.sh: $server cannot be started" >&2
+		exit 1
+	}
+done
 command -v node >/dev/null && command -v npm >/dev/null || debian nodejs npm
 
 # What test/peers/node/package-lock.json names, in the cache.

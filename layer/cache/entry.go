@@ -1,0 +1,122 @@
+package cache
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"time"
+
+	"github.com/thriftloom/thriftloom/rpc"
+	"github.com/thriftloom/thriftloom/wire"
+)
+
+// Entry is a reply that is kept. It is not changed, but for what is atomic.
+type Entry struct {
+	Reply    *rpc.Reply // Protocol, Body and Exception alone; all who are answered with it share it
+	Groups   []ID       // that it belongs to
+	Versions []uint64   // which they had in the store when its load began; nil where there is no store
+	Loaded   time.Time  // when its load ended
+	Took     time.Duration
+	Fresh    time.Duration // it is fresh for so long from Loaded
+	Stale    time.Duration // … and for so long after that still an answer while another is loaded
+	OnError  time.Duration // … or where none can be loaded
+
+	mark   uint64        // of the journal when its load began, or when it was asked for in the store
+	early  time.Duration // from Loaded on, when it is loaded anew though it is fresh
+	kept   time.Duration // in this process for no longer than that from Loaded; zero: as long as it may be
+	method *methodCounts // where it is counted; nil: nowhere
+}
+
+// Until returns when the entry is of no use any more.
+func (e *Entry) Until() time.Time { return e.Loaded.Add(e.life()) }
+
+func (e *Entry) life() time.Duration {
+	life := e.Fresh + max(e.Stale, e.OnError)
+	if e.kept > 0 {
+		life = min(life, e.kept)
+	}
+	return life
+}
+
+// Bytes is what an entry costs in memory: its body, and what belongs to it.
+func (e *Entry) Bytes() int {
+	return entryBytes + cap(e.Reply.Body) + len(e.Groups)*len(ID{}) + len(e.Versions)*8
+}
+
+// entryBytes is the memory of an entry without a body: the entry, its reply and what a Near keeps of it, rounded up.
+const entryBytes = 512
+
+// The form of an entry in a store.
+//
+//	magic:3 "TLC"  form:1  protocol:1  exception:2  loaded:8 (unix ms)  took:4  fresh:4  stale:4  on error:4 (all ms)  n:1  versions:8 × n  body  crc:4
+//
+// crc is Castagnoli's, of all before it.
+const (
+	magic       = "TLC\x01"
+	headerBytes = len(magic) + 1 + 2 + 8 + 4*4 + 1
+	crcBytes    = 4
+	// MaxGroups bounds the groups of an entry.
+	MaxGroups = 16
+)
+
+var (
+	castagnoli = crc32.MakeTable(crc32.Castagnoli)
+	errForm    = errors.New("not a reply that was kept, or a part of one")
+)
+
+// encode returns the entry as a store keeps it.
+func (e *Entry) encode() []byte {
+	be := binary.BigEndian
+	b := make([]byte, 0, headerBytes+8*len(e.Versions)+len(e.Reply.Body)+crcBytes)
+	b = append(append(b, magic...), byte(e.Reply.Protocol))
+	b = be.AppendUint16(b, uint16(e.Reply.Exception))
+	b = be.AppendUint64(b, uint64(e.Loaded.UnixMilli()))
+	for _, d := range []time.Duration{e.Took, e.Fresh, e.Stale, e.OnError} {
+		b = be.AppendUint32(b, uint32(min(d.Milliseconds(), 1<<32-1)))
+	}
+	b = append(b, byte(len(e.Versions)))
+	for _, v := range e.Versions {
+		b = be.AppendUint64(b, v)
+	}
+	b = append(b, e.Reply.Body...)
+	return be.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+// decode is the inverse of encode. The body of the entry is a part of b. An entry of a gateway whose clock goes before ours is as new as
+// can be: it lives no longer than it was to.
+func decode(b []byte, now time.Time) (*Entry, error) {
+	be := binary.BigEndian
+	if len(b) < headerBytes+crcBytes || string(b[:len(magic)]) != magic {
+		return nil, errForm
+	}
+	end := len(b) - crcBytes
+	if crc32.Checksum(b[:end], castagnoli) != be.Uint32(b[end:]) {
+		return nil, errForm
+	}
+	at := len(magic)
+	e := &Entry{Reply: &rpc.Reply{Protocol: wire.Protocol(b[at]), Exception: int16(be.Uint16(b[at+1:]))}}
+	at += 3
+	if e.Loaded = time.UnixMilli(int64(be.Uint64(b[at:]))); e.Loaded.After(now) {
+		e.Loaded = now
+	}
+	at += 8
+	for _, d := range []*time.Duration{&e.Took, &e.Fresh, &e.Stale, &e.OnError} {
+		*d = time.Duration(be.Uint32(b[at:])) * time.Millisecond
+		at += 4
+	}
+	n := int(b[at])
+	at++
+	if n > MaxGroups || at+8*n > end {
+		return nil, errForm
+	}
+	e.Versions = make([]uint64, n)
+	for i := range e.Versions {
+		e.Versions[i] = be.Uint64(b[at:])
+		at += 8
+	}
+	e.Reply.Body = b[at:end:end]
+	return e, nil
+}
+
+// methodCounts are what is counted of one method.
+type methodCounts struct{}
