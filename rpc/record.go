@@ -25,6 +25,9 @@ type Record struct {
 	Took  time.Duration
 	Reply *Reply // nil where Err is set, and for a oneway
 	Err   *Error
+	// Cache is how a cache answered the call, and CacheAge how long before that the reply had been loaded. The layer sets them before it returns.
+	Cache    CacheResult
+	CacheAge time.Duration
 
 	mu       sync.Mutex
 	attempts []Attempt

@@ -109,6 +109,8 @@ type Caller struct {
 	// or the subject's common name where it has neither. The first is Name. nil without a certificate: what a caller merely says of
 	// itself never stands here.
 	Identities []string
+	// Verified says that the listener has verified who calls, by a certificate or a login, even where nothing of that can be shown in Identities.
+	Verified bool
 }
 
 // Share names who shares one turn with this caller where calls wait: those of the same name, or of the same group.

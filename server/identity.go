@@ -19,26 +19,27 @@ const (
 // userPrefix is before the name of a user who has logged in. No certificate can claim it.
 const userPrefix = "user:"
 
-// identities returns who the peer of c is by its certificate, and behind that by its login: "user:alice".
-func identities(c net.Conn) (all []string) {
+// identities returns who the peer of c is by its certificate, and behind that by its login: "user:alice". verified says that it has either,
+// whatever can be shown of it.
+func identities(c net.Conn) (all []string, verified bool) {
 	user, below := netio.UserOf(c)
-	all = certified(below)
+	all, verified = certified(below)
 	if usable(user) {
 		all = append(all, userPrefix+user)
 	}
-	return all
+	return all, verified || user != ""
 }
 
 // certified returns what a verified certificate says of the peer of c: its URIs, then its host names; its subject's common name where it
 // has neither. nil where there is no certificate, or nobody has verified it.
-func certified(c net.Conn) (all []string) {
+func certified(c net.Conn) (all []string, verified bool) {
 	secure, ok := c.(*tls.Conn)
 	if !ok {
-		return nil
+		return nil, false
 	}
 	state := secure.ConnectionState()
 	if len(state.VerifiedChains) == 0 {
-		return nil
+		return nil, false
 	}
 	leaf := state.PeerCertificates[0]
 	for _, u := range leaf.URIs {
@@ -54,7 +55,7 @@ func certified(c net.Conn) (all []string) {
 			kept = append(kept, name)
 		}
 	}
-	return kept
+	return kept, true
 }
 
 // usable reports whether a name can be shown: a part of one would be another's name.

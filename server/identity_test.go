@@ -53,15 +53,15 @@ func TestIdentities(t *testing.T) {
 			if err := secure.Handshake(); err != nil {
 				t.Fatal(err)
 			}
-			if got := identities(secure); !slices.Equal(got, tt.want) {
-				t.Errorf("%q, want %q", got, tt.want)
+			if got, known := identities(secure); !slices.Equal(got, tt.want) || known != (tt.auth == verified) {
+				t.Errorf("%q, verified %v, want %q", got, known, tt.want)
 			}
 		})
 	}
 	plain, other := net.Pipe()
 	defer plain.Close()
 	defer other.Close()
-	if got := identities(plain); got != nil {
-		t.Errorf("without TLS: %q", got)
+	if got, known := identities(plain); got != nil || known {
+		t.Errorf("without TLS: %q, %v", got, known)
 	}
 }

@@ -159,7 +159,7 @@ func (s *Server) attach(with *serving, nc net.Conn, options netio.Options, split
 	n := with.engine.Start(nc, options, func(n netio.Conn) netio.Receiver {
 		c := newConn(with.ctx, s, n, split)
 		c.plain, c.unordered = plain(nc), unordered
-		c.caller.Identities = identities(nc)
+		c.caller.Identities, c.caller.Verified = identities(nc)
 		if len(c.caller.Identities) > 0 {
 			c.caller.Name = c.caller.Identities[0]
 		}

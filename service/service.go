@@ -8,6 +8,7 @@ import (
 	"github.com/thriftloom/thriftloom/layer/affinity"
 	"github.com/thriftloom/thriftloom/layer/authz"
 	"github.com/thriftloom/thriftloom/layer/breaker"
+	"github.com/thriftloom/thriftloom/layer/cache"
 	"github.com/thriftloom/thriftloom/layer/canary"
 	"github.com/thriftloom/thriftloom/layer/deadline"
 	"github.com/thriftloom/thriftloom/layer/faults"
@@ -42,6 +43,7 @@ type Policy struct {
 	Breaker    breaker.Policy
 	Priority   priority.Policy
 	Limit      limit.Policy
+	Cache      cache.Policy
 }
 
 // Config says what a service is made of. Nothing of it is changed after New.
@@ -56,6 +58,7 @@ type Config struct {
 	Random  func() float64
 	Breaker *breaker.Breaker // what Policy.Breaker goes by; nil where no method has one
 	Limits  *limit.State     // what is known of the calls that limits bound; nil: none are bounded
+	Cache   *cache.State     // the replies that are kept; nil: none are
 }
 
 // Service is one service as a Handler. Immutable; safe for concurrent use.
@@ -81,6 +84,7 @@ func (s *Service) stack() rpc.Stack {
 		authz.Layer(s.callers()),                                        // above all else: who may not call takes no time, no slot and no cached reply
 		required.Layer(s.required(), s.cfg.Missing),                     // below authz: who may not call is not told what is missing
 		deadline.Layer(s.timeouts()),                                    // above retry: one budget of time for all attempts
+		cache.Layer(s.caches(), s.cfg.Cache),                            // below deadline: each caller waits as long as it may; above all that costs: a hit takes no slot
 		priority.Layer(s.priorities()),                                  // above all that makes calls wait: who goes first is said by then
 		limit.Layer(s.cfg.Name, s.cfg.Schema, s.limits(), s.cfg.Limits), // below deadline: waiting has an end; above all that costs
 		faults.Layer(s.faults(), s.cfg.Random),                          // above retry: what fails on purpose reaches the caller
@@ -142,6 +146,10 @@ func (s *Service) mirrors() rpc.PerMethod[mirror.Policy] {
 
 func (s *Service) canaries() rpc.PerMethod[canary.Policy] {
 	return each(s.cfg.Policies, func(p Policy) canary.Policy { return p.Canary })
+}
+
+func (s *Service) caches() rpc.PerMethod[cache.Policy] {
+	return each(s.cfg.Policies, func(p Policy) cache.Policy { return p.Cache })
 }
 
 func (s *Service) priorities() rpc.PerMethod[priority.Policy] {

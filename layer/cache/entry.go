@@ -21,21 +21,38 @@ type Entry struct {
 	Stale    time.Duration // … and for so long after that still an answer while another is loaded
 	OnError  time.Duration // … or where none can be loaded
 
-	mark   uint64        // of the journal when its load began, or when it was asked for in the store
-	early  time.Duration // from Loaded on, when it is loaded anew though it is fresh
-	kept   time.Duration // in this process for no longer than that from Loaded; zero: as long as it may be
-	method *methodCounts // where it is counted; nil: nowhere
+	mark   uint64        // of the journal when it was begun to find it out
+	early  time.Duration // from Loaded on, when it is loaded anew though it is fresh; zero: never
+	came   time.Time     // into this process
+	kept   time.Duration // here for no longer than that from then on; zero: as long as it may be
+	far    bool          // not kept in this process at all
+	store  *guard        // where it is kept too; nil: nowhere
+	counts *methodCounts // where it is counted; nil: nowhere
+	pause  pause
 }
 
-// Until returns when the entry is of no use any more.
-func (e *Entry) Until() time.Time { return e.Loaded.Add(e.life()) }
-
-func (e *Entry) life() time.Duration {
-	life := e.Fresh + max(e.Stale, e.OnError)
-	if e.kept > 0 {
-		life = min(life, e.kept)
+// Until returns when the entry is of no use any more in this process.
+func (e *Entry) Until() time.Time {
+	until := e.Loaded.Add(e.storedFor())
+	if here := e.came.Add(e.kept); e.kept > 0 && here.Before(until) {
+		return here
 	}
-	return life
+	return until
+}
+
+// storedFor is how long the entry is of use in a store.
+func (e *Entry) storedFor() time.Duration { return e.Fresh + max(e.Stale, e.OnError) }
+
+// Left is called once for each entry that was put into a Near when it has gone from there: evicted says that it had to go before its time.
+func (e *Entry) Left(evicted bool) {
+	if e.counts == nil {
+		return
+	}
+	e.counts.entries.Add(-1)
+	e.counts.bytes.Add(-int64(e.Bytes()))
+	if evicted {
+		e.counts.evictions.Add(1)
+	}
 }
 
 // Bytes is what an entry costs in memory: its body, and what belongs to it.
@@ -117,6 +134,3 @@ func decode(b []byte, now time.Time) (*Entry, error) {
 	e.Reply.Body = b[at:end:end]
 	return e, nil
 }
-
-// methodCounts are what is counted of one method.
-type methodCounts struct{}

@@ -60,6 +60,12 @@ func (a *AccessLog) Ended(r *rpc.Record) {
 	if call.Oneway {
 		attrs = append(attrs, slog.Bool("oneway", true))
 	}
+	if r.Cache != 0 {
+		attrs = append(attrs, slog.String("cache", r.Cache.String()))
+		if r.CacheAge > 0 {
+			attrs = append(attrs, slog.Int64("cache_age_ms", r.CacheAge.Milliseconds()))
+		}
+	}
 	if n := len(attempts); n > 0 {
 		last := attempts[n-1]
 		attrs = append(attrs,

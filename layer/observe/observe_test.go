@@ -139,13 +139,18 @@ func TestAccessLog(t *testing.T) {
 	tracked := call()
 	tracked.Tracking = &tracking.Header{RequestID: "ri\x1b[2J\nd\xff", Meta: map[string]string{"k": "secret"}}
 	_, _ = Layer(NewAccessLog(log, 1)).Wrap(answering(&rpc.Reply{Exception: 1}, nil)).Handle(t.Context(), tracked)
+	_, _ = Layer(NewAccessLog(log, 1)).Wrap(rpc.HandlerFunc(func(_ context.Context, c *rpc.Call) (*rpc.Reply, error) {
+		c.Record.Cache, c.Record.CacheAge = rpc.CacheHit, 1500*time.Millisecond
+		return &rpc.Reply{}, nil
+	})).Handle(t.Context(), call())
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	if len(lines) != 2 || strings.Contains(out.String(), "secret") {
+	if len(lines) != 3 || strings.Contains(out.String(), "secret") {
 		t.Fatalf("lines:\n%s", &out)
 	}
 	for i, want := range []map[string]any{
 		{"level": "WARN", "rpc.method": "Users/getUser", "rpc.status_code": "UNAVAILABLE", "outcome": "refused", "reach": "not sent", "endpoint": "users-1", "attempts": 1.0, "call": "0000000000000abc"},
 		{"level": "INFO", "rpc.status_code": "OK", "thrift.exception_type": "NotFound", "bytes_in": 19.0, "caller": "web", "client.address": "10.0.0.1:5", "thriftpy.request_id": "ri[2Jd"},
+		{"level": "INFO", "cache": "hit", "cache_age_ms": 1500.0},
 	} {
 		var got map[string]any
 		if err := json.Unmarshal([]byte(lines[i]), &got); err != nil {

@@ -20,7 +20,8 @@ func (c Config) Policy() Policy {
 	return Policy{Class: class, Header: c.Header}
 }
 
-// Layer gives each call its class. What a caller says can lower it and never raise it, so that nobody has to be trusted.
+// Layer gives each call its class. What a caller says can lower it and never raise it, so that nobody has to be trusted. A call that comes with a
+// class below rpc.Normal, as a reply that is loaded ahead of time does, keeps that, unless its own is lower still.
 func Layer(policies rpc.PerMethod[Policy]) rpc.Layer {
 	return rpc.Layer{
 		Name: "priority",
@@ -30,7 +31,11 @@ func Layer(policies rpc.PerMethod[Policy]) rpc.Layer {
 				return next
 			}
 			return rpc.HandlerFunc(func(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
-				if class := policies.For(call).class(call); class != call.Priority {
+				class := policies.For(call).class(call)
+				if call.Priority < rpc.Normal {
+					class = min(class, call.Priority)
+				}
+				if class != call.Priority {
 					classed := *call
 					classed.Priority = class
 					call = &classed

@@ -37,6 +37,21 @@ func TestClass(t *testing.T) {
 	}
 }
 
+// A call that is below normal already, such as a reply that is loaded ahead of time, is not raised by its method.
+func TestKeepsALowerClass(t *testing.T) {
+	svc := schema.MustParse("service S { void pay(), void list() }").Service("S")
+	l := Layer(rpc.PerMethod[Policy]{Methods: []Policy{Config{Class: "critical"}.Policy(), Config{Class: "background"}.Policy()}})
+	for name, want := range map[string]rpc.Priority{"pay": rpc.Batch, "list": rpc.Background} {
+		h := l.Wrap(rpc.HandlerFunc(func(_ context.Context, c *rpc.Call) (*rpc.Reply, error) {
+			if c.Priority != want {
+				t.Errorf("%s is %v, want %v", name, c.Priority, want)
+			}
+			return &rpc.Reply{}, nil
+		}))
+		_, _ = h.Handle(t.Context(), &rpc.Call{Method: svc.Method(name), Priority: rpc.Batch})
+	}
+}
+
 // Where no method has a class, nothing stands between.
 func TestNoClass(t *testing.T) {
 	next := rpc.HandlerFunc(nil)
