@@ -43,7 +43,7 @@ type Config struct {
 	// Services are the services, by a label of your choice.
 	Services strictyaml.Blocks[Service] `yaml:"services"`
 	// Stores are the memory behind caches and global limits.
-	Stores Stores `yaml:"stores" built:"no"`
+	Stores Stores `yaml:"stores"`
 	// Durable is where durable calls are kept.
 	Durable Durable `yaml:"durable" built:"no"`
 	// Metrics says where metrics go besides /metrics. It has no keys yet.
@@ -222,12 +222,14 @@ type Policies struct {
 	// through after 1s, 2s, 4s and so on, 30s at most, until one is answered. true or a block, {}, turns it on. Default false.
 	Breaker Breaker `yaml:"breaker"`
 	// Limit bounds how many calls are taken: a rule, or a list of them, all of which a call has to pass. A call beyond one is refused at once,
-	// with RESOURCE_EXHAUSTED. The more specific list replaces the other. Each gateway counts for itself. Default none.
+	// with RESOURCE_EXHAUSTED. The more specific list replaces the other. Default none.
 	Limit Limits `yaml:"limit"`
 	// Priority says whose calls go first, and whose are refused first, where there is not room for all: a class, or a block. Default normal.
 	Priority Priority `yaml:"priority"`
-	// Cache keeps replies.
-	Cache Cache `yaml:"cache" built:"no"`
+	// Cache keeps replies, and answers equal calls with them; equal calls that are under way at one time are made once. It holds for methods that
+	// have a block of their own ({} is one, or true); what stands at a service or in defaults holds for those as far as they do not say
+	// otherwise. Default false.
+	Cache Cache `yaml:"cache"`
 	// Mirror copies calls of idempotent methods to another upstream, whose replies no caller waits for, and compares them. off: not even where
 	// a less specific place says so. Default off.
 	Mirror Mirror `yaml:"mirror"`
@@ -235,16 +237,6 @@ type Policies struct {
 	Canary Canary `yaml:"canary"`
 	// Faults makes calls fail or wait on purpose, to see whether callers bear it. off as with mirror. Default off.
 	Faults Faults `yaml:"faults"`
-}
-
-// Cache keeps replies of a method.
-type Cache struct {
-	// TTL is how long a reply is kept.
-	TTL time.Duration `yaml:"ttl"`
-	// Key is the arguments that tell calls apart. Default all.
-	Key []string `yaml:"key"`
-	// Scope says who shares a reply.
-	Scope string `yaml:"scope"`
 }
 
 // Service is one service: its IDL, where it is served, where its calls go, and its policies.
@@ -456,16 +448,6 @@ type Method struct {
 	// Async keeps calls and answers them later.
 	Async    string   `yaml:"async" built:"no"`
 	Policies Policies `yaml:",inline"`
-}
-
-// Stores are the memory behind caches and global limits.
-type Stores struct {
-	// Near is how much of this process's own memory is used.
-	Near strictyaml.Bytes `yaml:"near"`
-	// Redis is a Redis that gateways share.
-	Redis any `yaml:"redis"`
-	// Memcached is a Memcached that gateways share.
-	Memcached any `yaml:"memcached"`
 }
 
 // Durable is where durable calls are kept.

@@ -35,6 +35,8 @@ type Options struct {
 	Replicas []handover.Replica
 	// Resolvers are the sources of endpoints that are not built in. A config that names one that is missing cannot be started.
 	Resolvers Resolvers
+	// OpenRedis makes clients of Redis. A config that names one cannot be started without it.
+	OpenRedis OpenRedis
 }
 
 // Gateway runs what a config names. Make one with New, then Run it. Its methods are safe for concurrent use.
@@ -50,6 +52,7 @@ type Gateway struct {
 	quiet    quieter
 	rollout  *rollout
 	limits   *limit.State // of the calls of all services
+	cache    *caching     // their replies
 	started  time.Time
 	began    *Config         // the first one: what only a start takes over is as it says
 	life     context.Context // ends when everything is to end
@@ -111,7 +114,8 @@ func New(cfg *Config, opts Options) *Gateway {
 	g.calls = observe.NewMetrics(g.registry)
 	g.rollout = newRollout(g.log)
 	g.metrics = newMetrics(g)
-	g.registry.MustRegister(g.rollout, newLearnedMetrics(g))
+	g.registry.MustRegister(g.rollout, newLearnedMetrics(g), newCacheMetrics(g))
+	g.cache = g.newCaching()
 	g.limits = limit.NewState()
 	g.limits.Limited = g.limited
 	g.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -239,6 +243,7 @@ func (g *Gateway) closeAll() {
 	}
 	g.halting.Wait()
 	g.rollout.close()
+	g.cache.close()
 	g.stopLending()
 }
 

@@ -40,7 +40,7 @@ func (k keys) holds(f keyring.Files) bool {
 
 // openKeys returns the keys of a plan: those that are open already, looked at anew, and new ones.
 func (g *Gateway) openKeys(p *plan, open keys) (all keys, err error) {
-	wanted := []*tlsPlan{p.adminTLS}
+	wanted := []*tlsPlan{p.adminTLS, p.stores.redisTLS}
 	for _, l := range p.listeners {
 		wanted = append(wanted, l.tls)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/thriftloom/thriftloom/idl"
 	"github.com/thriftloom/thriftloom/internal/keyring"
 	"github.com/thriftloom/thriftloom/internal/strictyaml"
+	"github.com/thriftloom/thriftloom/layer/cache"
 	"github.com/thriftloom/thriftloom/layer/deadline"
 	"github.com/thriftloom/thriftloom/layer/observe"
 	"github.com/thriftloom/thriftloom/layer/priority"
@@ -156,6 +157,7 @@ func newConfig() *Config {
 		Logs:            Logs{Config: observe.Default(), Level: "info"},
 		Drain:           Drain{Timeout: 10 * time.Second},
 		MaxMessageBytes: wire.DefaultMessageBytes, MaxBufferedBytes: 256 << 20,
+		Stores: Stores{Near: 64 << 20, Patience: cache.DefaultPatience},
 	}
 }
 

@@ -13,6 +13,7 @@ type metrics struct {
 	lost       *prometheus.CounterVec
 	missing    *prometheus.CounterVec
 	limited    *prometheus.CounterVec
+	storeLost  *prometheus.CounterVec
 	handshakes *prometheus.CounterVec
 	reloadOK   prometheus.Gauge
 	reloadTime prometheus.Gauge
@@ -37,6 +38,7 @@ func newMetrics(g *Gateway) *metrics {
 		lost:        counter("unrouted_calls_total", "Calls that lead to no service, by reason.", "reason"),
 		missing:     counter("required_missing_total", "Calls that lack a required field, where required_fields asks for it.", "rpc_method"),
 		limited:     counter("limited_total", "Calls that a limit has refused, by what is counted together: service, method, caller, argument, header, or max_in_flight.", "rpc_method", "by"),
+		storeLost:   counter("cache_store_lost_total", "Times that a store did not answer in time, again and again, and was not asked any more for a while.", "store"),
 		handshakes:  counter("tls_handshake_failures_total", "Callers whose TLS handshake or SASL login failed, by reason.", "listener", "reason"),
 		reloadOK:    gauge("config_last_reload_successful", "1 if the last reload took over everything."),
 		reloadTime:  gauge("config_last_reload_timestamp_seconds", "When the config was last taken over."),
@@ -68,7 +70,7 @@ func newMetrics(g *Gateway) *metrics {
 	}
 	m.reloadOK.Set(1)
 	m.reloadTime.SetToCurrentTime()
-	g.registry.MustRegister(m.bad, m.lost, m.missing, m.limited, m.handshakes, m.reloadOK, m.reloadTime, m)
+	g.registry.MustRegister(m.bad, m.lost, m.missing, m.limited, m.storeLost, m.handshakes, m.reloadOK, m.reloadTime, m)
 	return m
 }
 

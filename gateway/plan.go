@@ -19,6 +19,7 @@ type plan struct {
 	adminTLS  *tlsPlan
 	sample    float64 // of calls that succeed, for the access log
 	sharing   *sharing
+	stores    storesPlan
 }
 
 // plan takes the plan of a config; what is stale keeps what it was.
@@ -26,7 +27,7 @@ func (g *Gateway) plan(cfg *Config, stale stale) plan {
 	r := cfg.Resolved
 	p := plan{
 		hash: hashFiles(r.Files, r.Secrets), adminTLS: r.adminTLS, listeners: r.listeners, services: r.services, sample: cfg.Logs.Access.Sample,
-		upstreams: slices.Clone(r.upstreams), sharing: r.sharing,
+		upstreams: slices.Clone(r.upstreams), sharing: r.sharing, stores: r.stores,
 	}
 	p.keep(g.current.Load(), stale)
 	for i := range p.upstreams {
@@ -119,6 +120,6 @@ func (m methodPlan) policy(svc *schema.Service, method *schema.Method, upstreams
 	return service.Policy{
 		Timeout: m.policies.Deadline.Timeout, Retry: m.policies.Retry, Budget: &to.budget, Idempotent: m.idempotent, Allow: m.policies.Allow,
 		Upstream: asService{to, svc.Name}, Wire: to.plan.Load().speaks(), Required: required.For(method, m.policies.RequiredFields),
-		Affinity: m.affinity, Breaker: broken, Priority: m.policies.Priority.Policy(), Limit: m.limit,
+		Affinity: m.affinity, Breaker: broken, Priority: m.policies.Priority.Policy(), Limit: m.limit, Cache: m.cache,
 	}
 }

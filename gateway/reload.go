@@ -52,12 +52,20 @@ func (g *Gateway) apply(cfg *Config, stale stale) error {
 		closeBound(bound)
 		return err
 	}
-	upstreams, err := g.connect(next.upstreams, was.upstreams)
+	stores, err := g.openStores(&next.stores, keys)
 	if err != nil {
 		closeBound(bound)
 		g.dropLender(lender)
 		return err
 	}
+	upstreams, err := g.connect(next.upstreams, was.upstreams)
+	if err != nil {
+		closeBound(bound)
+		g.dropLender(lender)
+		closeStores(stores)
+		return err
+	}
+	g.useStores(&next.stores, stores)
 	g.budget.Resize(int64(cfg.MaxBufferedBytes))
 	st := &state{config: cfg, hash: next.hash, loaded: time.Now(), stale: stale.services, plans: map[string]servicePlan{}, learned: map[string]*learned{}, upstreams: upstreams, keys: keys, adminTLS: next.adminTLS}
 	targets := map[string]*target{}
@@ -255,7 +263,7 @@ func (p *servicePlan) build(upstreams map[string]*upstream, sinks []observe.Sink
 		of.Hedge = known.hedge(p, i)
 		policies.Methods = append(policies.Methods, of)
 	}
-	return service.New(service.Config{Name: p.label, Schema: p.schema, Policies: policies, Sinks: sinks, Missing: g.missing, Breaker: known.breaker, Limits: g.limits})
+	return service.New(service.Config{Name: p.label, Schema: p.schema, Policies: policies, Sinks: sinks, Missing: g.missing, Breaker: known.breaker, Limits: g.limits, Cache: g.cache.State})
 }
 
 // limited counts a call that a limit has refused, and tells of it now and then.

@@ -17,6 +17,7 @@ import (
 	"github.com/thriftloom/thriftloom/cluster"
 	"github.com/thriftloom/thriftloom/internal/strictyaml"
 	"github.com/thriftloom/thriftloom/layer/affinity"
+	"github.com/thriftloom/thriftloom/layer/cache"
 	"github.com/thriftloom/thriftloom/layer/faults"
 	"github.com/thriftloom/thriftloom/layer/limit"
 	"github.com/thriftloom/thriftloom/netio"
@@ -40,6 +41,7 @@ type Resolved struct {
 	services  []servicePlan
 	adminTLS  *tlsPlan // nil: none
 	sharing   *sharing // nil where no slots are lent
+	stores    storesPlan
 }
 
 // tlsDialTimeout bounds a connection to a server with its handshake. ThriftPy makes one handshake at a time: of as many connections as there
@@ -89,6 +91,7 @@ type methodPlan struct {
 	faults      *faults.Policy // nil: none
 	maxInFlight int
 	limit       limit.Policy
+	cache       cache.Policy
 }
 
 // resolve turns the decoded file into plans, and finds the mistakes that only show there.
@@ -113,6 +116,8 @@ func (l *loader) resolve(env func(string) (string, bool)) {
 		l.Addf(l.at("services"), "services", "no service is named")
 	}
 	l.checkListeners()
+	l.stores()
+	l.caches()
 	l.drainTimes()
 	l.checkSharing()
 	r.Files, r.Secrets, r.Patterns = l.files, l.secrets, l.patterns

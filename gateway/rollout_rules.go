@@ -131,8 +131,11 @@ func (r *rollouts) claim(c claim) {
 }
 
 // below is the spot of a key in a block.
-func (s spot) below(keys ...string) spot {
-	return spot{place{strictyaml.At(s.node, keys...), s.key + "." + strings.Join(keys, ".")}, s.file}
+func (s spot) below(keys ...string) spot { return spot{s.place.below(keys...), s.file} }
+
+// below is the place of a key in a block.
+func (p place) below(keys ...string) place {
+	return place{strictyaml.At(p.node, keys...), p.key + "." + strings.Join(keys, ".")}
 }
 
 // to looks up where calls of a method go besides; ok is false where they do not. on says whether any of them are to.

@@ -33,8 +33,15 @@ func (g *Gateway) Snapshot() status.Snapshot {
 	slices.SortFunc(s.Listeners, func(a, b status.Listener) int { return strings.Compare(a.Address, b.Address) })
 	slices.SortFunc(s.Clusters, func(a, b status.Cluster) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(s.Replicas, func(a, b status.Replica) int { return strings.Compare(a.Name, b.Name) })
+	counts := g.cache.Counts()
+	s.Cache = g.cacheInfo(counts)
 	for _, t := range st.services {
-		s.Services = append(s.Services, g.service(t, st.plans[t.Name()], st.learned[t.Name()], names, now))
+		p := st.plans[t.Name()]
+		of := g.service(t, p, st.learned[t.Name()], names, now)
+		for i, m := range p.schema.Methods {
+			of.Methods[i].Cache = g.cached(counts, t.Name(), m.Name, &p.methods[i])
+		}
+		s.Services = append(s.Services, of)
 	}
 	total := g.stats.Total(now)
 	s.Totals = status.Totals{

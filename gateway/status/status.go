@@ -21,6 +21,7 @@ type Snapshot struct {
 	Clusters      []Cluster  `json:"clusters"`
 	Replicas      []Replica  `json:"replicas"`
 	Gateways      *Gateways  `json:"gateways,omitempty"` // who lends each other slots; absent where nobody does
+	Cache         *Cache     `json:"cache,omitempty"`    // absent where no method has one
 	Totals        Totals     `json:"totals"`
 	// Certificates are those that listeners and upstreams use.
 	Certificates []Certificate `json:"certificates"`
@@ -105,6 +106,7 @@ type Method struct {
 	Faults *Faults `json:"faults,omitempty"` // they are on
 	// Hedges is absent where the method's calls are not made twice.
 	Hedges *Hedges `json:"hedges,omitempty"`
+	Cache  *Cached `json:"cache,omitempty"` // absent where it has none
 }
 
 // Cluster is a named set of endpoints behind one queue.

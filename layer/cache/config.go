@@ -50,7 +50,7 @@ const Whole time.Duration = -1
 // Default returns the keys of a block that says nothing.
 func Default() Config { return Config{RefreshAhead: true, NearTTL: Whole, MaxReplyBytes: 1 << 20} }
 
-// Keeps reports whether calls of the method are answered from the cache, or with the reply of an equal one.
+// keeps reports whether replies are kept.
 func (c *Config) keeps() bool { return c.TTL > 0 }
 
 // Mistake is a wrong key of a block, "" for the block itself.

@@ -120,7 +120,7 @@ func (m *method) await(ctx context.Context, call *rpc.Call, n names, old *Entry)
 	for range rounds {
 		f, mine := m.state.flights.join(n.reply, call.Caller.Share(), &m.state.journal, groups)
 		if mine {
-			go m.fly(context.WithoutCancel(ctx), f, call, n, groups, old)
+			m.state.loads.Go(func() { m.fly(context.WithoutCancel(ctx), f, call, n, groups, old) })
 		}
 		if e := wait(ctx, call, f); e != nil {
 			return nil, e
@@ -174,5 +174,5 @@ func (m *method) refresh(call *rpc.Call, n names, old *Entry, now time.Time) {
 	ahead := *call
 	ahead.Priority = min(call.Priority, rpc.Batch) // somebody waits for it, but not now
 	m.counts.refreshes.Add(1)
-	go m.fly(context.Background(), f, &ahead, n, old.Groups, old)
+	m.state.loads.Go(func() { m.fly(context.Background(), f, &ahead, n, old.Groups, old) })
 }

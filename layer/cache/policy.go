@@ -99,6 +99,9 @@ func (p Policy) answers() bool {
 	return p.rules != nil && (p.keeps() || len(p.Invalidates) == 0)
 }
 
+// Keeps reports whether replies of the method are kept.
+func (p Policy) Keeps() bool { return p.rules != nil && p.keeps() }
+
 func (p Policy) acts() bool { return p.rules != nil }
 
 // shared reports whether the replies to equal calls are the same for everybody.

@@ -16,10 +16,12 @@ import (
 // of policies. Make one with NewState; safe for concurrent use.
 type State struct {
 	options Options
-	near    Near
+	near    atomic.Pointer[Near] // nil: nothing is kept in this process
 	journal journal
 	flights flights
 	counts  counts
+
+	loads sync.WaitGroup // under way
 
 	changing sync.Mutex
 	stores   atomic.Pointer[map[string]*guard] // by the name that Config.Store has for them
@@ -27,7 +29,7 @@ type State struct {
 
 // Options are what a State is made of.
 type Options struct {
-	Near Near // nil: nothing is kept in this process
+	Near Near // nil: nothing is kept in this process, until Keep
 	// OnStore, if set, is told when a store is not asked any more and why, and with nil when it is again. It is to be quick.
 	OnStore func(store string, err error)
 	// OnVoid, if set, is told what Purge and calls that invalidate make void, for gateways that share no store. It is to be quick.
@@ -38,10 +40,16 @@ type Options struct {
 
 // NewState returns a state that has kept nothing yet.
 func NewState(o Options) *State {
-	s := &State{options: o, near: o.Near}
+	s := &State{options: o}
 	s.stores.Store(&map[string]*guard{})
+	if o.Near != nil {
+		s.Keep(o.Near)
+	}
 	return s
 }
+
+// Keep makes near the memory of this process for replies.
+func (s *State) Keep(near Near) { s.near.Store(&near) }
 
 // Events returns what the store of that name has to tell the state. It is made before the store is.
 func (s *State) Events(store string) Events {
@@ -76,11 +84,12 @@ func (s *State) Use(name string, store Store, patience time.Duration) {
 	s.stores.Store(&all)
 }
 
-// Close ends what looks after stores that are away.
+// Close ends what looks after stores that are away, and returns when the loads under way have ended. No call may come in any more.
 func (s *State) Close() {
 	for name := range *s.stores.Load() {
 		s.Use(name, nil, 0)
 	}
+	s.loads.Wait()
 }
 
 // near is the name of no store.
@@ -113,9 +122,9 @@ func (s *State) random() float64 {
 // Void makes replies and groups void here, as another gateway says. It is quick.
 func (s *State) Void(ids []ID) {
 	s.journal.void(ids...)
-	if s.near != nil {
+	if near := s.near.Load(); near != nil {
 		for _, id := range ids {
-			s.near.Delete(id)
+			(*near).Delete(id)
 		}
 	}
 }
@@ -139,10 +148,11 @@ func (s *State) void(ctx context.Context, keys, groups []ID, service ID) (err er
 
 // find returns what this process has kept of a reply, if it still holds.
 func (s *State) find(key ID) *Entry {
-	if s.near == nil {
+	near := s.near.Load()
+	if near == nil {
 		return nil
 	}
-	e := s.near.Get(key)
+	e := (*near).Get(key)
 	if e == nil || !s.holds(e, key) {
 		return nil
 	}
@@ -155,34 +165,41 @@ func (s *State) holds(e *Entry, key ID) bool {
 
 // keep keeps a reply in this process.
 func (s *State) keep(key ID, e *Entry) {
-	if s.near == nil || e.far || !s.holds(e, key) {
+	near := s.near.Load()
+	if near == nil || e.far || !s.holds(e, key) {
 		return
 	}
 	if e.counts != nil {
 		e.counts.entries.Add(1)
 		e.counts.bytes.Add(int64(e.Bytes()))
 	}
-	s.near.Put(key, e)
+	(*near).Put(key, e)
 }
 
 // Usage returns what is kept in this process.
 func (s *State) Usage() Usage {
-	if s.near == nil {
-		return Usage{}
+	if near := s.near.Load(); near != nil {
+		return (*near).Usage()
 	}
-	return s.near.Usage()
+	return Usage{}
 }
 
 // Counts returns what was counted of each method.
 func (s *State) Counts() map[rpc.MethodKey]MethodCounts { return s.counts.snapshot() }
 
-// Away returns the names of the stores that are not asked, and how much each is owed: keys and groups that are to be made void there.
-func (s *State) Away() map[string]int {
-	out := map[string]int{}
+// StoreState is how it is with a store.
+type StoreState struct {
+	Away   bool // it did not answer in time, and is not asked
+	Owed   int  // keys and groups that it has still to be told are void
+	Tracks bool // it tells what others change
+}
+
+// Stores returns how it is with the stores, by name.
+func (s *State) Stores() map[string]StoreState {
+	out := map[string]StoreState{}
 	for name, g := range *s.stores.Load() {
-		if away, owed := g.state(); away {
-			out[name] = owed
-		}
+		away, owed := g.state()
+		out[name] = StoreState{away, owed, g.store.Tracks()}
 	}
 	return out
 }

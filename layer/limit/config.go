@@ -25,6 +25,9 @@ type Config struct {
 	Argument string `yaml:"argument"`
 	// Header is a transport header, of whatever case. Calls without it are counted together.
 	Header string `yaml:"header"`
+	// Store is where the calls of a rate are counted: near, each gateway for itself; redis, all that share `stores.redis` together, and while that
+	// does not answer each for itself. What is in flight each gateway counts for itself. Default near.
+	Store string `yaml:"store" oneof:"near,redis"`
 }
 
 // Mistake is a wrong key of a rule, "" for the rule itself.
@@ -41,6 +44,9 @@ func (c *Config) Mistakes() (all []Mistake) {
 	}
 	if c.Burst != 0 && c.Rate == "" {
 		add("burst", "is of a rate, and there is none")
+	}
+	if c.Store == "redis" && c.Rate == "" {
+		add("store", "is where the calls of a rate are counted, and there is none")
 	}
 	if c.Argument != "" && c.Header != "" {
 		add("header", "and argument cannot both say what is counted together: write two rules")

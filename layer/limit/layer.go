@@ -108,7 +108,7 @@ func (h *handler) pass(ctx context.Context, call *rpc.Call, rules []Rule, flight
 			flights = append(flights, k)
 		}
 		if r.rate.Calls > 0 {
-			ok, err := h.state.Store.Take(ctx, Key{r.bucket, of}, r.rate, r.Burst, now)
+			ok, err := h.state.storeOf(r).Take(ctx, Key{r.bucket, of}, r.rate, r.Burst, now)
 			if err == nil && !ok { // a store that fails lets through: Fallback is for those that can
 				h.state.refused(call, r.By)
 				return flights, r.refusal(r.rate.String())

@@ -2,6 +2,7 @@ package limit
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/thriftloom/thriftloom/rpc"
 )
@@ -12,6 +13,12 @@ type State struct {
 	// Limited, if set, is told of each call that is refused, and by what: service, method, caller, argument, header or max_in_flight. It is to
 	// be quick.
 	Limited func(call *rpc.Call, by string)
+	// OnShared, if set, is told when the store that gateways share is not asked any more, and why, and when it is again, with nil. It is to be
+	// quick.
+	OnShared func(err error)
+
+	shared atomic.Pointer[Fallback] // nil: there is none
+	local  Local                    // where that fails
 
 	mu      sync.Mutex
 	flights map[Key]int   // calls under way of each rule with in_flight: no more keys than calls
@@ -20,6 +27,30 @@ type State struct {
 
 // NewState returns a state that keeps its buckets in the process.
 func NewState() *State { return &State{Store: &Local{}} }
+
+// Share makes store the one that gateways share, of rules that ask for it; nil takes it away: they are counted in the process then, as they are
+// while it fails.
+func (s *State) Share(store Store) {
+	if store == nil {
+		s.shared.Store(nil)
+		return
+	}
+	s.shared.Store(&Fallback{Store: store, Local: &s.local, OnState: s.OnShared})
+}
+
+// storeOf returns the store that has a rule's buckets.
+func (s *State) storeOf(r *Rule) Store {
+	if r.Store != sharedStore {
+		return s.Store
+	}
+	if f := s.shared.Load(); f != nil {
+		return f
+	}
+	return &s.local
+}
+
+// sharedStore is how a rule asks for the store that gateways share.
+const sharedStore = "redis"
 
 // start counts a call in; false where there are as many already.
 func (s *State) start(k Key, most int) bool {

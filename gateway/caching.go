@@ -1,0 +1,200 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"fmt"
+	"reflect"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/thriftloom/thriftloom/layer/cache"
+	"github.com/thriftloom/thriftloom/layer/limit"
+	"github.com/thriftloom/thriftloom/store"
+	"github.com/thriftloom/thriftloom/store/memcached"
+	"github.com/thriftloom/thriftloom/store/near"
+)
+
+// Redis clients pull in much: who runs a gateway hands them in.
+type RedisClient struct {
+	Replies cache.Store
+	Limits  limit.Store
+	Close   func()
+}
+
+// OpenRedis makes a client, which dials when it is asked first. t, which may be nil, returns the TLS of the next connection.
+type OpenRedis func(c store.RedisConfig, t func() *tls.Config, events cache.Events) (RedisClient, error)
+
+// storesPlan is what the config says of stores.
+type storesPlan struct {
+	near      int64
+	used      bool // a method caches
+	patience  time.Duration
+	redis     *store.RedisConfig // nil: none
+	redisTLS  *tlsPlan
+	memcached *memcached.Config // nil: none
+}
+
+// caching is the replies of all services, and the stores that they are kept in too. It outlives a reload. Gateway.changing guards what is open.
+type caching struct {
+	*cache.State
+	near   *near.Near // nil while no method caches
+	plan   storesPlan
+	closes map[string]func() // of the stores that are open, by name
+}
+
+func (g *Gateway) newCaching() *caching {
+	return &caching{State: cache.NewState(cache.Options{OnStore: g.tellStore}), closes: map[string]func(){}}
+}
+
+// remember gives replies so much memory.
+func (c *caching) remember(bytes int64) {
+	if c.near != nil {
+		c.near.SetMax(bytes)
+		return
+	}
+	c.near = near.New(bytes)
+	c.near.Removed = func(_ cache.ID, e *cache.Entry, evicted bool) { e.Left(evicted) }
+	c.Keep(c.near)
+}
+
+func (c *caching) close() {
+	c.Close()
+	for _, f := range c.closes {
+		f()
+	}
+	if c.near != nil {
+		c.near.Close()
+	}
+}
+
+// tellStore tells of a store that is not asked any more, or is again.
+func (g *Gateway) tellStore(name string, err error) {
+	if err == nil {
+		g.log.Info("a store is asked again", "store", name)
+		return
+	}
+	g.metrics.storeLost.WithLabelValues(name).Inc()
+	if n, ok := g.quiet.take("store "+name, time.Now()); ok {
+		g.log.Warn("a store does not answer in time: calls are made without it until it does", "store", name, "error", err, "not_told", n)
+	}
+}
+
+// opened is a store that is open and not used yet.
+type opened struct {
+	name   string
+	store  cache.Store // nil: it is to be taken away
+	limits limit.Store
+	close  func()
+}
+
+// openStores opens the stores of a plan that are other ones than those that are used. Nothing is changed yet.
+func (g *Gateway) openStores(p *storesPlan, keys keys) (all []opened, err error) {
+	was := &g.cache.plan
+	if !reflect.DeepEqual(p.redis, was.redis) || !p.redisTLS.equal(was.redisTLS) || p.patience != was.patience {
+		o := opened{name: "redis"}
+		if p.redis != nil {
+			if o, err = g.openRedis(p, keys); err != nil {
+				return nil, err
+			}
+		}
+		all = append(all, o)
+	}
+	if !reflect.DeepEqual(p.memcached, was.memcached) || p.patience != was.patience {
+		o := opened{name: "memcached"}
+		if p.memcached != nil {
+			s, err := memcached.New(*p.memcached)
+			if err != nil {
+				closeStores(all)
+				return nil, fmt.Errorf("stores.memcached: %w", err)
+			}
+			o.store, o.close = s, s.Close
+		}
+		all = append(all, o)
+	}
+	return all, nil
+}
+
+func (g *Gateway) openRedis(p *storesPlan, keys keys) (opened, error) {
+	if g.opts.OpenRedis == nil {
+		return opened{}, fmt.Errorf("stores.redis: this program is built without a client of Redis")
+	}
+	var secure func() *tls.Config
+	if source := keys.source(p.redisTLS); source != nil {
+		secure = func() *tls.Config { return source.Client(p.redisTLS.serverName, p.redisTLS.chainOnly) }
+	}
+	c, err := g.opts.OpenRedis(*p.redis, secure, g.cache.Events("redis"))
+	if err != nil {
+		return opened{}, fmt.Errorf("stores.redis: %w", err)
+	}
+	return opened{"redis", c.Replies, c.Limits, c.Close}, nil
+}
+
+func closeStores(all []opened) {
+	for _, o := range all {
+		if o.close != nil {
+			o.close()
+		}
+	}
+}
+
+// useStores puts the stores that were opened in the place of those before.
+func (g *Gateway) useStores(p *storesPlan, all []opened) {
+	c := g.cache
+	if p.used {
+		c.remember(p.near)
+	}
+	for _, o := range all {
+		c.Use(o.name, o.store, p.patience)
+		if o.name == "redis" {
+			g.limits.Share(o.limits)
+		}
+		if old := c.closes[o.name]; old != nil {
+			old()
+		}
+		delete(c.closes, o.name)
+		if o.close != nil {
+			c.closes[o.name] = o.close
+		}
+	}
+	c.plan = *p
+}
+
+// stores resolves what the config says of stores.
+func (l *loader) stores() {
+	s, p := &l.cfg.Stores, &l.cfg.Resolved.stores
+	p.near, p.patience = int64(s.Near), s.Patience
+	if s.Redis.at.written() {
+		c := s.Redis.RedisConfig
+		l.storeMistakes(s.Redis.at, c.Mistakes())
+		for _, x := range []struct {
+			key string
+			to  *string
+		}{{"password_file", &c.PasswordFile}, {"sentinel.password_file", &c.Sentinel.PasswordFile}} {
+			if *x.to != "" {
+				at := s.Redis.at.below(x.key)
+				l.secretFile(at.node, at.key, *x.to)
+				*x.to = l.abs(*x.to)
+			}
+		}
+		p.redis, p.redisTLS = &c, l.clientTLS(&s.Redis.TLS)
+	}
+	if s.Memcached.at.written() {
+		c := s.Memcached.Config
+		l.storeMistakes(s.Memcached.at, c.Mistakes())
+		p.memcached = &c
+	}
+}
+
+func (l *loader) storeMistakes(at place, all []store.Mistake) {
+	if l.told(at.key) {
+		return
+	}
+	for _, m := range all {
+		to := at
+		if at.node.Kind == yaml.MappingNode {
+			to = at.below(m.Key)
+		}
+		l.Addf(to.node, to.key, "%s", m.Text)
+	}
+}
