@@ -17,6 +17,7 @@ import (
 	"github.com/thriftloom/thriftloom/cluster/balance"
 	"github.com/thriftloom/thriftloom/internal/memnet"
 	"github.com/thriftloom/thriftloom/layer/breaker"
+	"github.com/thriftloom/thriftloom/layer/cache"
 	"github.com/thriftloom/thriftloom/layer/limit"
 	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/rpc"
@@ -45,6 +46,15 @@ type ClientConfig struct {
 	// Policy goes before them. Idempotent holds as well where the IDL annotates a method with (idempotent = "true").
 	Policy  service.Policy
 	Methods map[string]service.Policy
+	// Cache is which methods have their replies kept, by name, and which make replies void: of a config, what is not set is as cache.Default has
+	// it. They are kept in Service.Cache, which is to be set then; clients of one service may share it:
+	//
+	//	memory := near.New(64 << 20) // to be closed in the end
+	//	ClientConfig{
+	//		Cache:   map[string]cache.Config{"getUser": {TTL: 30 * time.Second}, "putUser": {Invalidates: []string{"getUser(user.id)"}}},
+	//		Service: service.Config{Cache: cache.NewState(cache.Options{Near: memory})},
+	//	}
+	Cache map[string]cache.Config
 	// Service is what the layers have beside their policies, such as Sinks, which see the record of each call. Name is by default the
 	// service's in the IDL; Schema and Policies are not set here.
 	Service service.Config

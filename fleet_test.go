@@ -19,12 +19,14 @@ import (
 	"github.com/thriftloom/thriftloom/cluster/balance"
 	"github.com/thriftloom/thriftloom/internal/memnet"
 	"github.com/thriftloom/thriftloom/layer/affinity"
+	"github.com/thriftloom/thriftloom/layer/cache"
 	"github.com/thriftloom/thriftloom/layer/hedge"
 	"github.com/thriftloom/thriftloom/layer/observe"
 	"github.com/thriftloom/thriftloom/layer/required"
 	"github.com/thriftloom/thriftloom/layer/retry"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/service"
+	"github.com/thriftloom/thriftloom/store/near"
 )
 
 const fleetIDL = `
@@ -489,6 +491,35 @@ func TestEndpointsDiffer(t *testing.T) {
 	})
 }
 
+// Two clients that share a state are answered with what either has loaded, and a method that invalidates makes it void for both.
+func TestCache(t *testing.T) {
+	withFleet(t, 1, 10*time.Millisecond, func(t *testing.T, x *fleet) {
+		memory := near.New(1 << 20)
+		defer memory.Close()
+		state := cache.NewState(cache.Options{Near: memory})
+		defer state.Close()
+		var seen [2]counter
+		var clients [2]*caller
+		for i := range clients {
+			_, clients[i] = x.dial(t, thriftloom.ClientConfig{
+				Addresses: x.addresses, Cache: map[string]cache.Config{"who": {TTL: time.Minute}, "charge": {Invalidates: []string{"who(id)"}}},
+				Service: service.Config{Sinks: []observe.Sink{&seen[i]}, Cache: state},
+			})
+		}
+		for _, step := range []struct {
+			client, loads int
+			do            func(ctx context.Context, id int64) (string, error)
+		}{{0, 1, clients[0].Who}, {0, 1, clients[0].Who}, {1, 0, clients[1].Who}, {1, 1, clients[1].Charge}, {0, 2, clients[0].Who}, {1, 1, clients[1].Who}} {
+			if name, err := step.do(t.Context(), 7); err != nil || name != x.addresses[0] {
+				t.Errorf("%q, %v", name, err)
+			}
+			if n := int(seen[step.client].attempts.Load()); n != step.loads {
+				t.Errorf("client %d has made %d attempts, %d are wanted", step.client, n, step.loads)
+			}
+		}
+	})
+}
+
 // Every mistake of a config is told at once, with the field that has it.
 func TestClientConfigMistakes(t *testing.T) {
 	doc, err := thriftloom.LoadBytes("fleet.thrift", []byte(fleetIDL))
@@ -510,6 +541,12 @@ func TestClientConfigMistakes(t *testing.T) {
 		}, []string{
 			`Balance.Policy: "fastest" is none of slots, round_robin,`, "Balance.Bound: 101 is more than 100", "Queue.MaxCalls: -1 is less than 0", "Attempts: 11 is not 1 to 10",
 			"Policy.Retry.BudgetPercent: 200 is more than 100", `Methods["who"].Timeout: -1s is less than 0`, `Methods["wo"]: Fleet has no such method; did you mean "who"?`,
+		}},
+		{"cache", thriftloom.ClientConfig{Addresses: good, Cache: map[string]cache.Config{
+			"wo": {TTL: time.Second}, "who": {TTL: 25 * time.Hour, Key: []string{"name"}}, "charge": {Tags: []string{"x"}},
+		}}, []string{
+			"Service.Cache: is missing", `Cache["charge"]: tags: is of replies that are kept`, `Cache["who"].TTL: 25h0m0s is more than 24h`,
+			`Cache["who"]: key: `, `Cache["wo"]: Fleet has no such method; did you mean "who"?`,
 		}},
 		{"endpoints", thriftloom.ClientConfig{Endpoints: []thriftloom.Endpoint{{Address: "nowhere"}, {Address: good[0], Slots: -1}}},
 			[]string{"nowhere", "Endpoints: 10.0.0.1:6000: slots and weight are 0 at least"}},

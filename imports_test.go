@@ -23,7 +23,7 @@ var thrift = []string{"idl", "schema", "wire", "wire/binary", "wire/compact", "w
 // allowed is the map: which folders of the module each folder may import. A folder's own sub-folders inherit its row unless they have
 // one. Folders in internal/ may be used by all and use none but each other.
 var allowed = map[string][]string{
-	"":                {"schema", "rpc", "bind", "client", "cluster", "server", "service", "netio", "transport", "wire", "idl", "layer/deadline", "layer/retry", "layer/observe", "layer/translate", "internal/memnet", "rpc/budget", "cluster/balance", "layer/affinity", "layer/breaker", "layer/hedge", "layer/limit"},
+	"":                {"schema", "rpc", "bind", "client", "cluster", "server", "service", "netio", "transport", "wire", "idl", "layer/deadline", "layer/retry", "layer/observe", "layer/translate", "internal/memnet", "rpc/budget", "cluster/balance", "layer/affinity", "layer/breaker", "layer/cache", "layer/hedge", "layer/limit"},
 	"idl":             {},
 	"schema":          {"idl", "wire"},
 	"wire":            {"wire"},

@@ -16,6 +16,7 @@ import (
 	"github.com/thriftloom/thriftloom/idl"
 	"github.com/thriftloom/thriftloom/internal/plain"
 	"github.com/thriftloom/thriftloom/layer/affinity"
+	"github.com/thriftloom/thriftloom/layer/cache"
 	"github.com/thriftloom/thriftloom/layer/deadline"
 	"github.com/thriftloom/thriftloom/layer/hedge"
 	"github.com/thriftloom/thriftloom/layer/retry"
@@ -53,12 +54,45 @@ func (c ClientConfig) policies(svc *Service, to rpc.Handler) rpc.PerMethod[servi
 	hedged := hedge.NewState()
 	for _, m := range svc.Methods {
 		p := policy(m, c.Methods[m.Name])
+		if _, ok := c.Cache[m.Name]; ok {
+			p.Cache, _ = c.cache(svc, m, p.Timeout) // it was checked
+		}
 		if p.Hedge.Percent > 0 && p.Hedge.Method == nil {
 			p.Hedge.Method = hedged.Method(m.Name)
 		}
 		all.Methods = append(all.Methods, p)
 	}
 	return all
+}
+
+// cache compiles what is said of the replies of one method.
+func (c ClientConfig) cache(svc *Service, m *schema.Method, timeout time.Duration) (cache.Policy, []cache.Mistake) {
+	at := cache.Place{Service: cmp.Or(c.Service.Name, svc.Name), Methods: map[string]cache.Config{}, Timeout: timeout}
+	for name, config := range c.Cache {
+		at.Methods[name] = plain.Over(cache.Default(), config)
+	}
+	return at.Methods[m.Name].Compile(m, at)
+}
+
+// checkCache finds what no method can do with its replies, and methods that there are not.
+func (c ClientConfig) checkCache(svc *Service, mistake func(string, ...any)) {
+	if len(c.Cache) > 0 && c.Service.Cache == nil {
+		mistake("Service.Cache: is missing: Cache says what is kept, and there is nowhere to keep it")
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Cache)) {
+		at, m := fmt.Sprintf("Cache[%q]", name), svc.Method(name)
+		for _, line := range plain.Mistakes(at, c.Cache[name]) {
+			mistake("%s", line)
+		}
+		if m == nil {
+			mistake("%s: %s has no such method%s", at, svc.Name, meant(svc, name))
+			continue
+		}
+		_, wrong := c.cache(svc, m, 0)
+		for _, w := range wrong {
+			mistake("%s: %s: %s", at, w.Key, w.Text)
+		}
+	}
 }
 
 // key is where the key of a method's calls stands, as Balance says it.
@@ -97,21 +131,26 @@ func (c ClientConfig) check(svc *Service) error {
 		at := fmt.Sprintf("Methods[%q]", name)
 		checkPolicy(at, c.Methods[name], mistake)
 		if svc.Method(name) == nil {
-			names := make([]string, len(svc.Methods))
-			for i, m := range svc.Methods {
-				names[i] = m.Name
-			}
-			meant := ""
-			if near := idl.Nearest(name, slices.Values(names)); near != "" {
-				meant = fmt.Sprintf("; did you mean %q?", near)
-			}
-			mistake("%s: %s has no such method%s", at, svc.Name, meant)
+			mistake("%s: %s has no such method%s", at, svc.Name, meant(svc, name))
 		}
 	}
+	c.checkCache(svc, mistake)
 	if c.Service.Schema != nil || len(c.Service.Policies.Methods) > 0 {
 		mistake("Service: Schema and Policies are made of the service, of Policy and of Methods")
 	}
 	return errors.Join(all...)
+}
+
+// meant suggests a method of the service for a name that none has.
+func meant(svc *Service, name string) string {
+	names := make([]string, len(svc.Methods))
+	for i, m := range svc.Methods {
+		names[i] = m.Name
+	}
+	if near := idl.Nearest(name, slices.Values(names)); near != "" {
+		return fmt.Sprintf("; did you mean %q?", near)
+	}
+	return ""
 }
 
 // checkPolicy finds what one policy may not be.
