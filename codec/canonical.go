@@ -27,7 +27,7 @@ import (
 //
 //   - A field that has a default in the IDL and is neither optional nor required is never unset: without a value it has its default. A
 //     field of a union has none. The structs inside a default have the defaults of their own fields; only where a struct stands in its own
-//     default does that end. Of any other field, unset is no value of it.
+//     default does that end. Any other field that is unset differs from one that is set, to whatever value.
 //   - A field that comes twice has its last value.
 //   - Of empty containers the types that they claim do not count. -0.0 is not 0.0. A string is its bytes.
 //
@@ -78,18 +78,18 @@ func NewCanonical(args *schema.StructType, paths ...string) (*Canonical, error) 
 // Types returns the type of each thing that Append writes, in that order.
 func (c *Canonical) Types() []*schema.Type { return slices.Clone(c.types) }
 
-// Append appends the form of body, a whole struct of arguments in protocol p. In binary and compact, with fields in ascending order and
-// neither sets nor maps, nothing is allocated beyond dst.
+// Append appends the form of body, a whole struct of arguments in protocol p. Of a body in binary or compact nothing is allocated beyond dst,
+// unless it has more than some 60 fields, set elements and map entries. What is out of order needs room in dst twice for a moment.
 //
-// Of limits, Depth bounds the body, and MessageBytes what is appended, with what is left out again on the way: a repeated field, an element
-// that a set has twice. An *Error says why a sound body has no form, and where. A *wire.Error of reason SizeLimit or DepthLimit says that it
-// is beyond the limits (or says of a length that the body does not have it), of Unsupported that p is no protocol, and of any other what is
-// wrong with its bytes. After an error nothing is appended.
+// Of limits, Depth bounds the body, and MessageBytes what is appended, counting what is left out again: a repeated field, an element that a
+// set has twice. After an error nothing is appended. The error tells two cases apart: an *Error says why a sound body has no form, and where; a
+// *wire.Error of reason SizeLimit or DepthLimit says that the body or its form is beyond the limits, or that it has a length beyond its end.
+// Of any other reason a *wire.Error says what is wrong with the bytes, or that p is no protocol.
 func (c *Canonical) Append(dst []byte, p wire.Protocol, body []byte, limits wire.Limits) ([]byte, error) {
 	limits = limits.WithDefaults()
 	if p != wire.Binary && p != wire.Compact {
-		whole := wire.Limits{Depth: limits.Depth, MessageBytes: max(wire.DefaultMessageBytes, len(body))}
-		inBinary, err := Translate(nil, p, wire.Binary, c.args, body, whole)
+		ofBody := wire.Limits{Depth: limits.Depth, MessageBytes: max(wire.DefaultMessageBytes, len(body))}
+		inBinary, err := Translate(nil, p, wire.Binary, c.args, body, ofBody)
 		if err != nil {
 			return dst, err
 		}

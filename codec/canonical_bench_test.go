@@ -2,21 +2,32 @@ package codec
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 
 	"github.com/thriftloom/thriftloom/schema"
 	"github.com/thriftloom/thriftloom/wire"
 )
 
+// fields60 and wideCall are a struct of sixty fields, and a call with it.
+var fields60, wideCall = func() (fields, call string) {
+	for i := range 60 {
+		fields += fmt.Sprintf("%d: i32 f%d, ", i+1, i+1)
+		call += fmt.Sprintf(`, "f%d": %d`, i+1, i)
+	}
+	return fields, `{"all": {` + call[2:] + "}}"
+}()
+
 // searches has arguments as calls have them.
-var searches = schema.MustParse(`
+var searches = schema.MustParse("struct Wide {" + fields60 + `}
 struct Range { 1: i64 from, 2: i64 to }
 struct Filter { 1: string field, 2: list<string> anyOf, 3: optional Range range, 4: bool negated }
 service Searches {
   list<i64> byID(1: i64 id),
   list<i64> search(1: string text, 2: string language, 3: i32 limit = 20, 4: i32 offset, 5: Filter filter, 6: list<string> columns,
     7: double minimum, 8: bool exact),
-  list<i64> tagged(1: set<string> tags, 2: map<string, string> labels)
+  list<i64> tagged(1: set<string> tags, 2: map<string, string> labels),
+  void wide(1: Wide all)
 }
 `)
 
@@ -31,7 +42,8 @@ type call struct {
 	back bool // with the fields in descending order
 }
 
-// calls are of one number; of 200 bytes in binary; of the same with its fields out of order; of a set and a map, which are out of order.
+// calls are of one number; of 200 bytes in binary; of the same with its fields out of order; of sixty fields; of a set and a map,
+// which are out of order.
 func calls() map[string]call {
 	search := `{"text": "red bicycle with a basket", "language": "en-GB", "limit": 50, "offset": 100,
 		"filter": {"field": "category", "anyOf": ["city", "touring", "folding"], "range": {"from": 100, "to": 999}, "negated": false},
@@ -40,6 +52,7 @@ func calls() map[string]call {
 		"id":         {args: argsOf("byID"), text: `{"id": 1234567}`},
 		"search200":  {args: argsOf("search"), text: search},
 		"disordered": {args: argsOf("search"), text: search, back: true},
+		"wide":       {args: argsOf("wide"), text: wideCall},
 		"containers": {args: argsOf("tagged"), text: `{"tags": ["new", "blue", "large", "fragile", "sale", "outdoor"],
 			"labels": {"region": "north", "shop": "12", "channel": "web", "app": "4.2.1"}}`},
 	}
@@ -63,7 +76,7 @@ func bodyOf(t testing.TB, args *schema.StructType, p wire.Protocol, text string,
 }
 
 func BenchmarkCanonical(b *testing.B) {
-	for _, shape := range []string{"id", "search200", "disordered", "containers"} {
+	for _, shape := range []string{"id", "search200", "disordered", "wide", "containers"} {
 		call := calls()[shape]
 		c, err := NewCanonical(call.args)
 		if err != nil {

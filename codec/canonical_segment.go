@@ -1,18 +1,20 @@
 package codec
 
-import "cmp"
-
 // segment is where something stands in a form that is being written: a field, an element or an entry.
 type segment struct {
 	key      int32 // of a field its place; of an entry where its key ends
 	from, to int32
 }
 
-// segmentStack is segments of which the last n count. Few of them need no memory of their own: it has to stand where nothing points at it,
-// or the array could not stay on the goroutine's stack.
+// segmentRoom is how many segments a form can have at once without an allocation: the fields, elements and entries so far of all the structs,
+// sets and maps that are being written.
+const segmentRoom = 64
+
+// segmentStack is segments, of which the first n count. No pointer into it is kept, not even its own, so that it can stay on the goroutine's
+// stack.
 type segmentStack struct {
 	n    int
-	room [24]segment
+	room [segmentRoom]segment
 	more []segment // all of them, from when room was full
 }
 
@@ -23,7 +25,7 @@ func (s *segmentStack) push(x segment) {
 			s.n++
 			return
 		}
-		s.more = append(make([]segment, 0, 4*len(s.room)), s.room[:]...)
+		s.more = append(make([]segment, 0, 2*len(s.room)), s.room[:]...)
 	}
 	s.more = append(s.more[:s.n], x)
 	s.n++
@@ -47,4 +49,12 @@ func ascend(segments []segment, compare func(a, b segment) int) bool {
 	return true
 }
 
-func byPlace(a, b segment) int { return cmp.Compare(a.key, b.key) }
+func byPlace(a, b segment) int { return int(a.key) - int(b.key) }
+
+// byPlaceAndTime has the later of two that stand at one place behind the other.
+func byPlaceAndTime(a, b segment) int {
+	if a.key != b.key {
+		return byPlace(a, b)
+	}
+	return int(a.from) - int(b.from)
+}

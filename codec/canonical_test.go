@@ -148,7 +148,8 @@ func TestCanonical(t *testing.T) {
 			rec(1, wiretest.Set(wire.I32, i32s(2, 1, 2, 2, 1)...)),
 		}},
 		{"sets of sets", "sets", "01 00000002 00000001 00000007 00000002 00000001 00000002", []wiretest.Value{
-			rec(1, wiretest.Set(wire.Set, wiretest.Set(wire.I32, i32s(2, 1)...), wiretest.Set(wire.I32, i32s(7, 7)...), wiretest.Set(wire.I32, i32s(1, 2)...))),
+			rec(1, wiretest.Set(wire.Set, wiretest.Set(wire.I32, i32s(2, 1)...), wiretest.Set(wire.I32, i32s(7, 7)...),
+				wiretest.Set(wire.I32, i32s(1, 2)...))),
 		}},
 		{"elements that are equal by a default", "points", "01 00000001 08 0002 00000005 00", []wiretest.Value{
 			rec(1, wiretest.Set(wire.Struct, rec(), rec(2, i32(5)))),
@@ -219,23 +220,27 @@ func TestCanonicalRefuses(t *testing.T) {
 		{"a set for a list", "list", nil, rec(1, wiretest.Set(wire.I32)), wire.Limits{}, "list_args.items", ""},
 		{"set elements of another type", "set", nil, rec(1, wiretest.Set(wire.I64, wiretest.I64(1))), wire.Limits{}, "set_args.items[]", ""},
 		{"keys of another type", "map", nil, rec(1, wiretest.Map(wire.I32, wire.I32, i32(1), i32(1))), wire.Limits{}, "map_args.items{key}", ""},
-		{"values of another type", "map", nil, rec(1, wiretest.Map(wire.String, wire.Bool, str(""), wiretest.Bool(true))), wire.Limits{}, "map_args.items{value}", ""},
+		{"values of another type", "map", nil, rec(1, wiretest.Map(wire.String, wire.Bool, str(""), wiretest.Bool(true))),
+			wire.Limits{}, "map_args.items{value}", ""},
 		{"a key twice", "map", nil, rec(1, wiretest.Map(wire.String, wire.I32, str("b"), i32(1), str("a"), i32(1), str("b"), i32(1))), wire.Limits{},
 			"map_args.items{key}", ""},
-		{"keys that are equal by a default", "keyed", nil, rec(1, wiretest.Map(wire.Struct, wire.I32, rec(), i32(1), rec(2, i32(5)), i32(1))), wire.Limits{},
-			"keyed_args.items{key}", ""},
+		{"keys that are equal by a default", "keyed", nil, rec(1, wiretest.Map(wire.Struct, wire.I32, rec(), i32(1), rec(2, i32(5)), i32(1))),
+			wire.Limits{}, "keyed_args.items{key}", ""},
 		{"a NaN", "number", nil, rec(1, wiretest.Double(math.NaN())), wire.Limits{}, "number_args.value", ""},
-		{"a field in an element", "updateUser", nil, rec(3, wiretest.List(wire.Struct, rec(), rec(6, i32(1)))), wire.Limits{}, "updateUser_args.others[1]", ""},
+		{"a field in an element", "updateUser", nil, rec(3, wiretest.List(wire.Struct, rec(), rec(6, i32(1)))),
+			wire.Limits{}, "updateUser_args.others[1]", ""},
 		{"too deep", "tree", nil, rec(1, deep), wire.Limits{}, "", wire.DepthLimit},
 		{"too deep for less", "updateUser", []string{"user.home.x"}, user(rec(9, rec())), wire.Limits{Depth: 2}, "", wire.DepthLimit},
 		{"too large", "updateUser", nil, rec(1, str(strings.Repeat("a", 100))), wire.Limits{MessageBytes: 100}, "", wire.SizeLimit},
-		{"too large by defaults", "points", nil, rec(1, wiretest.Set(wire.Struct, wiretest.Repeat(100, rec())...)), wire.Limits{MessageBytes: 500}, "", wire.SizeLimit},
+		{"too large by defaults", "points", nil, rec(1, wiretest.Set(wire.Struct, wiretest.Repeat(100, rec())...)),
+			wire.Limits{MessageBytes: 500}, "", wire.SizeLimit},
 	} {
 		for _, p := range loops {
 			b, err := canonicalOf(t, c.method, c.paths...).Append([]byte("before"), p, encode(t, p, peopleArgs(c.method), c.in), c.limits)
 			unsound, refused := errors.AsType[*Error](err)
 			broken, invalid := errors.AsType[*wire.Error](err)
-			if string(b) != "before" || refused != (c.path != "") || refused && unsound.Path != c.path || invalid != (c.reason != "") || invalid && broken.Reason != c.reason {
+			ok := refused == (c.path != "") && invalid == (c.reason != "")
+			if !ok || refused && unsound.Path != c.path || invalid && broken.Reason != c.reason || string(b) != "before" {
 				t.Errorf("%s in %s: appended %x, %v", c.name, p, b[len("before"):], err)
 			}
 		}
@@ -282,7 +287,8 @@ func TestCanonicalPaths(t *testing.T) {
 		{"read, by path", "getUser", []string{"id"}, rec(1, wiretest.I64(7)), "01 0000000000000007"},
 		{"write", "updateUser", []string{"user.id"}, rec(1, str("token"), 2, user), "01 0000000000000007"},
 		{"write, with what is not in the IDL around it", "updateUser", []string{"user.id"}, rec(2, unknown, 55, user, 3, i32(1)), "01 0000000000000007"},
-		{"the last of two", "updateUser", []string{"user.id"}, rec(2, rec(7, wiretest.I64(1)), 2, rec(7, wiretest.I64(2), 7, wiretest.I64(7))), "01 0000000000000007"},
+		{"the last of two", "updateUser", []string{"user.id"}, rec(2, rec(7, wiretest.I64(1)), 2, rec(7, wiretest.I64(2), 7, wiretest.I64(7))),
+			"01 0000000000000007"},
 		{"the last of two has none", "updateUser", []string{"user.id"}, rec(2, user, 2, nobody), "00"},
 		{"no id", "updateUser", []string{"user.id"}, rec(2, nobody), "00"},
 		{"no user", "updateUser", []string{"user.id"}, rec(), "00"},
@@ -296,7 +302,8 @@ func TestCanonicalPaths(t *testing.T) {
 			01 00000003          // user.level`},
 		{"the default of a struct that is there", "updateUser", []string{"user.level", "user.home.y"}, rec(2, rec(9, rec())), "01 00000003  01 00000005"},
 		{"of one that is not there nothing", "updateUser", []string{"user.level", "user.home.y"}, rec(), "00 00"},
-		{"what a default has, and what it has by default", "updateUser", []string{"holder.user.name", "holder.user.level", "holder.user.id", "holder.other.level"},
+		{"what a default has, and what it has by default", "updateUser",
+			[]string{"holder.user.name", "holder.user.level", "holder.user.id", "holder.other.level"},
 			rec(4, rec()), "01 00000006 6e6f626f6479  01 00000003  00  00"},
 	} {
 		for _, p := range loops {

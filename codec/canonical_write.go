@@ -2,7 +2,6 @@ package codec
 
 import (
 	"bytes"
-	"cmp"
 	be "encoding/binary"
 	"fmt"
 	"math"
@@ -188,10 +187,25 @@ func (w *formWriter) value(f *form) error {
 			return err
 		}
 		w.dst = binary.AppendI64(w.dst, v)
+	case schema.Double:
+		v, err := w.double()
+		if err != nil {
+			return err
+		}
+		if math.IsNaN(v) {
+			return &Error{Text: "a NaN, which is equal to nothing"}
+		}
+		w.dst = binary.AppendDouble(w.dst, v)
 	case schema.String, schema.Binary:
 		return w.text()
+	case schema.UUID:
+		v, err := w.r.UUID()
+		if err != nil {
+			return err
+		}
+		w.dst = append(w.dst, v[:]...)
 	default:
-		return w.other(f)
+		return w.nested(f)
 	}
 	return w.fits(0)
 }
@@ -208,51 +222,37 @@ func (w *formWriter) text() error {
 	return nil
 }
 
-// other writes a value of the kinds that are not as common.
-func (w *formWriter) other(f *form) error {
-	switch f.kind {
-	case schema.Double:
-		v, err := w.double()
-		if err != nil {
-			return err
-		}
-		if math.IsNaN(v) {
-			return &Error{Text: "a NaN, which is equal to nothing"}
-		}
-		w.dst = binary.AppendDouble(w.dst, v)
-		return w.fits(0)
-	case schema.UUID:
-		v, err := w.r.UUID()
-		if err != nil {
-			return err
-		}
-		return w.put(v[:])
-	}
+// nested writes a struct or a container.
+func (w *formWriter) nested(f *form) error {
 	if err := w.enter(); err != nil {
 		return err
 	}
-	if err := w.nested(f); err != nil {
-		return err
-	}
-	w.leave()
-	return nil
-}
-
-func (w *formWriter) nested(f *form) error {
-	base, from := w.segments.n, len(w.dst)
+	var err error
 	switch f.kind {
 	case schema.Struct:
-		if err := w.members(f.fields); err != nil {
-			return err
-		}
-		w.settle(base, from)
-		w.dst = append(w.dst, byte(wire.Stop))
-		return w.fits(0)
+		err = w.structValue(f.fields)
 	case schema.Map:
-		return w.pairs(f)
+		err = w.pairs(f)
 	case schema.Set:
-		return w.set(f)
+		err = w.set(f)
+	default:
+		err = w.list(f)
 	}
+	w.leave()
+	return err
+}
+
+func (w *formWriter) structValue(s *formStruct) error {
+	base, from := w.segments.n, len(w.dst)
+	if err := w.members(s); err != nil {
+		return err
+	}
+	w.settle(base, from)
+	w.dst = append(w.dst, byte(wire.Stop))
+	return w.fits(0)
+}
+
+func (w *formWriter) list(f *form) error {
 	n, err := w.listHead(f.elem.wire)
 	if err != nil {
 		return err
@@ -318,10 +318,10 @@ func (w *formWriter) set(f *form) error {
 	}
 	segments := w.segments.since(base)
 	dst := w.dst
-	whole := func(a, b segment) int { return bytes.Compare(dst[a.from:a.to], dst[b.from:b.to]) }
-	if !ascend(segments, whole) {
-		slices.SortFunc(segments, whole)
-		segments = slices.CompactFunc(segments, func(a, b segment) bool { return whole(a, b) == 0 })
+	elements := func(a, b segment) int { return bytes.Compare(dst[a.from:a.to], dst[b.from:b.to]) }
+	if !ascend(segments, elements) {
+		slices.SortFunc(segments, elements)
+		segments = slices.CompactFunc(segments, func(a, b segment) bool { return elements(a, b) == 0 })
 		be.BigEndian.PutUint32(dst[from-4:], uint32(len(segments)))
 		w.rewrite(segments, from)
 	}
@@ -368,7 +368,7 @@ func (w *formWriter) settle(base, from int) {
 	if ascend(segments, byPlace) {
 		return
 	}
-	slices.SortFunc(segments, func(a, b segment) int { return cmp.Or(byPlace(a, b), cmp.Compare(b.from, a.from)) })
+	slices.SortFunc(segments, byPlaceAndTime)
 	kept := segments[:0]
 	for i, s := range segments {
 		if i+1 == len(segments) || segments[i+1].key != s.key {
