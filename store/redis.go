@@ -49,7 +49,7 @@ type RedisSentinel struct {
 	User string `yaml:"user"`
 	// Password is that of the user. Default none.
 	Password string `yaml:"password"`
-	// PasswordFile is a file that holds it, read anew at each log-in. Default none.
+	// PasswordFile is a file that holds it, read anew when Sentinels are looked for. Default none.
 	PasswordFile string `yaml:"password_file"`
 }
 
@@ -101,10 +101,10 @@ func (c *RedisConfig) Mistakes() (all []Mistake) {
 	if c.Cluster && c.DB != 0 {
 		add("db", "is 0 in a cluster")
 	}
-	if c.User != "" && c.Password == "" {
+	if c.User != "" && c.Password == "" && c.PasswordFile == "" {
 		add("password", "of user %s is missing", c.User)
 	}
-	if c.Sentinel.User != "" && c.Sentinel.Password == "" {
+	if c.Sentinel.User != "" && c.Sentinel.Password == "" && c.Sentinel.PasswordFile == "" {
 		add("sentinel.password", "of user %s is missing", c.Sentinel.User)
 	}
 	if c.Namespace != "" && !namespace.MatchString(c.Namespace) {

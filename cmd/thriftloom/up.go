@@ -181,7 +181,7 @@ func (a *app) open(ctx context.Context, cfg *gateway.Config, r *running, o upOpt
 	}
 	r.gateway = gateway.New(cfg, gateway.Options{
 		Version: readVersion().Version, Env: a.env, Log: r.log, Access: r.access, Output: r.stderr, Sockets: r.place.sockets, Reloaded: r.obeyConfig,
-		Replicas: r.place.replicas(), Resolvers: gateway.Resolvers{Etcd: etcd.New, Consul: consul.New},
+		Replicas: r.place.replicas(), Resolvers: gateway.Resolvers{Etcd: etcd.New, Consul: consul.New}, OpenRedis: openRedis,
 	})
 	if err = r.gateway.Start(); err != nil {
 		closeSites(r.sites)
