@@ -307,7 +307,10 @@ func TestSnapshotJSON(t *testing.T) {
 	got, err := json.Marshal(status.Snapshot{
 		Config: status.ConfigInfo{LoadedAt: at, Stale: []string{"Users"}}, Listeners: []status.Listener{{}}, Replicas: []status.Replica{{Since: at}},
 		Certificates: []status.Certificate{{NotAfter: at, Read: at}},
-		Services:     []status.Service{{Stack: []status.Layer{{}}, Methods: []status.Method{{}}}}, Clusters: []status.Cluster{{Endpoints: []status.Endpoint{{Address: "a"}}}},
+		Services: []status.Service{{
+			Stack: []status.Layer{{}}, Methods: []status.Method{{}}, Breaker: &status.Breaker{Open: []status.Broken{{Names: []string{"web"}, Since: at, Next: at}}},
+		}},
+		Clusters: []status.Cluster{{Endpoints: []status.Endpoint{{Address: "a"}}}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -315,7 +318,8 @@ func TestSnapshotJSON(t *testing.T) {
 	want := `{"version":"","config":{"path":"","hash":"","loaded_at":"2026-03-01T12:00:00Z","stale":["Users"]},"uptime_seconds":0,"draining":false,` +
 		`"listeners":[{"address":"","services":null,"connections":0}],` +
 		`"services":[{"name":"","idl_service":"","idl_fingerprint":"","stack":[{"name":"","why":""}],"unknown_methods":"","upstream":"",` +
-		`"methods":[{"name":"","calls":0,"errors":0,"in_flight":0,"p50_seconds":0,"p99_seconds":0,"timeout_seconds":0,"idempotent":false,"upstream":"","priority":"","max_in_flight":0,"limits":null,"allow":null}]}],` +
+		`"methods":[{"name":"","calls":0,"errors":0,"in_flight":0,"p50_seconds":0,"p99_seconds":0,"timeout_seconds":0,"idempotent":false,"upstream":"","priority":"","max_in_flight":0,"limits":null,"allow":null}],` +
+		`"breaker":{"refused":0,"open":[{"method":"","callers":0,"names":["web"],"since":"2026-03-01T12:00:00Z","next":"2026-03-01T12:00:00Z"}]}}],` +
 		`"clusters":[{"name":"","queue_calls":0,"queue_max":0,"refused":0,"leased":false,"viewed":false,"overloaded":false,"target_seconds":0,"shed":null,` +
 		`"endpoints":[{"name":"","address":"a","state":"","slots":0,"slots_learned":false,"leased_slots":0,"in_flight":0,"others":0,"zombies":0,` +
 		`"connections":0,"calls":0,"failures":0,"last_error_code":"","p50_seconds":0,"p99_seconds":0,` +

@@ -250,7 +250,7 @@ func (c *Conn) begin(call *rpc.Call) error {
 	}
 	seq := c.seq
 	header := c.header(call)
-	before, body := transport.Encode(room(call), transport.Message{Wire: c.cfg.Wire, Envelope: c.envelope, Head: head, Headers: headers(call), Tracking: header, Body: call.Body})
+	before, body := transport.Encode(room(call), transport.Message{Wire: c.cfg.Wire, Envelope: c.envelope, Head: head, Headers: c.cfg.headers(call), Tracking: header, Body: call.Body})
 	c.start, c.size = c.net.Written(), int64(len(before)+len(body))
 	c.mu.Unlock()
 

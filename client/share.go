@@ -77,7 +77,7 @@ func (s *Share) begin(call *rpc.Call) *rpc.Error {
 	if call.Oneway {
 		head.Type = wire.Oneway
 	}
-	before, body := transport.Encode(room(call), transport.Message{Wire: c.cfg.Wire, Head: head, Headers: headers(call), Body: call.Body})
+	before, body := transport.Encode(room(call), transport.Message{Wire: c.cfg.Wire, Head: head, Headers: c.cfg.headers(call), Body: call.Body})
 	_, bare, multiplexed := transport.SplitName(call.Name)
 	s.seq, s.stray, s.name, s.heard, s.replied = head.Seq, 0, bare, c.received, false
 	s.start, s.size = c.sent, int64(len(before)+len(body))

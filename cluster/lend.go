@@ -17,11 +17,11 @@ type Usage struct {
 // EndpointUsage is one address of a cluster; what is left of endpoints that Update has taken out counts with it.
 type EndpointUsage struct {
 	Address string
-	Slots   int // that it has, for all who share it; 0 once Update has taken it out
-	Limit   int // of these, what SetLimits has left to this cluster
-	Open    int // connections; those that are being made and those that are not quite closed count
-	Busy    int // calls that it works at
-	Down    bool
+	Slots   int  // that it has, for all who share it; 0 once Update has taken it out
+	Limit   int  // of these, what SetLimits has left to this cluster
+	Open    int  // connections; those that are being made and those that are not quite closed count
+	Busy    int  // calls that it works at
+	Down    bool // it takes no call now, since it is down, ejected or drained: what is left of its slots is of no use here
 }
 
 // Usage returns the cluster's use as it is now. From then on an endpoint has no more connections than the greater of Open and Limit,
@@ -42,7 +42,7 @@ func (c *Cluster) Usage() Usage {
 		e := &u.Endpoints[i]
 		e.Slots, e.Open, e.Busy = e.Slots+slots, e.Open+n.open(), e.Busy+n.InFlight
 		if slots > 0 {
-			e.Limit, e.Down = e.Limit+n.Slots, e.Down || c.picker.Out(n.Node, now)
+			e.Limit, e.Down = e.Limit+n.Slots, e.Down || n.Endpoint.Drained || c.picker.Out(n.Node, now)
 		}
 	}
 	for _, bn := range c.picker.Nodes() {

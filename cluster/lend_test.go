@@ -140,3 +140,20 @@ func TestProbeTakesASlot(t *testing.T) {
 		}
 	})
 }
+
+// Slots of a drained endpoint are of no use to the cluster, which those that share it are told; they are again once it is no longer drained.
+func TestDrainedSlotsAreForOthers(t *testing.T) {
+	with(t, 1, cluster.Options{Slots: 4, Leased: true}, working(100*time.Millisecond), func(t *testing.T, x *fleet) {
+		x.SetLimits(map[string]int{address(0): 4})
+		if _, errs := x.many(t, 4, time.Minute); errors.Join(errs...) != nil {
+			t.Fatal(errs)
+		}
+		for _, drained := range []bool{true, false} {
+			x.Update([]rpc.Endpoint{{Name: "users-1", Address: address(0), Drained: drained}})
+			want := cluster.EndpointUsage{Address: address(0), Slots: 4, Limit: 4, Down: drained}
+			if u := x.Usage().Endpoints[0]; u != want {
+				t.Errorf("drained %v: %+v", drained, u)
+			}
+		}
+	})
+}

@@ -55,11 +55,30 @@ func (l *learned) broken(p *servicePlan, now time.Time) *status.Breaker {
 		return nil
 	}
 	s := l.breaker.Snapshot(now)
-	b := &status.Breaker{Refused: s.Refused, Open: []status.Broken{}}
-	for _, o := range s.Open {
-		b.Open = append(b.Open, status.Broken{Method: o.Method, Caller: o.Caller, Since: o.Since, Next: o.Next})
+	return &status.Breaker{Refused: s.Refused, Open: byMethod(s.Open)}
+}
+
+const namedCallers = 10 // of a method, in the snapshot: who is meant; the breaker knows thousands
+
+// byMethod returns a row for each method, of pairs that are in the order of methods.
+func byMethod(open []breaker.Open) []status.Broken {
+	rows := []status.Broken{}
+	for _, o := range open {
+		if n := len(rows); n == 0 || rows[n-1].Method != o.Method {
+			rows = append(rows, status.Broken{Method: o.Method, Since: o.Since, Next: o.Next})
+		}
+		r := &rows[len(rows)-1]
+		if r.Callers++; r.Callers <= namedCallers {
+			r.Names = append(r.Names, o.Caller)
+		}
+		if o.Since.Before(r.Since) {
+			r.Since = o.Since
+		}
+		if o.Next.Before(r.Next) {
+			r.Next = o.Next
+		}
 	}
-	return b
+	return rows
 }
 
 // hedged is what the snapshot shows of a method's hedges; nil where it has none.
@@ -113,7 +132,11 @@ func (m *learnedMetrics) Collect(out chan<- prometheus.Metric) {
 	for label, p := range st.plans {
 		l := st.learned[label]
 		if b := l.broken(&p, now); b != nil {
-			out <- prometheus.MustNewConstMetric(m.open, prometheus.GaugeValue, float64(len(b.Open)), label)
+			open := 0
+			for _, x := range b.Open {
+				open += x.Callers
+			}
+			out <- prometheus.MustNewConstMetric(m.open, prometheus.GaugeValue, float64(open), label)
 			count(m.refused, b.Refused, label)
 		}
 		for i, method := range p.schema.Methods {

@@ -77,7 +77,7 @@ services:
 		return s.Breaker.Open[0]
 	}
 	was := broken()
-	if was.Method != "getUser" || was.Caller == "" || r.metric("thriftloom_breaker_open", "Users") != 1 || r.metric("thriftloom_breaker_refused_total", "Users") == 0 {
+	if was.Method != "getUser" || was.Callers != 1 || len(was.Names) != 1 || was.Names[0] == "" || r.metric("thriftloom_breaker_open", "Users") != 1 || r.metric("thriftloom_breaker_refused_total", "Users") == 0 {
 		t.Errorf("open is %+v", was)
 	}
 	if !strings.Contains(logs.all(), "they are refused for a while") {

@@ -147,3 +147,57 @@ func TestLendingReloads(t *testing.T) {
 	stop()
 	callers.Wait()
 }
+
+// A gateway that drains a server has no more part in its slots: they are for the others, also while its own calls wait, which get as many slots
+// elsewhere instead.
+func TestDrainedSlotsAreLent(t *testing.T) {
+	busy := func(transport.Message) fakepeer.Answer { return fakepeer.Answer{After: 2 * time.Millisecond} }
+	one, _, _ := peer(t, busy)
+	two, _, _ := peer(t, busy)
+	all := udp(t, 2)
+	config := func(i, weight int) string {
+		both := fmt.Sprintf(`{address: %q, weight: %d}, %q`, one, weight, two)
+		return strings.Replace(lending("SERVERS", all[i], fmt.Sprint("gw-", i), all), `"SERVERS"`, both, 1)
+	}
+	gateways := []*running{start(t, config(0, 1)), start(t, config(1, 1))}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var callers sync.WaitGroup
+	for i := range 12 {
+		c := dial(t, gateways[i%2].Addresses()[0])
+		callers.Go(func() {
+			for ctx.Err() == nil && !t.Failed() {
+				if got := c.call("getUser"); got != "void" {
+					t.Error(got)
+				}
+			}
+		})
+	}
+	leased := func() string { // of each gateway, by server
+		text := ""
+		for _, g := range gateways {
+			for _, e := range []string{one, two} {
+				for _, x := range g.cluster().Endpoints {
+					if x.Address == e {
+						text += fmt.Sprint(x.LeasedSlots, " ")
+					}
+				}
+			}
+		}
+		return text
+	}
+	eventually(t, "all slots are lent", func() bool {
+		var a, b, c, d int
+		_, _ = fmt.Sscan(leased(), &a, &b, &c, &d)
+		return a+b == 2 && a+c == 2 && c+d == 2
+	})
+	gateways[0].reload(config(0, 0))
+	eventually(t, "the drained server is the other's", func() bool { return leased() == "0 2 2 0 " })
+	gateways[0].reload(config(0, 1))
+	gateways[1].reload(config(1, 0))
+	eventually(t, "now it is the other way round", func() bool { return leased() == "2 0 0 2 " })
+	gateways[0].reload(config(0, 0))
+	eventually(t, "both drain it, and share what stays", func() bool { return strings.Fields(leased())[1] == "1" && strings.Fields(leased())[3] == "1" })
+	stop()
+	callers.Wait()
+}

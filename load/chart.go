@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/thriftloom/thriftloom/internal/figures"
 )
 
 // Bucket is a part of a histogram: how many calls took longer than the bucket before allows, and no longer than UpTo.
@@ -51,7 +53,7 @@ func (r *Report) Chart(width int) string {
 	}
 	var s strings.Builder
 	for _, b := range r.Histogram {
-		line := fmt.Sprintf("%10s %11s  ", "≤ "+short(b.UpTo), count(b.Calls))
+		line := fmt.Sprintf("%10s %11s  ", "≤ "+figures.Short(b.UpTo), figures.Count(b.Calls))
 		room := max(1, width-1-utf8.RuneCountInString(line))
 		line += bar(float64(b.Calls)/float64(most), room)
 		s.WriteString(strings.TrimRight(line, " ") + "\n")
@@ -77,12 +79,12 @@ func (p Progress) String() string {
 	if p.Warming {
 		return "warming up  " + rate(p.Rate) + " calls/s"
 	}
-	text := fmt.Sprintf("%s calls/s  p50 %s  p99 %s  %s in flight", rate(p.Rate), short(p.P50), short(p.P99), count(int64(p.InFlight)))
+	text := fmt.Sprintf("%s calls/s  p50 %s  p99 %s  %s in flight", rate(p.Rate), figures.Short(p.P50), figures.Short(p.P99), figures.Count(int64(p.InFlight)))
 	if p.Backlog > 0 {
-		text += fmt.Sprintf("  %s due", count(p.Backlog))
+		text += fmt.Sprintf("  %s due", figures.Count(p.Backlog))
 	}
 	if p.Failed > 0 {
-		text += fmt.Sprintf("  %s failed", count(p.Failed))
+		text += fmt.Sprintf("  %s failed", figures.Count(p.Failed))
 	}
 	return text
 }

@@ -6,6 +6,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"github.com/thriftloom/thriftloom/internal/figures"
 )
 
 // Report is what a run came to.
@@ -62,21 +64,21 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 // String returns the report for people, a few lines that end with a newline.
 func (r *Report) String() string {
 	var b strings.Builder
-	loop := fmt.Sprintf("closed loop, %s in flight", count(int64(r.Concurrency)))
+	loop := fmt.Sprintf("closed loop, %s in flight", figures.Count(int64(r.Concurrency)))
 	if r.WantedRate > 0 {
-		loop = fmt.Sprintf("open loop at %s calls/s, at most %s in flight", rate(r.WantedRate), count(int64(r.Concurrency)))
+		loop = fmt.Sprintf("open loop at %s calls/s, at most %s in flight", rate(r.WantedRate), figures.Count(int64(r.Concurrency)))
 	}
-	fmt.Fprintf(&b, "%s calls in %s: %s calls/s (%s)\n\n", count(r.Calls), short(r.Elapsed), rate(r.Rate), loop)
+	fmt.Fprintf(&b, "%s calls in %s: %s calls/s (%s)\n\n", figures.Count(r.Calls), figures.Short(r.Elapsed), rate(r.Rate), loop)
 
 	l := r.Latency
 	fmt.Fprintf(&b, "latency %9s %9s %9s %9s %9s %9s %9s\n", "mean", "p50", "p90", "p95", "p99", "p99.9", "max")
 	fmt.Fprintf(&b, "        %9s %9s %9s %9s %9s %9s %9s\n",
-		short(l.Mean), short(l.P50), short(l.P90), short(l.P95), short(l.P99), short(l.P999), short(l.Max))
+		figures.Short(l.Mean), figures.Short(l.P50), figures.Short(l.P90), figures.Short(l.P95), figures.Short(l.P99), figures.Short(l.P999), figures.Short(l.Max))
 
 	if r.Failed > 0 {
-		fmt.Fprintf(&b, "\nfailed %s (%.2f%%)\n", count(r.Failed), 100*float64(r.Failed)/float64(r.Calls))
+		fmt.Fprintf(&b, "\nfailed %s (%.2f%%)\n", figures.Count(r.Failed), 100*float64(r.Failed)/float64(r.Calls))
 		for _, e := range r.Errors {
-			b.WriteString(strings.TrimRight(fmt.Sprintf("  %-20s %9s  %s", e.Kind, count(e.Calls), e.Example), " ") + "\n")
+			b.WriteString(strings.TrimRight(fmt.Sprintf("  %-20s %9s  %s", e.Kind, figures.Count(e.Calls), e.Example), " ") + "\n")
 		}
 	}
 	notes := []struct {
@@ -90,20 +92,11 @@ func (r *Report) String() string {
 	gap := "\n"
 	for _, n := range notes {
 		if n.calls > 0 {
-			fmt.Fprintf(&b, "%s%s calls %s\n", gap, count(n.calls), n.text)
+			fmt.Fprintf(&b, "%s%s calls %s\n", gap, figures.Count(n.calls), n.text)
 			gap = ""
 		}
 	}
 	return b.String()
-}
-
-// count returns n with its thousands apart: 12,000.
-func count(n int64) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }
 
 // rate returns a rate, with a decimal only where it matters.
@@ -111,14 +104,5 @@ func rate(v float64) string {
 	if v < 100 && v != math.Trunc(v) {
 		return fmt.Sprintf("%.1f", v)
 	}
-	return count(int64(math.Round(v)))
-}
-
-// short returns d with three significant digits: 1.23ms.
-func short(d time.Duration) string {
-	step := time.Duration(1)
-	for d/step >= 1000 {
-		step *= 10
-	}
-	return d.Round(step).String()
+	return figures.Count(int64(math.Round(v)))
 }

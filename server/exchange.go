@@ -44,6 +44,11 @@ func (c *conn) exchange(m transport.Message) *exchange {
 		ID: rpc.NewID(), Name: name, Oneway: m.Head.Type == wire.Oneway,
 		Protocol: m.Wire.Protocol, Body: m.Body, Headers: m.Headers, Caller: c.caller, Start: time.Now(),
 	}
+	if m.Wire.Kind == transport.Header {
+		if d, ok := rpc.Timeout(m.Headers); ok {
+			x.call.Deadline = x.call.Start.Add(d)
+		}
+	}
 	return x
 }
 

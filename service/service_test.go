@@ -6,10 +6,14 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/thriftloom/thriftloom/layer/retry"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/schema"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // The layers stand in their order, each with its reason.
 func TestStackOrder(t *testing.T) {

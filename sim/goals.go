@@ -145,23 +145,23 @@ func stallGoal(name string, replicas, seeds int, slack slack) Goal {
 	return g
 }
 
-// sinkholeGoal: each gateway loses five calls until the replica is out; then it gets no more than one in a thousand, or one each time that it
-// is tried again, whichever is more: a small fleet has few calls; no caller of an idempotent method notices; it is back 15 s after the repair.
+// sinkholeGoal: each gateway loses five calls until the replica is out, mostly within a second; then it gets no more than one in a thousand, or one each
+// time that it is tried again, whichever is more: a small fleet has few calls; no caller of an idempotent method notices; it is back 15 s after the repair.
 func sinkholeGoal(replicas, seeds int) Goal {
-	const gateways, tries = 4, 6 // in 39 s: after 1, 2, 4, 8, 10 and 10
+	const gateways, five, tries = 4, 5, 6 // in 39 s: after 1 to 2, 2 to 4, 4 to 8, and each 6 to 12
 	name := "LB-6"
 	if replicas != 20 {
 		name = "LB-8"
 	}
 	g := Goal{Name: name, Promise: fmt.Sprintf(
 		"1 of %d ends every call, 4 gateways: ≤ 5 failures a gateway, then ≤ 0.1 %% of calls or a try now and then; ≤ 0.01 %% seen by callers; its part (± 20 %%) back in 15 s", replicas)}
-	var first, later, calls, seen, all int
+	var first, early, later, calls, seen, all int
 	var part float64
 	for seed := range seeds {
 		s := Sinkhole(replicas, gateways, true)
 		o := Run(&s, Slots, uint64(seed+1))
 		_, f, _, _ := o.In(faultAt, faultAt+1)
-		first = max(first, f)
+		first, early = max(first, f), early+f
 		_, l, c, _ := o.In(faultAt+1, sinkholeEnd)
 		later, calls = later+l, calls+c
 		seen, all = seen+o.Failed, all+o.Calls
@@ -169,7 +169,8 @@ func sinkholeGoal(replicas, seeds int) Goal {
 		part += float64(sent) * float64(replicas) / float64(n) / float64(seeds)
 	}
 	g.Measured = fmt.Sprintf("%d at most for 4 gateways, then %d of %d, %d of %d seen, part × %.2f", first, later, calls, seen, all, part)
-	g.Met = first <= 5*gateways && later <= max(calls/1000, seeds*gateways*(tries+1)) && seen*10_000 <= all && math.Abs(part-1) <= 0.2
+	mayFail := max(calls/1000, seeds*gateways*(five+tries+1)-early) // a gateway with few calls has some of its five after the first second
+	g.Met = first <= five*gateways && later <= mayFail && seen*10_000 <= all && math.Abs(part-1) <= 0.2
 	return g
 }
 

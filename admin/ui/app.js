@@ -88,6 +88,13 @@ function header(s, now) {
   for (const name of list(s.config?.stale)) {
     badges.push(h("span.badge.warn", { title: "The file's section or IDL is broken; the last good version serves." }, name + ": config is stale"));
   }
+  for (const service of list(s.services)) {
+    for (const open of list(service.breaker?.open)) {
+      const who = list(open.names).join(", ") + (open.callers > list(open.names).length ? ", …" : "");
+      badges.push(h("span.badge.warn", { title: `Refused for ${ago(open.since, now)}, to ${who}.` },
+        `${service.name}/${open.method}: breaker is open for ${whole(open.callers)} callers`));
+    }
+  }
   if (!badges.length) badges.push(h("span.badge.good", null, "serving"));
   return h("header.row", null, h("h1", null, "Thriftloom"), h("span.soft", null, s.version), badges,
     h("span.soft.push", { title: "hash " + s.config?.hash },
@@ -143,6 +150,7 @@ function slotCells(e) {
   return [
     h("span.slots", null, Array.from({ length: cells }, (_, i) => h(kind(i)))), `${e.in_flight}/${e.slots}`,
     e.zombies ? h("span.warn", { title: "timed out, may still keep the peer busy" }, ` +${e.zombies}`) : null,
+    e.others ? h("span.soft", { title: "calls of other gateways" }, ` others ${e.others}`) : null,
   ];
 }
 

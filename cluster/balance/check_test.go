@@ -124,14 +124,14 @@ func TestRelapses(t *testing.T) {
 		c.calls(evidence, n, rpc.Success)
 		c.now = c.now.Add(stays)
 	}
-	for i, want := range []time.Duration{1, 2, 4, 8, 10} {
+	for i, want := range []time.Duration{2, 4, 8, 12, 12} {
 		if got := eject(); got != want*time.Second {
 			t.Errorf("ejection %d: for %v, want %d s", i+1, got, want)
 		}
 		back(3 * time.Second)
 	}
 	c.now = c.now.Add(3 * forgives)
-	if got := eject(); got != 4*time.Second { // 5 times, less three
+	if got := eject(); got != 8*time.Second { // 5 times, less three
 		t.Errorf("after half a minute: for %v", got)
 	}
 	for range 1000 { // and if it has failed for hours
@@ -140,7 +140,7 @@ func TestRelapses(t *testing.T) {
 		c.call(n, rpc.ClosedNoReply)
 	}
 	back(time.Minute + time.Second)
-	if got := eject(); got != time.Second {
+	if got := eject(); got != firstEject {
 		t.Errorf("after a minute: for %v", got)
 	}
 	back(time.Minute)

@@ -10,8 +10,8 @@ import (
 const (
 	firstDown  = 100 * time.Millisecond // where it could not be reached
 	maxDown    = 5 * time.Second
-	firstEject = time.Second // where it fails more calls than the others
-	maxEject   = 10 * time.Second
+	firstEject = 2 * time.Second // where it fails more calls than the others; less up to a half
+	maxEject   = 12 * time.Second
 )
 
 // The waits of a node that comes and goes grow on from one time to the next.
@@ -107,7 +107,7 @@ func (p *Picker) judge(n *Node, r Result, now time.Duration) {
 	n.failing += (1 - n.failing) * memory
 	n.proven = 0
 	if !p.Lenient && n.failing > tolerance && p.worse(n) && (n.ejected || p.spared(n)) {
-		n.eject(now)
+		p.eject(n, now)
 	}
 }
 
@@ -171,12 +171,18 @@ func (n *Node) hold(now, d time.Duration) {
 }
 
 // eject takes the node out, for longer than the last time. A failure is enough then to do it again.
-func (n *Node) eject(now time.Duration) {
+func (p *Picker) eject(n *Node, now time.Duration) {
 	if !n.ejected {
 		n.ejections.forget(now)
 	}
-	n.hold(now, min(firstEject<<n.ejections.add(), maxEject))
+	n.hold(now, p.jitter(min(firstEject<<n.ejections.add(), maxEject)))
 	n.ejected, n.failing = true, tolerance
+}
+
+// jitter returns d less up to a half at random: many who have ejected an endpoint at one time do not come back to it at one time.
+// Source: Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015: "equal jitter".
+func (p *Picker) jitter(d time.Duration) time.Duration {
+	return d - time.Duration(p.random(int(d/2/time.Millisecond)+1))*time.Millisecond
 }
 
 // answered counts an answer of a node that is on trial: slow start by evidence.

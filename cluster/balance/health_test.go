@@ -1,6 +1,7 @@
 package balance
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -120,8 +121,8 @@ func TestSlowStartByEvidence(t *testing.T) {
 	}
 }
 
-// An endpoint that ends every call without a reply, while the others answer, is ejected after five calls: it gets one call after 1 s, then
-// after 2, 4, 8 and every 10 s, and is back when it answers.
+// An endpoint that ends every call without a reply, while the others answer, is ejected after five calls: it gets one call after 2 s at most, then
+// after 4, 8 and every 12 s at most, and is back when it answers.
 func TestSinkholeIsEjected(t *testing.T) {
 	c := newClock(t, 2, 2, 2)
 	a := c.Nodes()[0]
@@ -132,7 +133,7 @@ func TestSinkholeIsEjected(t *testing.T) {
 	if failures != 5 {
 		t.Errorf("ejected after %d failures", failures)
 	}
-	for _, wait := range []time.Duration{1, 2, 4, 8, 10, 10} {
+	for _, wait := range []time.Duration{2, 4, 8, 12, 12} {
 		if left, _ := c.Waits(a, c.now); left != wait*time.Second {
 			t.Errorf("it is tried again after %v, want %d s", left, wait)
 		}
@@ -142,10 +143,49 @@ func TestSinkholeIsEjected(t *testing.T) {
 		}
 		c.call(a, rpc.ClosedNoReply)
 	}
-	c.now = c.now.Add(10 * time.Second)
+	c.now = c.now.Add(maxEject)
 	c.calls(evidence, a, rpc.Success)
 	if a.State() != Up || a.limit != 2 {
 		t.Errorf("after it has answered: %s, %d calls", a.State(), a.limit)
+	}
+}
+
+// Gateways that eject one endpoint at the same moment do not come back to it at the same moment: each does after half of the time at least and all of
+// it at most, spread evenly, also when the time is at its longest.
+func TestEjectionsOfManySpread(t *testing.T) {
+	seed := rand.Uint64()
+	const gateways = 1000
+	var first, longest []time.Duration
+	for i := range uint64(gateways) {
+		c := newClock(t, 2, 2, 2)
+		c.random = rand.New(rand.NewPCG(seed, i)).IntN
+		n := c.Nodes()[0]
+		for n.State() == Up {
+			c.call(n, rpc.ClosedNoReply)
+		}
+		left, _ := c.Waits(n, c.now)
+		first = append(first, left)
+		for range maxRelapses {
+			left, _ = c.Waits(n, c.now)
+			c.now = c.now.Add(left)
+			c.call(n, rpc.ClosedNoReply)
+		}
+		left, _ = c.Waits(n, c.now)
+		longest = append(longest, left)
+	}
+	for most, all := range map[time.Duration][]time.Duration{firstEject: first, maxEject: longest} {
+		var tenths [5]int // of the half between
+		for _, d := range all {
+			if d < most/2 || d > most {
+				t.Fatalf("seed %d: one is back after %v of %v", seed, d, most)
+			}
+			tenths[min(4, int((d-most/2)*10/most))]++
+		}
+		for i, n := range tenths {
+			if n < gateways/10 { // a fifth is expected: eight standard deviations less
+				t.Errorf("seed %d: in tenth %d of %v there are %d of %d", seed, i+6, most, n, gateways)
+			}
+		}
 	}
 }
 

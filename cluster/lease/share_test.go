@@ -39,6 +39,7 @@ func TestAllot(t *testing.T) {
 		{"the idle one is taken", []int{1, 1}, []*claim{memberOf(0, 0, []int{1, 0}, []int{1, 1}), memberOf(1, 1, []int{0, 0}, []int{0, 0})}, false, "[[1 0] [0 1]]"},
 		{"not one that is down for who wants", []int{1, 1}, []*claim{memberOf(0, 9, []int{1, 1}, []int{1, 1}), memberOf(1, 9, []int{0, 0}, []int{0, 0}, 0)}, false, "[[1 0] [0 1]]"},
 		{"one that is down for all is no slot", []int{1, 2}, []*claim{memberOf(0, 9, []int{0, 2}, []int{1, 2}, 0), memberOf(1, 9, []int{0, 0}, []int{0, 0}, 0)}, false, "[[1 1] [0 1]]"},
+		{"one that is down is no part of who has it", []int{2, 2}, []*claim{memberOf(0, 9, []int{0, 2}, []int{2, 2}, 0), memberOf(1, 9, []int{0, 0}, []int{0, 0})}, false, "[[0 2] [2 0]]"},
 		{"a call where its slot is to go asks for no other", []int{2, 2}, []*claim{memberOf(0, 0, []int{1, 1}, []int{0, 2}), memberOf(1, 9, []int{0, 0}, []int{2, 0})}, false, "[[0 1] [2 1]]"},
 		{"fewer slots than before", []int{2}, []*claim{memberOf(0, 0, []int{3}, []int{3}), memberOf(1, 0, []int{1}, []int{1})}, false, "[[1] [1]]"},
 	} {

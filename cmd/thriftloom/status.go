@@ -57,29 +57,32 @@ func statusText(s *status.Snapshot) string {
 		return []any{l.Address, strings.Join(l.Services, ","), l.Connections}
 	})
 	table(&b, "SERVICE\tUPSTREAM\tMETHODS\tCALLS\tERRORS\tIN FLIGHT", len(s.Services), func(i int) []any { return serviceRow(&s.Services[i]) })
+	breakerTable(&b, s)
 	rolloutTables(&b, s)
 	type row struct {
-		cluster  string
-		leased   bool
+		cluster  *status.Cluster
 		endpoint status.Endpoint
 	}
 	var rows []row
-	for _, c := range s.Clusters {
-		for _, e := range c.Endpoints {
-			rows = append(rows, row{c.Name, c.Leased, e})
+	for i := range s.Clusters {
+		for _, e := range s.Clusters[i].Endpoints {
+			rows = append(rows, row{&s.Clusters[i], e})
 		}
 	}
 	table(&b, "UPSTREAM\tENDPOINT\tSTATE\tIN FLIGHT\tSLOTS\tZOMBIES\tCONNECTIONS\tCALLS\tFAILURES\tLAST ERROR", len(rows), func(i int) []any {
-		e := rows[i].endpoint
-		slots := fmt.Sprint(e.Slots)
+		e, c := rows[i].endpoint, rows[i].cluster
+		inFlight, slots := fmt.Sprint(e.InFlight), fmt.Sprint(e.Slots)
+		if c.Viewed {
+			inFlight += fmt.Sprintf(" (others %d)", e.Others)
+		}
 		if e.SlotsLearned {
 			slots += " (auto)"
 		}
-		if rows[i].leased {
+		if c.Leased {
 			slots = fmt.Sprintf("%d of %d", e.LeasedSlots, e.Slots)
 		}
 		return []any{
-			rows[i].cluster, e.Name, e.State, e.InFlight, slots, e.Zombies, e.Connections, e.Calls, e.Failures, cmp.Or(e.LastErrorCode, "-"),
+			c.Name, e.Name, e.State, inFlight, slots, e.Zombies, e.Connections, e.Calls, e.Failures, cmp.Or(e.LastErrorCode, "-"),
 		}
 	})
 	var sources []status.Cluster
@@ -102,14 +105,7 @@ func statusText(s *status.Snapshot) string {
 		return []any{r.Name, r.Service, r.State, r.PID, r.Restarts, r.Since.Format(time.RFC3339), cmp.Or(r.LastExit, "-")}
 	})
 	if g := s.Gateways; g != nil {
-		table(&b, "GATEWAY\tADDRESS\tSTATE\tARBITER", len(g.Members), func(i int) []any {
-			m := g.Members[i]
-			arbiter := ""
-			if m.Name == g.Arbiter {
-				arbiter = "yes"
-			}
-			return []any{cmp.Or(m.Name, "-"), cmp.Or(m.Address, "-"), m.State, arbiter}
-		})
+		table(&b, "GATEWAY\tADDRESS\tSTATE\tARBITER\tCALLS\tTOLD", len(g.Members), func(i int) []any { return memberRow(g, &g.Members[i]) })
 	}
 	table(&b, "CERTIFICATES\tNAMES\tNOT AFTER\tPROBLEM", len(s.Certificates), func(i int) []any {
 		c := s.Certificates[i]
@@ -139,6 +135,9 @@ func remarks(s *status.Snapshot) (text string) {
 	if on := faulty(s); len(on) > 0 {
 		text += ", faults are on: " + strings.Join(on, ", ")
 	}
+	if open := refused(s); len(open) > 0 {
+		text += ", a breaker is open: " + strings.Join(open, ", ")
+	}
 	for _, c := range s.Clusters {
 		if c.Overloaded {
 			text += ", overloaded: " + c.Name
@@ -158,6 +157,18 @@ func serviceRow(s *status.Service) []any {
 		sum.InFlight += m.InFlight
 	}
 	return []any{s.Name, s.Upstream, len(s.Methods), sum.Calls, sum.Errors, sum.InFlight}
+}
+
+// memberRow is a gateway with what it has said of its calls.
+func memberRow(g *status.Gateways, m *status.Member) []any {
+	arbiter, calls, told := "no", "-", "-"
+	if m.Name == g.Arbiter {
+		arbiter = "yes"
+	}
+	if w := m.Word; w != nil {
+		calls, told = fmt.Sprint(w.Calls), fmt.Sprintf("%v ago", seconds(w.AgeSeconds, 10*time.Millisecond))
+	}
+	return []any{cmp.Or(m.Name, "-"), cmp.Or(m.Address, "-"), m.State, arbiter, calls, told}
 }
 
 // table writes n rows below a head, unless there are none.

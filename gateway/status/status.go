@@ -57,15 +57,16 @@ type Service struct {
 // Breaker is what a service's breaker does.
 type Breaker struct {
 	Refused int64    `json:"refused"` // calls
-	Open    []Broken `json:"open"`
+	Open    []Broken `json:"open"`    // by method
 }
 
-// Broken is a method whose calls by one caller are refused, since they end their handlers wherever they are made.
+// Broken is a method of which some callers' calls are refused, since they end their handlers wherever they are made.
 type Broken struct {
-	Method string    `json:"method"`
-	Caller string    `json:"caller"` // its name, or its address where it has none
-	Since  time.Time `json:"since"`
-	Next   time.Time `json:"next"` // when one call is let through
+	Method  string    `json:"method"`
+	Callers int       `json:"callers"` // whose calls are refused
+	Names   []string  `json:"names"`   // of these, ten at most: a caller's name, or its address where it has none
+	Since   time.Time `json:"since"`   // when the first of them was refused
+	Next    time.Time `json:"next"`    // when the next call of any of them is let through; in the past where nobody has called since
 }
 
 // Hedges are the second attempts of a method's calls.

@@ -94,36 +94,30 @@ func (p *Peer) wire() transport.Wire {
 
 // Talk answers what comes on c by the script until one of the two closes it: what a Take calls that only wanted to wait, or to set faults.
 func (p *Peer) Talk(c net.Conn) {
-	split, err := transport.NewSplitter(p.wire(), wire.Limits{})
-	if err != nil {
-		panic(err)
-	}
-	var buf []byte // appended to, and never written again: a script may keep what it is handed
-	more := make([]byte, 16<<10)
+	calls := NewReader(patient{c, p}, p.wire())
 	for {
-		m, used, _, err := split.Split(buf[:len(buf):len(buf)])
-		if err != nil {
+		m, err := calls.Next()
+		if err != nil || !p.answer(c, m) {
 			return
 		}
-		if used > 0 {
-			buf = buf[used:]
-			if !p.answer(c, m) {
-				return
-			}
-			continue
-		}
-		if p.IdleEnd > 0 {
-			_ = c.SetReadDeadline(time.Now().Add(p.IdleEnd))
-		}
-		n, err := c.Read(more)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			p.IdleEnded.Add(1)
-		}
-		if err != nil {
-			return
-		}
-		buf = append(buf, more[:n]...)
 	}
+}
+
+// patient is a connection of a peer that waits for bytes as long as the peer does.
+type patient struct {
+	net.Conn
+	p *Peer
+}
+
+func (c patient) Read(b []byte) (int, error) {
+	if c.p.IdleEnd > 0 {
+		_ = c.SetReadDeadline(time.Now().Add(c.p.IdleEnd))
+	}
+	n, err := c.Conn.Read(b)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.p.IdleEnded.Add(1)
+	}
+	return n, err
 }
 
 // answer does what the script says, and reports whether the connection goes on.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/thriftloom/thriftloom/internal/fakepeer"
 	"github.com/thriftloom/thriftloom/internal/memnet"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/transport"
@@ -19,9 +20,8 @@ import (
 // caller is one caller's connection, byte by byte.
 type caller struct {
 	*memnet.Conn
-	s     *scene
-	split transport.Splitter
-	buf   []byte
+	s       *scene
+	answers *fakepeer.Reader
 }
 
 // caller connects to the gateway.
@@ -31,11 +31,7 @@ func (s *scene) caller() *caller {
 	if err != nil {
 		s.Fatal(err)
 	}
-	split, err := transport.NewSplitter(s.wire(), wire.Limits{})
-	if err != nil {
-		s.Fatal(err)
-	}
-	c := &caller{Conn: nc.(*memnet.Conn), s: s, split: split}
+	c := &caller{Conn: nc.(*memnet.Conn), s: s, answers: fakepeer.NewReader(nc, s.wire())}
 	s.callers = append(s.callers, c)
 	_ = c.SetReadDeadline(time.Now().Add(24 * time.Hour))
 	return c
@@ -82,29 +78,21 @@ type answer struct {
 // read returns the next answer.
 func (c *caller) read() answer {
 	c.s.Helper()
-	for {
-		m, used, _, err := c.split.Split(c.buf[:len(c.buf):len(c.buf)])
-		if err != nil {
-			c.s.Fatalf("the gateway sent %q: %v", c.buf, err)
-		}
-		if used > 0 {
-			c.buf = c.buf[used:]
-			return c.s.judge(m)
-		}
-		more := make([]byte, 64<<10)
-		n, err := c.Read(more)
-		if err != nil {
-			what := "closed"
-			if !errors.Is(err, io.EOF) {
-				what = err.Error()
-			}
-			if len(c.buf) > 0 {
-				what = "cut: " + what
-			}
-			return answer{what: what}
-		}
-		c.buf = append(c.buf, more[:n]...)
+	m, err := c.answers.Next()
+	if err == nil {
+		return c.s.judge(m)
 	}
+	if _, ok := errors.AsType[*transport.Malformed](err); ok {
+		c.s.Fatalf("the gateway sent %q: %v", c.answers.Rest(), err)
+	}
+	what := "closed"
+	if !errors.Is(err, io.EOF) {
+		what = err.Error()
+	}
+	if len(c.answers.Rest()) > 0 {
+		what = "cut: " + what
+	}
+	return answer{what: what}
 }
 
 func (s *scene) judge(m transport.Message) answer {

@@ -93,7 +93,7 @@ func TestErrors(t *testing.T) {
 			t.Errorf("the caller got %v, of which the servers had %d", got, failures)
 		}
 		for _, s := range f.gateway.Snapshot().Services {
-			if s.Name == "Once" && (s.Breaker == nil || len(s.Breaker.Open) != 1 || s.Breaker.Open[0].Method != "sleep") {
+			if s.Name == "Once" && (s.Breaker == nil || len(s.Breaker.Open) != 1 || s.Breaker.Open[0].Method != "sleep" || s.Breaker.Open[0].Callers != 1) {
 				t.Errorf("the snapshot says %+v", s.Breaker)
 			}
 		}

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/thriftloom/thriftloom/internal/fakepeer"
 	"github.com/thriftloom/thriftloom/internal/peertest"
 	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
@@ -85,9 +86,8 @@ func write(t *testing.T, path, text string) {
 // outside is a caller on the operating system's network.
 type outside struct {
 	net.Conn
-	t     *testing.T
-	split transport.Splitter
-	buf   []byte
+	t       *testing.T
+	answers *fakepeer.Reader
 }
 
 func connect(t *testing.T, address string) *outside {
@@ -98,11 +98,7 @@ func connect(t *testing.T, address string) *outside {
 	}
 	t.Cleanup(func() { _ = c.Close() })
 	_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
-	split, err := transport.NewSplitter(transport.Wire{Kind: transport.Buffered, Protocol: wire.Binary}, wire.Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &outside{Conn: c, t: t, split: split}
+	return &outside{Conn: c, t: t, answers: fakepeer.NewReader(c, transport.Wire{Kind: transport.Buffered, Protocol: wire.Binary})}
 }
 
 // put calls put and returns what became of it: "OK" or a code.
@@ -130,17 +126,5 @@ func (c *outside) exchange(method string, body []byte) (m transport.Message, err
 	if _, err := c.Write(append(binary.AppendHead(nil, wire.Head{Name: method, Seq: 7, Type: wire.Call}), body...)); err != nil {
 		return m, err
 	}
-	for {
-		m, used, _, err := c.split.Split(c.buf[:len(c.buf):len(c.buf)])
-		if err != nil || used > 0 {
-			c.buf = c.buf[used:]
-			return m, err
-		}
-		more := make([]byte, 64<<10)
-		n, err := c.Read(more)
-		if err != nil {
-			return m, err
-		}
-		c.buf = append(c.buf, more[:n]...)
-	}
+	return c.answers.Next()
 }

@@ -150,23 +150,8 @@ func (s *scene) upTo(c *memnet.Conn, at moment) {
 
 // receive reads one message.
 func (s *scene) receive(c *memnet.Conn) (m transport.Message, ok bool) {
-	split, err := transport.NewSplitter(s.wire(), wire.Limits{})
-	if err != nil {
-		s.Fatal(err)
-	}
-	var buf []byte
-	for {
-		m, used, _, err := split.Split(buf)
-		if err != nil || used > 0 {
-			return m, err == nil
-		}
-		more := make([]byte, 64<<10)
-		n, err := c.Read(more)
-		if err != nil {
-			return m, false
-		}
-		buf = append(buf, more[:n]...)
-	}
+	m, err := fakepeer.NewReader(c, s.wire()).Next()
+	return m, err == nil
 }
 
 // reply is the message with which echo answers.

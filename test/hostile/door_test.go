@@ -194,9 +194,8 @@ func (c countedConn) Read(b []byte) (int, error) {
 type caller struct {
 	net.Conn
 	form
-	split transport.Splitter
-	buf   []byte
-	seq   int32
+	answers *fakepeer.Reader
+	seq     int32
 }
 
 // call connects a caller.
@@ -211,11 +210,11 @@ func (d *door) caller(t *testing.T, f form) *caller {
 	}
 	t.Cleanup(func() { c.Close() })
 	_ = c.SetDeadline(time.Now().Add(patience))
-	s, err := transport.NewSplitter(transport.Wire{Kind: f.kind, Protocol: wire.Binary}, wire.Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &caller{Conn: c, form: f, split: s}
+	return newCaller(c, f)
+}
+
+func newCaller(c net.Conn, f form) *caller {
+	return &caller{Conn: c, form: f, answers: fakepeer.NewReader(c, transport.Wire{Kind: f.kind, Protocol: wire.Binary})}
 }
 
 // keyed is the arguments of get.
@@ -243,25 +242,17 @@ func (c *caller) good(t *testing.T) {
 
 // read returns the next message. The error is io.EOF where the connection has ended, whatever way.
 func (c *caller) read() (transport.Message, error) {
-	for {
-		m, used, _, err := c.split.Split(c.buf[:len(c.buf):len(c.buf)])
-		if err != nil || used > 0 {
-			c.buf = c.buf[used:]
-			return m, err
-		}
-		more := make([]byte, 64<<10)
-		n, err := c.Read(more)
-		if err != nil {
-			if len(c.buf) > 0 {
-				return m, fmt.Errorf("the connection ends inside an answer of which %d bytes have come: %w", len(c.buf), err)
-			}
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				return m, errors.New("nothing comes, and the connection stays open")
-			}
-			return m, io.EOF
-		}
-		c.buf = append(c.buf, more[:n]...)
+	m, err := c.answers.Next()
+	if _, ok := errors.AsType[*transport.Malformed](err); ok || err == nil {
+		return m, err
 	}
+	if n := len(c.answers.Rest()); n > 0 {
+		return m, fmt.Errorf("the connection ends inside an answer of which %d bytes have come: %w", n, err)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return m, errors.New("nothing comes, and the connection stays open")
+	}
+	return m, io.EOF
 }
 
 // code is what an exception says failed, "" for a reply.

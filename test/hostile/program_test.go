@@ -274,10 +274,5 @@ func (p *attacked) connect(t *testing.T, library int, f form) *caller {
 		return nil
 	}
 	_ = nc.SetDeadline(time.Now().Add(patience))
-	s, err := transport.NewSplitter(transport.Wire{Kind: f.kind, Protocol: wire.Binary}, wire.Limits{})
-	if err != nil {
-		t.Error(err)
-		return nil
-	}
-	return &caller{Conn: nc, form: f, split: s}
+	return newCaller(nc, f)
 }

@@ -1,4 +1,4 @@
-// Package overload holds the product to its goals where there is more to do than can be done: the layers of a service over a cluster, as the
+// Package overload holds the product to its goals where there is more to do than can be done, and where servers are late or fail: the layers of a service over a cluster, as the
 // gateway puts them together, in virtual time.
 package overload
 
@@ -18,9 +18,13 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/thriftloom/thriftloom/cluster"
+	"github.com/thriftloom/thriftloom/cluster/balance"
 	"github.com/thriftloom/thriftloom/internal/fakepeer"
 	"github.com/thriftloom/thriftloom/internal/memnet"
+	"github.com/thriftloom/thriftloom/layer/breaker"
+	"github.com/thriftloom/thriftloom/layer/hedge"
 	"github.com/thriftloom/thriftloom/layer/limit"
+	"github.com/thriftloom/thriftloom/layer/observe"
 	"github.com/thriftloom/thriftloom/layer/priority"
 	"github.com/thriftloom/thriftloom/layer/retry"
 	"github.com/thriftloom/thriftloom/netio"
@@ -34,8 +38,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// shop has a method for each class.
-var shop = schema.MustParse("service Shop { void pay(), void list(), void report(), void prefetch() }").Service("Shop")
+// shop has a method for each class, and one whose calls do harm where a test says so.
+var shop = schema.MustParse("service Shop { void pay(), void list(), void report(), void prefetch(), void poison() }").Service("Shop")
 
 var classes = map[string]string{"pay": "critical", "list": "normal", "report": "batch", "prefetch": "background"}
 
@@ -43,12 +47,16 @@ var classes = map[string]string{"pay": "critical", "list": "normal", "report": "
 // time, for 10 ms on average, exponentially distributed: 1000 calls a second.
 type setup struct {
 	peers      int           // default 10
+	slots      int           // of each; default 1
 	work       time.Duration // default 10ms
 	even       bool          // each call takes as long as any
 	queue      *cluster.QueueConfig
 	timeout    time.Duration // default 5s
 	idempotent bool
-	limit      limit.Policy // of each method
+	limit      limit.Policy                                        // of each method
+	policy     func(p *service.Policy)                             // what else holds for each method; nil: nothing
+	script     func(w *world, m transport.Message) fakepeer.Answer // what a server does in the place of work
+	sinks      []observe.Sink
 	seed       uint64
 }
 
@@ -63,6 +71,12 @@ type world struct {
 	stalled atomic.Int64 // until when, in Unix nanoseconds, the servers are frozen
 	failing atomic.Bool  // each call ends its connection
 	arrive  func(m transport.Message)
+	loads   sync.WaitGroup // that load has begun
+
+	attempts atomic.Int64 // that the servers saw
+	ejected  atomic.Int64 // endpoints, each as often as it was
+	hedges   *hedge.State
+	breaker  breaker.Breaker
 
 	mu    sync.Mutex
 	calls []done
@@ -99,14 +113,15 @@ type done struct {
 // play runs f in a world of virtual time.
 func play(t *testing.T, set setup, f func(w *world)) {
 	t.Helper()
-	set.peers, set.work, set.timeout = cmp.Or(set.peers, 10), cmp.Or(set.work, 10*time.Millisecond), cmp.Or(set.timeout, 5*time.Second)
+	set.peers, set.slots = cmp.Or(set.peers, 10), cmp.Or(set.slots, 1)
+	set.work, set.timeout = cmp.Or(set.work, 10*time.Millisecond), cmp.Or(set.timeout, 5*time.Second)
 	if set.seed == 0 {
 		set.seed = rand.Uint64()
 	}
 	t.Logf("seed %d", set.seed)
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		w := &world{T: t, setup: set, random: &dice{Rand: rand.New(rand.NewPCG(set.seed, 1))}}
+		w := &world{T: t, setup: set, random: &dice{Rand: rand.New(rand.NewPCG(set.seed, 1))}, hedges: hedge.NewState()}
 		network, engine := memnet.New(), netio.NewPortable()
 		var life sync.WaitGroup
 		life.Go(func() { _ = engine.Run(ctx) })
@@ -115,8 +130,13 @@ func play(t *testing.T, set setup, f func(w *world)) {
 			queue = *set.queue
 		}
 		w.cluster = cluster.New(cluster.Options{
-			Name: "shop", Engine: engine, Dialer: network.Dial, Wire: transport.Wire{Kind: transport.Buffered, Protocol: wire.Binary}, Slots: 1, Queue: queue,
-			IdleExpiry: time.Minute,
+			Name: "shop", Engine: engine, Dialer: network.Dial, Wire: transport.Wire{Kind: transport.Buffered, Protocol: wire.Binary}, Slots: set.slots, Queue: queue,
+			IdleExpiry: time.Minute, Balance: balance.Default(),
+			OnState: func(_, state string) {
+				if state == balance.Ejected {
+					w.ejected.Add(1)
+				}
+			},
 		})
 		var endpoints []rpc.Endpoint
 		var listeners []net.Listener
@@ -135,6 +155,8 @@ func play(t *testing.T, set setup, f func(w *world)) {
 		w.cluster.Update(endpoints)
 		w.Service = w.serve()
 		f(w)
+		w.loads.Wait()
+		time.Sleep(time.Minute) // attempts that have lost are through
 		w.cluster.Close()
 		cancel()
 		for _, l := range listeners {
@@ -147,28 +169,35 @@ func play(t *testing.T, set setup, f func(w *world)) {
 // serve puts the service together as the gateway does.
 func (w *world) serve() *service.Service {
 	tries := &budget.Budget{}
-	policy := func(method string) service.Policy {
-		return service.Policy{
-			Timeout: w.timeout, Retry: retry.Default(), Budget: tries, Idempotent: w.idempotent, Upstream: w.cluster,
-			Priority: priority.Config{Class: classes[method]}.Policy(), Limit: w.limit,
-		}
-	}
 	var all rpc.PerMethod[service.Policy]
 	for _, m := range shop.Methods {
-		p := policy(m.Name)
+		p := service.Policy{
+			Timeout: w.timeout, Retry: retry.Default(), Budget: tries, Idempotent: w.idempotent, Upstream: w.cluster,
+			Priority: priority.Config{Class: classes[m.Name]}.Policy(), Limit: w.limit,
+		}
+		if w.policy != nil {
+			w.policy(&p)
+		}
+		if p.Hedge.Percent > 0 {
+			p.Hedge.Method = w.hedges.Method(m.Name)
+		}
 		p.Wire.Protocol = wire.Binary
 		all.Methods = append(all.Methods, p)
 	}
-	return service.New(service.Config{Name: "Shop", Schema: shop, Policies: all, Limits: limit.NewState()})
+	return service.New(service.Config{Name: "Shop", Schema: shop, Policies: all, Limits: limit.NewState(), Breaker: &w.breaker, Sinks: w.sinks})
 }
 
 // answer is what a server does with a call.
 func (w *world) answer(m transport.Message) fakepeer.Answer {
+	w.attempts.Add(1)
 	if w.arrive != nil {
 		w.arrive(m)
 	}
 	if until := time.Unix(0, w.stalled.Load()); time.Now().Before(until) {
 		time.Sleep(time.Until(until))
+	}
+	if w.script != nil {
+		return w.script(w, m)
 	}
 	work := w.work
 	if !w.even {
@@ -196,6 +225,17 @@ func (w *world) offer(rate float64, during time.Duration, make func()) {
 		all.Go(make)
 	}
 	all.Wait()
+}
+
+// load makes calls at a rate, beside what else is made, and hands each one's end on.
+func (w *world) load(rate float64, lasts time.Duration, method, caller string, ended func(took time.Duration, e *rpc.Error)) {
+	w.loads.Go(func() {
+		w.offer(rate, lasts, func() {
+			start := time.Now()
+			e := w.call(method, caller)
+			ended(time.Since(start), e)
+		})
+	})
 }
 
 // began is when the world did: virtual time begins there.

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/thriftloom/thriftloom/internal/figures"
 )
 
 // Render draws one frame of at most width columns and height lines, without a newline at its end. Zero or less is 80 columns, and no
@@ -71,17 +73,17 @@ func heading(s State, width int) []line {
 
 // totals is a blank line and the sums over all replicas.
 func totals(t Total, width int) []line {
-	errors := bold(count(t.Errors))
+	errors := bold(figures.Count(t.Errors))
 	if t.Errors > 0 {
 		errors.style = styleBad
 	}
 	return append([]line{nil}, flow([]item{
 		{dim("calls/s "), bold(rate(t.Rate))},
-		{dim("p50 "), bold(short(t.P50))},
-		{dim("p99 "), bold(short(t.P99))},
+		{dim("p50 "), bold(figures.Short(t.P50))},
+		{dim("p99 "), bold(figures.Short(t.P99))},
 		{dim("errors "), errors},
-		{dim("in flight "), bold(count(int64(t.InFlight)))},
-		{dim("queue "), bold(count(int64(t.Queue)))},
+		{dim("in flight "), bold(figures.Count(int64(t.InFlight)))},
+		{dim("queue "), bold(figures.Count(int64(t.Queue)))},
 	}, width)...)
 }
 
@@ -175,5 +177,5 @@ func Line(s State) string {
 	}
 	t := s.Total
 	return fmt.Sprintf("%s  calls/s %s  p50 %s  p99 %s  errors %s  in flight %d  queue %d  replicas %d/%d ready",
-		s.Elapsed.Round(time.Second), rate(t.Rate), short(t.P50), short(t.P99), count(t.Errors), t.InFlight, t.Queue, ready, len(s.Replicas))
+		s.Elapsed.Round(time.Second), rate(t.Rate), figures.Short(t.P50), figures.Short(t.P99), figures.Count(t.Errors), t.InFlight, t.Queue, ready, len(s.Replicas))
 }

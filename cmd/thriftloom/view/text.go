@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/thriftloom/thriftloom/internal/figures"
 )
 
 // style is the ANSI parameter of a span.
@@ -124,21 +126,12 @@ func wrap(s string, width int) []string {
 	return lines
 }
 
-// count returns n with its thousands apart: 12,000.
-func count(n int64) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
 // rate returns a rate, with a decimal only where it matters.
 func rate(v float64) string {
 	if v < 9.95 && v > 0 {
 		return fmt.Sprintf("%.1f", v)
 	}
-	return count(int64(math.Round(v)))
+	return figures.Count(int64(math.Round(v)))
 }
 
 // latency is short, or nothing where there is no call to tell of.
@@ -146,14 +139,5 @@ func latency(d time.Duration, rate float64) string {
 	if d == 0 && rate == 0 {
 		return ""
 	}
-	return short(d)
-}
-
-// short returns d with three significant digits: 1.23ms.
-func short(d time.Duration) string {
-	step := time.Duration(1)
-	for d/step >= 1000 {
-		step *= 10
-	}
-	return d.Round(step).String()
+	return figures.Short(d)
 }
