@@ -69,7 +69,7 @@ var allowed = map[string][]string{
 	"service":         {"rpc", "schema", "cluster", "layer/affinity", "layer/authz", "layer/canary", "layer/deadline", "layer/faults", "layer/mirror", "layer/retry", "layer/observe", "layer/required", "layer/translate", "rpc/budget", "layer/breaker", "layer/cache", "layer/hedge", "layer/limit", "layer/priority"},
 	"gateway": append([]string{
 		"rpc", "service", "server", "client", "cluster", "cluster/lease", "cluster/resolve", "cluster/resolve/dns", "cluster/resolve/file", "scale/process", "netio", "cluster/balance", "layer/affinity", "layer/authz",
-		"layer/deadline", "layer/retry", "layer/observe", "layer/required", "layer/translate", "layer/canary", "layer/faults", "layer/match", "layer/mirror", "rpc/budget", "layer/breaker", "layer/cache", "layer/hedge", "cluster/view", "layer/limit", "layer/priority", "store", "store/memcached", "store/near",
+		"layer/deadline", "layer/retry", "layer/observe", "layer/required", "layer/translate", "layer/canary", "layer/faults", "layer/match", "layer/mirror", "rpc/budget", "layer/breaker", "layer/cache", "layer/hedge", "cluster/view", "layer/limit", "layer/priority", "store", "store/near",
 	}, thrift...),
 	"gateway/handover":    {},
 	"admin":               {"gateway/status"},

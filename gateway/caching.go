@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"reflect"
 	"time"
@@ -11,19 +12,16 @@ import (
 	"github.com/thriftloom/thriftloom/layer/cache"
 	"github.com/thriftloom/thriftloom/layer/limit"
 	"github.com/thriftloom/thriftloom/store"
-	"github.com/thriftloom/thriftloom/store/memcached"
 	"github.com/thriftloom/thriftloom/store/near"
 )
 
-// Redis clients pull in much: who runs a gateway hands them in.
-type RedisClient struct {
-	Replies cache.Store
-	Limits  limit.Store
-	Close   func()
+// StoreClients are the clients of the stores that gateways share: who runs a gateway hands them in, since they pull in much.
+type StoreClients struct {
+	// Redis makes what keeps replies and what limits count with, and what closes both. t, which may be nil, returns how to speak TLS.
+	Redis func(c store.RedisConfig, t func() *tls.Config, events cache.Events) (replies cache.Store, limits limit.Store, closes func(), err error)
+	// Memcached makes what keeps replies, and what closes it.
+	Memcached func(c store.MemcachedConfig) (replies cache.Store, closes func(), err error)
 }
-
-// OpenRedis makes a client, which dials when it is asked first. t, which may be nil, returns the TLS of the next connection.
-type OpenRedis func(c store.RedisConfig, t func() *tls.Config, events cache.Events) (RedisClient, error)
 
 // storesPlan is what the config says of stores.
 type storesPlan struct {
@@ -32,7 +30,7 @@ type storesPlan struct {
 	patience  time.Duration
 	redis     *store.RedisConfig // nil: none
 	redisTLS  *tlsPlan
-	memcached *memcached.Config // nil: none
+	memcached *store.MemcachedConfig // nil: none
 }
 
 // caching is the replies of all services, and the stores that they are kept in too. It outlives a reload. Gateway.changing guards what is open.
@@ -80,6 +78,8 @@ func (g *Gateway) tellStore(name string, err error) {
 	}
 }
 
+var errNoClient = errors.New("this program is built without a client of it")
+
 // opened is a store that is open and not used yet.
 type opened struct {
 	name   string
@@ -103,12 +103,13 @@ func (g *Gateway) openStores(p *storesPlan, keys keys) (all []opened, err error)
 	if !reflect.DeepEqual(p.memcached, was.memcached) || p.patience != was.patience {
 		o := opened{name: "memcached"}
 		if p.memcached != nil {
-			s, err := memcached.New(*p.memcached)
+			if err = errNoClient; g.opts.Stores.Memcached != nil {
+				o.store, o.close, err = g.opts.Stores.Memcached(*p.memcached)
+			}
 			if err != nil {
 				closeStores(all)
 				return nil, fmt.Errorf("stores.memcached: %w", err)
 			}
-			o.store, o.close = s, s.Close
 		}
 		all = append(all, o)
 	}
@@ -116,18 +117,19 @@ func (g *Gateway) openStores(p *storesPlan, keys keys) (all []opened, err error)
 }
 
 func (g *Gateway) openRedis(p *storesPlan, keys keys) (opened, error) {
-	if g.opts.OpenRedis == nil {
-		return opened{}, fmt.Errorf("stores.redis: this program is built without a client of Redis")
+	if g.opts.Stores.Redis == nil {
+		return opened{}, fmt.Errorf("stores.redis: %w", errNoClient)
 	}
 	var secure func() *tls.Config
 	if source := keys.source(p.redisTLS); source != nil {
 		secure = func() *tls.Config { return source.Client(p.redisTLS.serverName, p.redisTLS.chainOnly) }
 	}
-	c, err := g.opts.OpenRedis(*p.redis, secure, g.cache.Events("redis"))
-	if err != nil {
+	o := opened{name: "redis"}
+	var err error
+	if o.store, o.limits, o.close, err = g.opts.Stores.Redis(*p.redis, secure, g.cache.Events("redis")); err != nil {
 		return opened{}, fmt.Errorf("stores.redis: %w", err)
 	}
-	return opened{"redis", c.Replies, c.Limits, c.Close}, nil
+	return o, nil
 }
 
 func closeStores(all []opened) {
@@ -180,7 +182,7 @@ func (l *loader) stores() {
 		p.redis, p.redisTLS = &c, l.clientTLS(&s.Redis.TLS)
 	}
 	if s.Memcached.at.written() {
-		c := s.Memcached.Config
+		c := s.Memcached.MemcachedConfig
 		l.storeMistakes(s.Memcached.at, c.Mistakes())
 		p.memcached = &c
 	}

@@ -8,7 +8,6 @@ import (
 	"github.com/thriftloom/thriftloom/internal/strictyaml"
 	"github.com/thriftloom/thriftloom/layer/cache"
 	"github.com/thriftloom/thriftloom/store"
-	"github.com/thriftloom/thriftloom/store/memcached"
 )
 
 // Cache is the block of the cache layer. It turns it on for a method where it stands at that method.
@@ -60,15 +59,15 @@ func (r *Redis) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) 
 
 // Memcached is where its servers are.
 type Memcached struct {
-	memcached.Config `yaml:",inline"`
+	store.MemcachedConfig `yaml:",inline"`
 
 	at place
 }
 
 // DecodeYAML takes an address, a list of them, or a block.
 func (m *Memcached) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
-	m.Config, m.at = memcached.Default(), place{node, path}
-	addresses(d, node, path, &m.Addresses, &m.Config)
+	m.MemcachedConfig, m.at = store.DefaultMemcached(), place{node, path}
+	addresses(d, node, path, &m.Addresses, &m.MemcachedConfig)
 }
 
 // addresses decodes a union whose short forms are an address and a list of them.

@@ -95,7 +95,7 @@ func eachValue(v reflect.Value, f func(strictyaml.Field, reflect.Value)) {
 func fieldComments(t *testing.T) map[string]string {
 	out := map[string]string{}
 	files, _ := filepath.Glob("config*.go")
-	for _, file := range append(files, "../cluster/config.go", "../cluster/balance/config.go", "../layer/breaker/config.go", "../layer/deadline/config.go", "../layer/hedge/config.go", "../layer/observe/config.go", "../layer/retry/config.go", "../layer/limit/config.go", "../layer/priority/config.go", "../layer/cache/config.go", "../store/redis.go", "../store/memcached/config.go") {
+	for _, file := range append(files, "../cluster/config.go", "../cluster/balance/config.go", "../layer/breaker/config.go", "../layer/deadline/config.go", "../layer/hedge/config.go", "../layer/observe/config.go", "../layer/retry/config.go", "../layer/limit/config.go", "../layer/priority/config.go", "../layer/cache/config.go", "../store/redis.go", "../store/memcached.go") {
 		tree, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

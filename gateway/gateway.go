@@ -35,8 +35,8 @@ type Options struct {
 	Replicas []handover.Replica
 	// Resolvers are the sources of endpoints that are not built in. A config that names one that is missing cannot be started.
 	Resolvers Resolvers
-	// OpenRedis makes clients of Redis. A config that names one cannot be started without it.
-	OpenRedis OpenRedis
+	// Stores are the clients of stores that gateways share. A config that names one that is missing cannot be started.
+	Stores StoreClients
 }
 
 // Gateway runs what a config names. Make one with New, then Run it. Its methods are safe for concurrent use.

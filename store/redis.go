@@ -58,12 +58,9 @@ func DefaultRedis() RedisConfig {
 	return RedisConfig{Addresses: []string{"127.0.0.1:6379"}, Namespace: "thriftloom", Tracking: true, LostAfter: 80 * time.Millisecond, Timeout: time.Second, DialTimeout: time.Second}
 }
 
-// WithDefaults sets what is zero and has to be more.
+// WithDefaults sets what is zero and has to be more, but for the addresses.
 func (c RedisConfig) WithDefaults() RedisConfig {
 	d := DefaultRedis()
-	if len(c.Addresses) == 0 {
-		c.Addresses = d.Addresses
-	}
 	c.Namespace = cmp.Or(c.Namespace, d.Namespace)
 	c.LostAfter = cmp.Or(c.LostAfter, d.LostAfter)
 	c.Timeout = cmp.Or(c.Timeout, d.Timeout)
@@ -74,7 +71,7 @@ func (c RedisConfig) WithDefaults() RedisConfig {
 // Mistake is a wrong key of the block.
 type Mistake struct{ Key, Text string }
 
-// namespace has no brace: what stands in braces chooses the node of a cluster.
+// namespace has no brace, which chooses the node of a Redis Cluster, and neither spaces nor control bytes, which memcached has no room for.
 var namespace = regexp.MustCompile(`^[A-Za-z0-9._:/-]{1,64}$`)
 
 // Mistakes returns what is wrong with a block whose values are within their bounds.

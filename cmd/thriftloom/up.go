@@ -22,6 +22,8 @@ import (
 	"github.com/thriftloom/thriftloom/gateway"
 	"github.com/thriftloom/thriftloom/internal/filewatch"
 	"github.com/thriftloom/thriftloom/internal/systemd"
+	"github.com/thriftloom/thriftloom/store/memcached"
+	"github.com/thriftloom/thriftloom/store/redis"
 )
 
 const (
@@ -181,7 +183,7 @@ func (a *app) open(ctx context.Context, cfg *gateway.Config, r *running, o upOpt
 	}
 	r.gateway = gateway.New(cfg, gateway.Options{
 		Version: readVersion().Version, Env: a.env, Log: r.log, Access: r.access, Output: r.stderr, Sockets: r.place.sockets, Reloaded: r.obeyConfig,
-		Replicas: r.place.replicas(), Resolvers: gateway.Resolvers{Etcd: etcd.New, Consul: consul.New}, OpenRedis: openRedis,
+		Replicas: r.place.replicas(), Resolvers: gateway.Resolvers{Etcd: etcd.New, Consul: consul.New}, Stores: gateway.StoreClients{Redis: redis.Open, Memcached: memcached.Open},
 	})
 	if err = r.gateway.Start(); err != nil {
 		closeSites(r.sites)

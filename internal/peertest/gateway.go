@@ -21,11 +21,11 @@ type Gateway struct {
 // StartGateway runs the config, whose state gets a folder of its own. The test fails where the gateway does not end cleanly.
 func StartGateway(t testing.TB, config string) *Gateway {
 	t.Helper()
-	return StartGatewayWith(t, gateway.Resolvers{}, config)
+	return StartGatewayWith(t, gateway.Options{}, config)
 }
 
-// StartGatewayWith is StartGateway with sources of endpoints that are handed in.
-func StartGatewayWith(t testing.TB, resolvers gateway.Resolvers, config string) *Gateway {
+// StartGatewayWith is StartGateway with clients of what pulls in much: Resolvers and Stores of the options.
+func StartGatewayWith(t testing.TB, handed gateway.Options, config string) *Gateway {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "peer") // t.TempDir is too long for the path of a unix socket
 	if err != nil {
@@ -38,7 +38,7 @@ func StartGatewayWith(t testing.TB, resolvers gateway.Resolvers, config string) 
 	if len(loaded.Mistakes) > 0 {
 		t.Fatal(loaded.Mistakes)
 	}
-	g.Gateway = gateway.New(loaded.Config, gateway.Options{Env: os.LookupEnv, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Resolvers: resolvers})
+	g.Gateway = gateway.New(loaded.Config, gateway.Options{Env: os.LookupEnv, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Resolvers: handed.Resolvers, Stores: handed.Stores})
 	if err := g.Start(); err != nil {
 		t.Fatal(err)
 	}

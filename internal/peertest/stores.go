@@ -20,6 +20,9 @@ func unpacked(t testing.TB, folder, program string) string {
 	return path
 }
 
+// RedisCLI returns the path of redis-cli.
+func RedisCLI(t testing.TB) string { return unpacked(t, "redis", "redis-cli") }
+
 // StoreServer is a real Redis or memcached that answers at Address until the test ends. It keeps nothing over a restart.
 type StoreServer struct {
 	Address string
@@ -48,10 +51,11 @@ func StartRedisCluster(t testing.TB) []*StoreServer {
 	var nodes []*StoreServer
 	args := []string{"--cluster", "create"}
 	for range 3 {
-		s := StartRedis(t, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "2000")
+		_, bus, _ := net.SplitHostPort(FreePort(t)) // by default 10,000 above the other one, where connections that go out are
+		s := StartRedis(t, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "2000", "--cluster-port", bus)
 		nodes, args = append(nodes, s), append(args, s.Address)
 	}
-	cli := unpacked(t, "redis", "redis-cli")
+	cli := RedisCLI(t)
 	if out, err := exec.Command(cli, append(args, "--cluster-yes")...).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

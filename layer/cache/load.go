@@ -126,37 +126,57 @@ func (l *load) stored(ctx context.Context) (done bool) {
 			l.guard = nil
 			return false
 		}
-		mark := l.state.journal.mark()
-		var got Stored
-		err := l.guard.do(ctx, func(ctx context.Context) (err error) {
-			got, err = l.guard.store.Get(ctx, l.names.reply, l.groups)
-			return err
-		})
-		if err != nil {
-			l.guard = nil
-			return false
-		}
-		l.mark = mark
-		if e := l.read(got); e != nil && l.take(e) {
+		if l.look(ctx) {
 			return true
 		}
-		mark = l.state.journal.mark()
-		err = l.guard.do(ctx, func(ctx context.Context) (err error) {
-			l.lease, err = l.guard.store.Acquire(ctx, l.names.reply, l.groups, term)
-			return err
-		})
-		switch {
-		case err != nil:
-			l.guard = nil
+		if l.guard == nil || !l.acquire(ctx) {
 			return false
-		case l.lease.Token != 0:
-			l.mark = mark
+		}
+		if l.lease.Token != 0 { // another may have given its lease back between the look and that, and left the reply
+			if l.look(ctx) {
+				l.release(ctx)
+				return true
+			}
 			return false
-		case l.busy():
+		}
+		if l.busy(ctx) {
 			return true
 		}
 		time.Sleep(min(ask, time.Until(l.call.Deadline)))
 	}
+}
+
+// look answers with what is in the store as far as that is good for it; done says that nothing is to be loaded. Where the store does not answer
+// there is no guard any more.
+func (l *load) look(ctx context.Context) (done bool) {
+	mark := l.state.journal.mark()
+	var got Stored
+	err := l.guard.do(ctx, func(ctx context.Context) (err error) {
+		got, err = l.guard.store.Get(ctx, l.names.reply, l.groups)
+		return err
+	})
+	if err != nil {
+		l.guard, l.lease = nil, Lease{}
+		return false
+	}
+	l.mark = mark
+	e := l.read(got)
+	return e != nil && l.take(e)
+}
+
+// acquire asks for the lease, which another may have; ok is false, and there is no guard any more, where the store does not answer.
+func (l *load) acquire(ctx context.Context) (ok bool) {
+	mark := l.state.journal.mark()
+	err := l.guard.do(ctx, func(ctx context.Context) (err error) {
+		l.lease, err = l.guard.store.Acquire(ctx, l.names.reply, l.groups, term)
+		return err
+	})
+	if err != nil {
+		l.guard = nil
+		return false
+	}
+	l.mark = mark
+	return true
 }
 
 // read returns the entry that is stored, if it holds.
@@ -202,7 +222,7 @@ func (l *load) take(e *Entry) (done bool) {
 }
 
 // busy says whether there is nothing to wait for while another gateway loads: the old reply is an answer, or the time is over.
-func (l *load) busy() bool {
+func (l *load) busy(ctx context.Context) bool {
 	now := time.Now()
 	if l.old != nil && l.old.at(now) <= stale {
 		l.old.pause.begin(now)
@@ -212,7 +232,7 @@ func (l *load) busy() bool {
 	if l.call.Deadline.After(now) {
 		return false
 	}
-	l.failed(context.Background(), &rpc.Error{
+	l.failed(ctx, &rpc.Error{
 		Code: rpc.DeadlineExceeded, Reach: rpc.NotSent, Op: l.call.Service + "." + l.call.Name, Text: "another gateway has loaded the reply for too long",
 	}, false)
 	return true

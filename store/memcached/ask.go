@@ -51,8 +51,9 @@ func (s *Store) ask(ctx context.Context, h how, commands ...command) ([]reply, e
 }
 
 // try sends the commands that are left once. It returns those that have to be sent once more, and why.
-func (s *Store) try(ctx context.Context, h how, commands []command, replies []reply, left []int) (again []int, err error) {
-	batches, again, err := s.batches(ctx, h, commands, left)
+func (s *Store) try(ctx context.Context, h how, commands []command, replies []reply, left []int) (more []int, err error) {
+	returns := s.returns.Load()
+	batches, more, err := s.batches(ctx, h, commands, left)
 	for _, b := range batches {
 		var failed error
 		if b.wait, failed = s.nodes[b.place.node].do(ctx, b.request); failed != nil {
@@ -61,15 +62,15 @@ func (s *Store) try(ctx context.Context, h how, commands []command, replies []re
 	}
 	for _, b := range batches {
 		if b.wait == nil {
-			again = append(again, b.commands...)
+			more = append(more, b.commands...)
 			continue
 		}
 		failed := b.wait()
-		if failed == nil && !s.confirms(b.place, b.request.replies[0]) {
+		if failed == nil && (!s.confirms(b.place, b.request.replies[0]) || s.returns.Load() != returns) {
 			failed = errEpoch
 		}
 		if failed != nil {
-			err, again = failed, append(again, b.commands...)
+			err, more = failed, append(more, b.commands...)
 			continue
 		}
 		for i, command := range b.commands {
@@ -77,7 +78,7 @@ func (s *Store) try(ctx context.Context, h how, commands []command, replies []re
 			replies[command].epoch = b.place.epoch
 		}
 	}
-	return again, err
+	return more, err
 }
 
 // batches sorts commands by their places, of each of which the epoch is asked for first. Those that have none are left.

@@ -50,6 +50,7 @@ type conn struct {
 	queue   chan *request // to be written
 	waiting chan *request // written, in their order
 	used    atomic.Bool   // it has answered
+	ending  func(error)   // told why, before those who wait are; nil: nobody. Set before run
 
 	ended   chan struct{}
 	endOnce sync.Once
@@ -66,13 +67,12 @@ func newConn(raw net.Conn, timeout time.Duration) *conn {
 	}
 }
 
-// run works until the connection has ended, and returns why.
-func (c *conn) run() error {
+// run works until the connection has ended.
+func (c *conn) run() {
 	var writer sync.WaitGroup
 	writer.Go(func() { c.close(c.write()) })
 	c.close(c.read())
 	writer.Wait()
-	return c.err
 }
 
 // close ends the connection; those who wait are given err.
@@ -82,6 +82,9 @@ func (c *conn) close(err error) {
 			err = errSilent{c.timeout}
 		}
 		c.err = err
+		if c.ending != nil {
+			c.ending(err)
+		}
 		close(c.ended)
 		_ = c.raw.Close()
 	})

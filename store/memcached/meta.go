@@ -83,9 +83,9 @@ func appendKey(b []byte, namespace string, kind byte, epoch uint64, id cache.ID)
 	return base64.RawURLEncoding.AppendEncode(append(append(b, namespace...), ':', kind), raw[:])
 }
 
-// seconds rounds up, and adds one: memcached's clock ticks once a second, so what is to live for 1 may be gone at once.
+// seconds rounds up, and adds two: memcached's clock stands still for a second and a little more, and then may leave one out.
 func seconds(d time.Duration) int64 {
-	return int64((min(max(d, 0), maxLife-2*time.Second)+time.Second-1)/time.Second + 1)
+	return int64((min(max(d, 0), maxLife-3*time.Second)+time.Second-1)/time.Second) + 2
 }
 
 // code is what a reply begins with.

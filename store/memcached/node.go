@@ -51,10 +51,12 @@ func (l *life) end() {
 // then, after a pause that doubles. Safe for concurrent use.
 type node struct {
 	server
-	config Config
-	life   *life
-	dial   func(ctx context.Context, network, address string) (net.Conn, error)
-	back   func() // told when it answers again
+	epochKey string // of the item that has the epoch of what is kept for it
+	config   Config
+	life     *life
+	dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	// back is told that the node answers again, before it can be out again, and returns what is to be done then.
+	back func() (after func(ctx context.Context))
 
 	next  atomic.Uint32
 	links []link
@@ -78,7 +80,7 @@ var errClosed = errors.New("the store is closed")
 
 // connection returns one of the node's connections, a new one where there is none. Making it goes on when ctx ends.
 func (n *node) connection(ctx context.Context) (*conn, error) {
-	l := &n.links[int(n.next.Add(1))%len(n.links)]
+	l := &n.links[n.next.Add(1)%uint32(len(n.links))]
 	l.mu.Lock()
 	if c := l.conn; c != nil {
 		l.mu.Unlock()
@@ -110,45 +112,46 @@ func (n *node) connection(ctx context.Context) (*conn, error) {
 // make makes the connection of a link, and leaves the node out where that fails.
 func (n *node) make(l *link) {
 	c, err := n.connect(n.life.ctx)
+	if err == nil {
+		c.ending = func(err error) { n.ended(l, c, err) }
+	} else {
+		n.leaveOut(err)
+	}
 	l.mu.Lock()
 	l.conn, l.err, l.made = c, err, nil
 	l.mu.Unlock()
-	switch {
-	case err != nil:
-		n.leaveOut(err)
-	case !n.life.start(func() { n.tend(l, c) }):
+	if err == nil && !n.life.start(func() { n.run(c) }) {
 		c.close(errClosed)
-		n.drop(l, c, errClosed)
 	}
 }
 
 func (n *node) connect(ctx context.Context) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, n.config.DialTimeout)
 	defer cancel()
-	raw, err := n.dial(ctx, n.network, n.address)
+	raw, err := n.dial(ctx, n.Network, n.Address)
 	if err != nil {
 		return nil, err
 	}
 	return newConn(raw, n.config.Timeout), nil
 }
 
-// tend runs a connection to its end. One that was closed after it had answered is made anew: the server may have been started anew. After any
-// other end the node is left out.
-func (n *node) tend(l *link, c *conn) {
+// run runs a connection until it or the store ends.
+func (n *node) run(c *conn) {
 	stop := context.AfterFunc(n.life.ctx, func() { c.close(errClosed) })
-	err := c.run()
-	stop()
-	n.drop(l, c, err)
-	if n.life.ctx.Err() == nil && !n.out.Load() && !(c.used.Load() && closedByPeer(err)) {
-		n.leaveOut(err)
-	}
+	defer stop()
+	c.run()
 }
 
-func (n *node) drop(l *link, c *conn, err error) {
+// ended takes in that a connection has ended, before those who wait on it ask again. One that was closed after it had answered is made anew: the
+// server may have been started anew. After any other end the node is left out.
+func (n *node) ended(l *link, c *conn, err error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.conn == c {
 		l.conn, l.err = nil, err
+	}
+	l.mu.Unlock()
+	if !c.used.Load() || !closedByPeer(err) {
+		n.leaveOut(err)
 	}
 }
 
@@ -203,16 +206,18 @@ func (n *node) try() {
 		}
 		err := n.probe()
 		n.mu.Lock()
-		n.err = err
-		if err == nil {
-			n.since = time.Now()
-			n.out.Store(false)
+		if n.err = err; err != nil {
+			n.mu.Unlock()
+			continue
 		}
+		n.since = time.Now()
+		n.out.Store(false)
+		after := n.back()
 		n.mu.Unlock()
-		if err == nil {
-			n.back()
-			return
-		}
+		ctx, cancel := context.WithTimeout(n.life.ctx, maxTries*n.config.Timeout)
+		defer cancel()
+		after(ctx)
+		return
 	}
 }
 
@@ -222,10 +227,8 @@ func (n *node) probe() error {
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(n.life.ctx, func() { c.close(errClosed) })
-	defer stop()
 	var running sync.WaitGroup
-	running.Go(func() { _ = c.run() })
+	running.Go(func() { n.run(c) })
 	defer running.Wait()
 	defer func() { c.close(errClosed) }()
 	r := newRequest(1)
@@ -252,7 +255,7 @@ func (n *node) fault(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return fmt.Errorf("memcached %s: %w", n.name(), err)
+	return fmt.Errorf("memcached %s: %w", n.Name(), err)
 }
 
 // NodeSnapshot is one server as a gateway sees it.
@@ -266,7 +269,7 @@ type NodeSnapshot struct {
 
 func (n *node) snapshot() NodeSnapshot {
 	n.mu.Lock()
-	out := NodeSnapshot{Address: n.name(), Out: n.out.Load(), Since: n.since}
+	out := NodeSnapshot{Address: n.Name(), Out: n.out.Load(), Since: n.since}
 	if out.Out && n.err != nil {
 		out.Err = n.err.Error()
 	}

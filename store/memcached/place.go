@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"sync/atomic"
@@ -16,18 +17,26 @@ import (
 // of the keys of all items that are kept there for it:
 //
 //   - A gateway that had to purge something elsewhere gives the node a new epoch, for that home, before it asks it again.
-//   - A gateway that asks the home again gives those that stood in for it new epochs, and what they have for it lives on for a minute only
-//     anyway when nobody asks for it.
+//   - A gateway that asks a node again gives those that stood in for it new epochs, and what they have for it lives on for a minute only
+//     anyway when nobody asks for it. What was asked of them meanwhile is asked anew.
 //   - Each request asks for the epoch besides, so that a new one holds for all gateways at once.
 //   - A node that was started anew, or has lost its epoch, is given a new one.
 //
 // That has limits. Gateways find out by themselves that a node is out, or back: while one asks the home and another one does not, for longestPause
-// and a little more at most, either may be answered with what the other one has purged. And a gateway that ends while a node is out takes along that it
-// has purged something.
+// and a little more at most, either may be answered with what the other one has purged. And where a gateway ends while a node is out, nobody
+// knows any more what that node has missed of it.
 type epoch struct {
 	now  atomic.Uint64 // what this gateway knows; 0: nothing
 	old  atomic.Bool   // a new one is to be made
 	lock chan struct{} // of who asks or changes it
+}
+
+// known returns the epoch that holds, or 0.
+func (e *epoch) known() uint64 {
+	if e.old.Load() { // first: it is set before a purge ends, and gone only when now is 0
+		return 0
+	}
+	return e.now.Load()
 }
 
 // standInLife is how long the epoch of a node that stands in lives on when nobody asks.
@@ -36,7 +45,7 @@ const standInLife = time.Minute
 // ErrNone is returned while all servers are out.
 var ErrNone = errors.New("memcached: no server answers")
 
-var errEpoch = errors.New("memcached: the epoch of what a server keeps has changed time and again")
+var errEpoch = errors.New("memcached: where things are kept has changed time and again")
 
 // place is where items are.
 type place struct {
@@ -72,7 +81,7 @@ func (s *Store) locate(ctx context.Context, c *command, purge bool) (place, erro
 // epoch returns the epoch of what a node keeps for a home: it asks for it the first time, and makes one where there is none or it is old.
 func (s *Store) epoch(ctx context.Context, home, node int) (uint64, error) {
 	e := s.epochOf(home, node)
-	if now := e.now.Load(); now != 0 && !e.old.Load() {
+	if now := e.known(); now != 0 {
 		return now, nil
 	}
 	select {
@@ -81,9 +90,10 @@ func (s *Store) epoch(ctx context.Context, home, node int) (uint64, error) {
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
-	if now := e.now.Load(); now != 0 && !e.old.Load() {
+	if now := e.known(); now != 0 {
 		return now, nil
 	}
+	e.now.Store(0) // first: nobody is to take it for good while another one is made
 	old := e.old.Swap(false)
 	now, err := s.agree(ctx, home, node, old)
 	if err != nil {
@@ -96,7 +106,7 @@ func (s *Store) epoch(ctx context.Context, home, node int) (uint64, error) {
 	return now, nil
 }
 
-// agree makes an epoch, where there is none or in place of the one that is there, and returns the one that is there then.
+// agree makes an epoch, of 16 hexadecimal digits, where there is none or in place of the one that is there, and returns the one that is there then.
 func (s *Store) agree(ctx context.Context, home, node int, replace bool) (uint64, error) {
 	mode := " ME"
 	for range 2 {
@@ -104,10 +114,8 @@ func (s *Store) agree(ctx context.Context, home, node int, replace bool) (uint64
 			mode = ""
 		}
 		r := newRequest(2)
-		r.bytes = append(s.appendEpochKey(append(r.bytes, "ms "...), home), " 16"...)
-		r.bytes = append(append(r.bytes, mode...), s.epochLife(home, node)...)
-		r.bytes = append(strconv.AppendUint(append(r.bytes, " O"...), r.opaque, 10), "\r\n"...)
-		r.bytes = append(appendEpoch(r.bytes, max(1, rand.Uint64()&^overValue)), "\r\n"...)
+		made := max(1, rand.Uint64()&^overValue)
+		r.bytes = fmt.Appendf(nil, "ms %s 16%s%s O%d\r\n%016x\r\n", s.nodes[home].epochKey, mode, epochLife(home, node), r.opaque, made)
 		r.bytes = s.appendAskEpoch(r.bytes, home, node, r.opaque+1)
 		wait, err := s.nodes[node].do(ctx, r)
 		if err == nil {
@@ -129,31 +137,25 @@ func (s *Store) agree(ctx context.Context, home, node int, replace bool) (uint64
 
 // appendAskEpoch writes the command that asks for an epoch, and keeps that of a node that stands in.
 func (s *Store) appendAskEpoch(b []byte, home, node int, opaque uint64) []byte {
-	b = append(s.appendEpochKey(append(b, "mg "...), home), " v"...)
+	b = append(append(append(b, "mg "...), s.nodes[home].epochKey...), " v"...)
 	if home != node {
-		b = append(b, s.epochLife(home, node)...)
+		b = append(b, epochLife(home, node)...)
 	}
 	return append(strconv.AppendUint(append(b, " O"...), opaque, 10), "\r\n"...)
 }
 
 // epochLife is the flag for how long an epoch lives: for ever at home.
-func (s *Store) epochLife(home, node int) string {
+func epochLife(home, node int) string {
 	if home == node {
 		return " T0"
 	}
 	return " T" + strconv.FormatInt(seconds(standInLife), 10)
 }
 
-// appendEpochKey writes namespace:e and 16 letters, of the home's name.
-func (s *Store) appendEpochKey(b []byte, home int) []byte {
-	h := sha256.Sum256([]byte(s.nodes[home].name()))
-	return base64.RawURLEncoding.AppendEncode(append(append(b, s.config.Namespace...), ":e"...), h[:12])
-}
-
-// appendEpoch writes 16 hexadecimal digits.
-func appendEpoch(b []byte, e uint64) []byte {
-	digits := strconv.AppendUint(nil, e, 16)
-	return append(append(b, "0000000000000000"[len(digits):]...), digits...)
+// epochKey is namespace:e and 16 letters, of the home's name.
+func epochKey(namespace, home string) string {
+	h := sha256.Sum256([]byte(home))
+	return namespace + ":e" + base64.RawURLEncoding.EncodeToString(h[:12])
 }
 
 // parseEpoch is 0 where b is none.
@@ -175,19 +177,29 @@ func (s *Store) confirms(p place, answer reply) bool {
 	return false
 }
 
-// returned makes new epochs on a node that is back, where it has missed purges, and makes void what others have kept in its place.
-func (s *Store) returned(back int) {
-	ctx, cancel := context.WithTimeout(s.life.ctx, maxTries*s.config.Timeout)
-	defer cancel()
+// returned makes void what others have kept in place of a node that is back, or of another one that is out, beyond it on the ring. It is called
+// before the node can be out again. What it returns does the same for other gateways, and makes new epochs on the node, where it has missed
+// purges.
+func (s *Store) returned(back int) (after func(ctx context.Context)) {
+	var standIns []place
 	for home := range s.nodes {
-		if s.epochOf(home, back).old.Load() {
-			_, _ = s.epoch(ctx, home, back) // or it is made before the first request
+		for node := range s.nodes {
+			e := s.epochOf(home, node)
+			if node != home && node != back && (e.now.Load() != 0 || len(e.lock) > 0) { // it is in use, or about to be
+				e.old.Store(true)
+				standIns = append(standIns, place{home: home, node: node})
+			}
 		}
 	}
-	for node := range s.nodes {
-		if e := s.epochOf(back, node); node != back && e.now.Swap(0) != 0 {
-			e.old.Store(true) // a new one is made here in any case; without one, other gateways make one too
-			s.dropEpoch(ctx, back, node)
+	s.returns.Add(1)
+	return func(ctx context.Context) {
+		for home := range s.nodes {
+			if s.epochOf(home, back).old.Load() {
+				_, _ = s.epoch(ctx, home, back) // or it is made before the first request
+			}
+		}
+		for _, p := range standIns {
+			s.dropEpoch(ctx, p.home, p.node)
 		}
 	}
 }
@@ -197,8 +209,7 @@ func (s *Store) dropEpoch(ctx context.Context, home, node int) {
 		return
 	}
 	r := newRequest(1)
-	r.bytes = s.appendEpochKey(append(r.bytes, "md "...), home)
-	r.bytes = append(strconv.AppendUint(append(r.bytes, " O"...), r.opaque, 10), "\r\n"...)
+	r.bytes = fmt.Appendf(nil, "md %s O%d\r\n", s.nodes[home].epochKey, r.opaque)
 	if wait, err := s.nodes[node].do(ctx, r); err == nil {
 		_ = wait()
 	}

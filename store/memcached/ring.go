@@ -29,8 +29,8 @@ const pointsPerWeight = 256
 func newRing(servers []server) ring {
 	var r ring
 	for node, s := range servers {
-		for i := range s.weight * pointsPerWeight / 4 {
-			h := sha256.Sum256([]byte(s.name() + "-" + strconv.Itoa(i)))
+		for i := range s.Weight * pointsPerWeight / 4 {
+			h := sha256.Sum256([]byte(s.Name() + "-" + strconv.Itoa(i)))
 			for at := 0; at < len(h); at += 8 {
 				r = append(r, point{binary.BigEndian.Uint64(h[at:]), node})
 			}

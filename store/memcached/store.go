@@ -5,7 +5,7 @@
 // the item was when the lease was given (its cas), and a purge removes the item: so nothing is written behind a purge, whatever becomes of
 // the item beside.
 //
-// memcached counts in seconds: a term or a life is rounded up to whole ones, and may be up to 2s longer; none is longer than 30 days. A value that
+// memcached counts in seconds: a term or a life is rounded up to whole ones, and may be up to 3s longer; none is longer than 30 days. A value that
 // is empty, or larger than 8 MiB or than what the servers take (1 MiB by default), is not kept.
 //
 // Log-in (SASL) and TLS are not spoken.
@@ -19,9 +19,11 @@ import (
 	"math/rand/v2"
 	"net"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/thriftloom/thriftloom/layer/cache"
+	"github.com/thriftloom/thriftloom/store"
 )
 
 // The bounds of a Store.
@@ -33,12 +35,13 @@ const (
 
 // Store is the cache.Store of memcached servers. Safe for concurrent use.
 type Store struct {
-	config Config
-	ring   ring
-	nodes  []*node
-	epochs []epoch // of what each node keeps for each home
-	purges chan struct{}
-	life   life
+	config  Config
+	ring    ring
+	nodes   []*node
+	epochs  []epoch       // of what each node keeps for each home
+	returns atomic.Uint64 // how often a node was back
+	purges  chan struct{}
+	life    life
 }
 
 // errRefused is of a server that answers, but does not do what it was asked for: it has no memory that it could give up.
@@ -55,15 +58,16 @@ func newStore(c Config, dial func(ctx context.Context, network, address string) 
 	if len(wrong) > 0 {
 		return nil, errors.Join(wrong...)
 	}
-	s := &Store{config: c.withDefaults(), purges: make(chan struct{}, maxPurges)}
+	s := &Store{config: c.WithDefaults(), purges: make(chan struct{}, maxPurges)}
 	s.life.ctx, s.life.cancel = context.WithCancel(context.Background())
 	var servers []server
 	for i, text := range c.Addresses {
-		one, _ := parseServer(text)
+		one, _ := store.ParseMemcachedServer(text)
 		servers = append(servers, one)
 		s.nodes = append(s.nodes, &node{
-			server: one, config: s.config, life: &s.life, dial: dial, links: make([]link, s.config.Connections),
-			back: func() { s.returned(i) },
+			server: one, epochKey: epochKey(s.config.Namespace, one.Name()), config: s.config, life: &s.life, dial: dial,
+			links: make([]link, s.config.Connections),
+			back:  func() func(context.Context) { return s.returned(i) },
 		})
 	}
 	s.ring = newRing(servers)
@@ -324,4 +328,13 @@ func (s *Store) purgePart(part []command) error {
 		}
 	}
 	return err
+}
+
+// Open makes what a gateway asks of memcached. closes ends it.
+func Open(c Config) (replies cache.Store, closes func(), err error) {
+	s, err := New(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s, s.Close, nil
 }

@@ -54,13 +54,14 @@ func New(maxBytes int64) *Near {
 	n.kept = otter.Must(&otter.Options[cache.ID, kept]{
 		MaximumWeight: uint64(n.max.Load()),
 		Weigher:       func(_ cache.ID, k kept) uint32 { return uint32(k.Bytes()) },
-		// A life of zero or less would be one without an end.
+		// A life of zero or less would be one without an end, and it may have ended since Put looked.
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[cache.ID, kept]) time.Duration {
 			return max(1, time.Until(e.Value.Until()))
 		}),
 		// The atomic one alone is called in the order of the changes, and before they are seen.
 		OnAtomicDeletion: n.removed,
-		// Who puts makes room at once: on goroutines of their own evictions would lag behind by as much as was put until they run.
+		// Who puts makes room at once, and who gets counts what is asked for: on goroutines of their own evictions lag behind, and gets are
+		// forgotten, which costs up to 2 points of the hits.
 		Executor: func(f func()) { f() },
 	})
 	return n

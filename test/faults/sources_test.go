@@ -52,7 +52,7 @@ func newPeers(t *testing.T, n int) *looked {
 // begin starts the gateway over an upstream, and waits until so many endpoints are known.
 func (l *looked) begin(upstream string, endpoints int) {
 	l.Helper()
-	l.gateway = peertest.StartGatewayWith(l.T, gateway.Resolvers{Etcd: etcd.New}, fmt.Sprintf(`
+	l.gateway = peertest.StartGatewayWith(l.T, gateway.Options{Resolvers: gateway.Resolvers{Etcd: etcd.New}}, fmt.Sprintf(`
 defaults: {timeout: 20s, queue: {max_wait: 20s}}
 services: {Faulty: {idl: %q, listen: %q, upstream: {%s, server: threaded}, methods: {ping: {idempotent: true}}}}
 `, peertest.File("faulty.thrift"), l.front, upstream))

@@ -1,0 +1,5 @@
+//go:build !race
+
+package near_test
+
+const raceEnabled = false
