@@ -42,7 +42,7 @@ type caching struct {
 }
 
 func (g *Gateway) newCaching() *caching {
-	return &caching{State: cache.NewState(cache.Options{OnStore: g.tellStore}), closes: map[string]func(){}}
+	return &caching{State: cache.NewState(cache.Options{OnStore: g.tellStore, OnVoid: g.tellVoid}), closes: map[string]func(){}}
 }
 
 // remember gives replies so much memory.

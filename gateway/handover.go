@@ -133,10 +133,14 @@ func (l *listener) shut() {
 	}
 }
 
-// yield lets the endpoints have their slots back as soon as no call is on them, for the process that takes over.
+// yield lets the endpoints have their slots back as soon as no call is on them, for the process that takes over. What that makes void
+// nobody knows until it is heard.
 func (g *Gateway) yield(on bool) {
 	for _, u := range g.current.Load().upstreams {
 		u.cluster.Yield(on)
+	}
+	if l := g.lender.Load(); l != nil {
+		l.runner.SetFollowed(on)
 	}
 }
 

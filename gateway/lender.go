@@ -82,6 +82,7 @@ func (g *Gateway) lend(l *lender, s *sharing, upstreams map[string]*upstream) {
 	}
 	g.watch(l, old, upstreams)
 	if old != nil && old != l {
+		old.runner.SetFollowed(l != nil)
 		old.stop()
 	}
 	if l == nil {
@@ -152,11 +153,15 @@ func (g *Gateway) gateways() *status.Gateways {
 		return nil
 	}
 	s := l.runner.Snapshot()
-	out := &status.Gateways{Name: s.Name, Arbiter: s.Arbiter, Static: s.Static, Sent: s.Sent, Taken: s.Taken, Dropped: s.Dropped}
+	out := &status.Gateways{Name: s.Name, Arbiter: s.Arbiter, Static: s.Static, Sent: s.Sent, Taken: s.Taken, Dropped: s.Dropped, Voids: told(s.Voids)}
 	for i, m := range s.Members {
 		member := status.Member{Name: m.Name, Address: m.Address, State: m.State}
 		if s.Heard != nil && s.Heard[i].Age >= 0 {
 			member.Word = word(s.Heard[i])
+		}
+		if s.Voids != nil && s.Voids.Ages[i] >= 0 {
+			age := s.Voids.Ages[i].Seconds()
+			member.VouchedAgeSeconds = &age
 		}
 		out.Members = append(out.Members, member)
 	}

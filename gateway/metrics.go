@@ -18,7 +18,7 @@ type metrics struct {
 	reloadOK   prometheus.Gauge
 	reloadTime prometheus.Gauge
 
-	endpoints, slots, leased, others, members, datagrams, taken, zombies, connections, waiting, refused, shed, overloaded, replicas, ready, clients, info, stale, held,
+	endpoints, slots, leased, others, members, datagrams, voids, drops, taken, zombies, connections, waiting, refused, shed, overloaded, replicas, ready, clients, info, stale, held,
 	crowded, notAfter, oldKeys, sourceStale, sourceAt, sourceFails *prometheus.Desc
 }
 
@@ -48,6 +48,8 @@ func newMetrics(g *Gateway) *metrics {
 		others:      desc("upstream_calls_of_others", "Calls that other gateways have at the endpoints, as far as they tell: with gateways.share view or both.", "upstream"),
 		members:     desc("gateways", "Gateways that share slots, by state: self, alive, gone, cut off.", "state"),
 		datagrams:   desc("gateway_datagrams_dropped_total", "Datagrams at gateways.listen that were thrown away, by reason.", "reason"),
+		voids:       desc("gateway_voids_total", "Cached replies, and groups of them, that are void, as gateways tell each other: told by this one, heard from others, repeated.", "event"),
+		drops:       desc("gateway_cache_drops_total", "Times that this gateway has dropped all cached replies, by why another may have made some void: gap, it is not told any more which; silence, nothing was heard for a second; end, it was killed.", "reason"),
 		taken:       desc("upstream_slots_taken", "Slots that are taken.", "upstream"),
 		zombies:     desc("upstream_zombie_slots", "Taken slots whose caller has its answer or has gone while the peer is still at work.", "upstream"),
 		connections: desc("upstream_connections", "Connections to the endpoints.", "upstream"),
@@ -87,7 +89,8 @@ func (m *metrics) reloaded(whole bool) {
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		m.endpoints, m.slots, m.leased, m.others, m.members, m.datagrams, m.taken, m.zombies, m.connections, m.waiting, m.refused, m.shed, m.overloaded, m.replicas, m.ready,
+		m.endpoints, m.slots, m.leased, m.others, m.members, m.datagrams, m.voids, m.drops, m.taken, m.zombies, m.connections, m.waiting, m.refused, m.shed, m.overloaded, m.replicas,
+		m.ready,
 		m.clients, m.info, m.stale, m.held, m.crowded, m.notAfter, m.oldKeys,
 		m.sourceStale, m.sourceAt, m.sourceFails,
 	} {
@@ -181,5 +184,13 @@ func (m *metrics) sharing(s *status.Gateways, out chan<- prometheus.Metric) {
 	}
 	for reason, n := range s.Dropped {
 		out <- prometheus.MustNewConstMetric(m.datagrams, prometheus.CounterValue, float64(n), reason)
+	}
+	if v := s.Voids; v != nil {
+		for event, n := range map[string]int64{"told": v.Told, "heard": v.Heard, "repeated": v.Repeated} {
+			out <- prometheus.MustNewConstMetric(m.voids, prometheus.CounterValue, float64(n), event)
+		}
+		for reason, n := range v.Dropped {
+			out <- prometheus.MustNewConstMetric(m.drops, prometheus.CounterValue, float64(n), reason)
+		}
 	}
 }

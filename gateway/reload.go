@@ -81,6 +81,7 @@ func (g *Gateway) apply(cfg *Config, stale stale) error {
 	st.listeners = g.serve(next.listeners, bound, targets, was, st)
 	g.current.Store(st)
 	g.lend(lender, next.sharing, upstreams)
+	g.hearVoid(lender, st.plans)
 	g.retire(was, st)
 	return nil
 }

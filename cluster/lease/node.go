@@ -296,6 +296,9 @@ func (n *Node) Run(i int) (incarnation, number uint64) {
 	return 0, 0
 }
 
+// Gone reports whether peer i is known to have ended, or not to have begun.
+func (n *Node) Gone(i int) bool { return n.peers[i].gone }
+
 // Living returns how many gateways are there, this one included.
 func (n *Node) Living(now time.Time) int {
 	living := 1

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/thriftloom/thriftloom/cluster/view"
+	"github.com/thriftloom/thriftloom/cluster/voids"
 )
 
 // Config says who shares.
@@ -38,9 +39,13 @@ type Runner struct {
 	stir  chan struct{} // capacity 1: there is something to tell the others, or to let go of
 	looks atomic.Bool   // calls are told, every so often, until nobody has any
 
+	news   chan struct{} // capacity 1: something has been made void, or is to be acknowledged
+	ledger *voids.Ledger // guarded by mu, but for Tell
+
 	mu      sync.Mutex // held while upstreams are asked and limited; Changed and Busy do not take it
 	node    *Node
 	sight   sight
+	keeper  Keeper // nil: no replies are kept here
 	key     []byte
 	peers   []string
 	at      []netip.AddrPort // of the peers; the zero one where its name has no address yet
@@ -60,6 +65,7 @@ type Snapshot struct {
 	Taken   int64
 	Dropped map[string]int64 // datagrams, by reason: seal, form, stranger, late
 	Heard   []view.Heard     // of the others' calls, by member; nil where these are not told
+	Voids   *Voids           // nil where no replies are kept
 }
 
 // minGap bounds how often the node is driven: what happens meanwhile is one step.
@@ -81,10 +87,12 @@ func Listen(cfg Config, log *slog.Logger) (*Runner, error) {
 func Later(cfg Config, log *slog.Logger) *Runner {
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails
-	r := &Runner{log: log, address: cfg.Listen, wake: make(chan struct{}, 1), stir: make(chan struct{}, 1), dropped: map[string]int64{}}
+	r := &Runner{log: log, address: cfg.Listen, dropped: map[string]int64{}}
+	r.wake, r.stir, r.news = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	inc, now := binary.BigEndian.Uint64(random[:])|1, time.Now()
 	r.node = New(cfg.Name, inc, DefaultTimes(), nil, cfg.Hold, now)
 	r.sight = newSight(inc, now)
+	r.ledger = voids.New(inc, now, voids.DefaultTimes())
 	r.Configure(cfg)
 	return r
 }
@@ -140,6 +148,8 @@ func (r *Runner) Configure(cfg Config) {
 	r.key, r.peers, r.at, r.knocks = cfg.Key, peers, at, knocks
 	r.node.name = cfg.Name
 	r.node.SetPeers(peers, cfg.Hold, time.Now())
+	r.ledger.SetPeers(peers, time.Now())
+	r.dropLost()
 	r.rouse()
 }
 
@@ -172,20 +182,24 @@ func (r *Runner) Snapshot() Snapshot {
 	s := Snapshot{Name: r.node.name, Sent: r.sent, Taken: r.taken, Dropped: maps.Clone(r.dropped)}
 	s.Members, s.Arbiter, s.Static = r.node.Members()
 	s.Heard = r.heard(time.Now())
+	s.Voids = r.voids(time.Now())
 	return s
 }
 
 // Run shares until ctx ends. Then it gives up its slots, waits until the connections are closed, but no longer than the longest call, and
 // says goodbye.
 func (r *Runner) Run(ctx context.Context) error {
+	var all sync.WaitGroup
+	defer all.Wait()
+	names, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	all.Go(func() { r.speak(names) })
 	for ; r.socket == nil; pause(ctx, followPause) {
 		if err := r.listen(); err != nil && ctx.Err() != nil {
 			return err
 		}
 	}
-	var all sync.WaitGroup
 	all.Go(r.read)
-	names, stop := context.WithCancel(context.WithoutCancel(ctx))
 	all.Go(func() { r.resolve(names) })
 	all.Go(func() { r.look(names) })
 	r.drive(ctx)
@@ -240,6 +254,7 @@ func (r *Runner) step() {
 	r.send(r.node.Step(time.Now()))
 	r.watches.Store(r.node.Watches())
 	r.judge()
+	r.judgeVoids()
 	for _, e := range r.node.Events() {
 		level := slog.LevelInfo
 		if e.Reason != "" {
@@ -251,20 +266,27 @@ func (r *Runner) step() {
 
 // leave gives up everything, waits for the connections, and says goodbye.
 func (r *Runner) leave() {
+	open := r.giveUp()
+	r.part()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if open == 0 { // else its end is proven by its host
+		r.send(r.node.Bye(time.Now()))
+	}
+}
+
+// giveUp gives all slots back, and returns how many connections are left when it is time.
+func (r *Runner) giveUp() (open int) {
 	r.mu.Lock()
 	end := time.Now().Add(r.node.hold + leaveTime)
 	r.mu.Unlock()
 	for {
 		r.mu.Lock()
-		open := r.node.Leave()
-		if open == 0 || time.Now().After(end) {
-			if open == 0 { // else its end is proven by its host
-				r.send(r.node.Bye(time.Now()))
-			}
-			r.mu.Unlock()
-			return
-		}
+		open = r.node.Leave()
 		r.mu.Unlock()
+		if open == 0 || time.Now().After(end) {
+			return open
+		}
 		r.step()
 		pause(context.Background(), 5*time.Millisecond)
 	}
@@ -313,6 +335,10 @@ func (r *Runner) receive(b []byte, from netip.AddrPort) {
 	}
 	if view.Is(b) {
 		r.hear(i, b, drop)
+		return
+	}
+	if voids.Is(b) {
+		r.hearVoid(i, b, drop)
 		return
 	}
 	m, err := Parse(b)

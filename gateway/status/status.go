@@ -180,9 +180,19 @@ type Gateways struct {
 	Arbiter string           `json:"arbiter"` // who says which slots a gateway may use
 	Static  bool             `json:"static"`  // slots are not lent: a gateway is cut off, and each keeps to its share
 	Members []Member         `json:"members"`
-	Sent    int64            `json:"sent"`    // datagrams
-	Taken   int64            `json:"taken"`   // that came and were fresh
-	Dropped map[string]int64 `json:"dropped"` // by reason: stranger, seal (another key), form, late
+	Sent    int64            `json:"sent"`            // datagrams
+	Taken   int64            `json:"taken"`           // that came and were fresh
+	Dropped map[string]int64 `json:"dropped"`         // by reason: stranger, seal (another key), form, late
+	Voids   *Voids           `json:"voids,omitempty"` // absent where no replies are kept
+}
+
+// Voids is what gateways tell each other of cached replies that are void.
+type Voids struct {
+	Told     int64            `json:"told"`     // replies and groups of them that this gateway has made void
+	Heard    int64            `json:"heard"`    // … that others have
+	Repeated int64            `json:"repeated"` // … that another had to be told again
+	Silent   int              `json:"silent"`   // gateways that do not vouch for what is kept: it is dropped every second
+	Dropped  map[string]int64 `json:"dropped"`  // times that all was, by reason: gap, silence, end
 }
 
 // Member is one gateway.
@@ -191,6 +201,8 @@ type Member struct {
 	Address string `json:"address"`        // where it is told of this one's use; "" for this one itself
 	State   string `json:"state"`          // self, alive, gone (proven to have ended) or cut off
 	Word    *Word  `json:"word,omitempty"` // what it has said of its calls; absent where it has not, or calls are not told
+	// VouchedAgeSeconds is how long ago it was up to which all that it made void is known; absent where it has not said.
+	VouchedAgeSeconds *float64 `json:"vouched_age_seconds,omitempty"`
 }
 
 // Word is what a gateway has said of its calls.

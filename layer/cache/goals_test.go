@@ -215,10 +215,10 @@ func TestCA3Leader(t *testing.T) {
 // CA-3: a load that hangs holds nobody longer than that caller's own time, and ends with the method's.
 func TestCA3Hangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var deadline time.Time
+		deadline := make(chan time.Time, 1)
 		up := &upstream{t: t}
 		up.answer = func(_ context.Context, c *rpc.Call) (*rpc.Reply, error) {
-			deadline = c.Deadline
+			deadline <- c.Deadline
 			time.Sleep(time.Until(c.Deadline))
 			return nil, &rpc.Error{Code: rpc.DeadlineExceeded, Reach: rpc.Unknown, Outcome: rpc.ReplyTimeout}
 		}
@@ -236,8 +236,8 @@ func TestCA3Hangs(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if deadline.Sub(began) != 10*time.Second {
-			t.Errorf("the load has until %v after it began", deadline.Sub(began))
+		if until := (<-deadline).Sub(began); until != 10*time.Second {
+			t.Errorf("the load has until %v after it began", until)
 		}
 		time.Sleep(10 * time.Second)
 	})

@@ -10,6 +10,7 @@ import (
 // reply is void that need not be. Safe for concurrent use.
 type journal struct {
 	now  atomic.Uint64               // counts what was made void
+	all  atomic.Uint64               // the number under which everything was last
 	last [journalSlots]atomic.Uint64 // the number under which something that falls here was made void last
 }
 
@@ -33,7 +34,7 @@ func (j *journal) floor(at *atomic.Uint64) { raise(at, j.now.Add(1)) }
 
 // holds reports whether what was found out at a mark is still good: neither it nor one of its groups has been made void since.
 func (j *journal) holds(mark uint64, key ID, groups []ID) bool {
-	if mark < j.slot(key).Load() {
+	if mark < j.all.Load() || mark < j.slot(key).Load() {
 		return false
 	}
 	for i := range groups {

@@ -169,6 +169,68 @@ func TestVoidWhileLoading(t *testing.T) {
 	}
 }
 
+// Once all is made void, since something may have been missed, nothing is answered with that was found out before, and no call waits for a load that
+// had begun before; what a store keeps holds.
+func TestVoidAll(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		t.Run(fmt.Sprint("shared ", shared), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				up := &upstream{t: t, took: time.Second}
+				var memory *cachetest.Memory
+				if shared {
+					memory = &cachetest.Memory{Tracks: true}
+				}
+				g := open(t, up, memory, full())
+				g.wants(getUser(t, 7), "1", rpc.CacheMiss)
+				g.wants(getUser(t, 7), "1", rpc.CacheHit)
+				g.state.VoidAll()
+				if n := g.state.Usage().Entries; n != 0 {
+					t.Errorf("%d entries are left", n)
+				}
+				if shared {
+					g.wants(getUser(t, 7), "1", rpc.CacheStored)
+					return
+				}
+				g.wants(getUser(t, 7), "2", rpc.CacheMiss)
+				go g.wants(getUser(t, 8), "3", rpc.CacheMiss)
+				time.Sleep(time.Second / 2)
+				g.state.VoidAll()
+				g.wants(getUser(t, 8), "4", rpc.CacheMiss)
+				g.wants(getUser(t, 8), "4", rpc.CacheHit)
+			})
+		})
+	}
+}
+
+// Of replies that are kept in this process nobody tells what changes, unless their store does.
+func TestUntold(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		memory *cachetest.Memory
+		set    func(c *cache.Config)
+		want   bool
+	}{
+		{"none is kept", nil, func(c *cache.Config) { c.TTL = 0 }, false},
+		{"in this process alone", nil, func(*cache.Config) {}, true},
+		{"in a store that tells", &cachetest.Memory{Tracks: true}, func(*cache.Config) {}, false},
+		{"in a store that tells nothing", &cachetest.Memory{}, func(*cache.Config) {}, true},
+		{"in that store alone", &cachetest.Memory{}, func(c *cache.Config) { c.NearTTL = 0 }, false},
+		{"in this process, whatever that says", nil, func(c *cache.Config) { c.NearTTL = 0 }, true},
+		{"beside a store that tells", &cachetest.Memory{Tracks: true}, func(c *cache.Config) { c.Store = "near" }, true},
+	} {
+		g := open(t, &upstream{t: t}, tt.memory, with(map[string]func(*cache.Config){"getUser": func(c *cache.Config) {
+			c.TTL = time.Minute
+			tt.set(c)
+		}}))
+		if got := g.state.Untold(g.policy("getUser")); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+		if g.state.Untold(cache.Policy{}) {
+			t.Error("nothing is cached")
+		}
+	}
+}
+
 // What is made void while the store is away is told to it before it is believed again; until then the gateway that has done so does not ask it.
 func TestVoidWhileAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

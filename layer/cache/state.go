@@ -129,6 +129,15 @@ func (s *State) Void(ids []ID) {
 	}
 }
 
+// VoidAll makes all that was found out before void here: what other gateways have made void may have been missed. What stores keep they keep,
+// and it may be found out there anew. It is quick.
+func (s *State) VoidAll() {
+	s.journal.floor(&s.journal.all)
+	if near := s.near.Load(); near != nil {
+		(*near).Clear()
+	}
+}
+
 // void makes replies and groups void here at once, and in the stores, with the error of one that could not be told yet: it will be. service
 // stands for them where too much is owed.
 func (s *State) void(ctx context.Context, keys, groups []ID, service ID) (err error) {
@@ -144,6 +153,15 @@ func (s *State) void(ctx context.Context, keys, groups []ID, service ID) (err er
 		err = cmp.Or(err, g.makeVoid(ctx, keys, groups, service))
 	}
 	return err
+}
+
+// Untold reports whether replies under a policy are kept in this process of which no store tells what changes.
+func (s *State) Untold(p Policy) bool {
+	if p.rules == nil || !p.keeps() {
+		return false
+	}
+	g := s.store(p.Store)
+	return g == nil || p.NearTTL != 0 && !g.store.Tracks()
 }
 
 // find returns what this process has kept of a reply, if it still holds.
