@@ -30,7 +30,7 @@ import (
 type ClientConfig struct {
 	// Addresses are the servers: "host:port", "unix:/path", or "http://host:port/path" and the same with https; of one kind.
 	Addresses []string
-	// Endpoints are servers of which more than the address is to be said: a name, slots (instead of Connections), a weight, a zone.
+	// Endpoints are servers of which more than the address is to be said: a name, slots (instead of Connections), a weight, a zone, labels ("size=big").
 	Endpoints []Endpoint
 	// Resolver gives the servers and tells when others are there; Addresses and Endpoints are then those until it has given some. Calls wait
 	// for its first set as they wait for a slot. nil: the servers stay as they are.

@@ -24,6 +24,7 @@ import (
 	"github.com/thriftloom/thriftloom/layer/observe"
 	"github.com/thriftloom/thriftloom/layer/required"
 	"github.com/thriftloom/thriftloom/layer/retry"
+	"github.com/thriftloom/thriftloom/layer/subset"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/service"
 	"github.com/thriftloom/thriftloom/store/near"
@@ -520,6 +521,37 @@ func TestCache(t *testing.T) {
 	})
 }
 
+// Calls go to the servers with the labels that their method's policy asks for, by an argument too, and are refused where there is none.
+func TestSubset(t *testing.T) {
+	withFleet(t, 3, 10*time.Millisecond, func(t *testing.T, x *fleet) {
+		shard, ok := affinity.ByArgument(x.svc.Method("owner"), "key.shard")
+		if !ok {
+			t.Fatal("owner has no argument key.shard")
+		}
+		_, c := x.dial(t, thriftloom.ClientConfig{
+			Endpoints: []thriftloom.Endpoint{
+				{Address: x.addresses[0], Labels: "shard=a"}, {Address: x.addresses[1], Labels: "shard=b,size=big"}, {Address: x.addresses[2], Labels: "size=big,shard=c"},
+			},
+			Methods: map[string]service.Policy{
+				"who":   {Subset: subset.New(map[string]subset.Value{"size": {Is: "big"}}, false)},
+				"owner": {Subset: subset.New(map[string]subset.Value{"shard": {By: shard}}, true)},
+			},
+		})
+		if failed, by := load(t, time.Second, c.Who); failed > 0 || by[x.addresses[0]] > 0 || by[x.addresses[1]] == 0 || by[x.addresses[2]] == 0 {
+			t.Errorf("%d failed, answered by %v", failed, by)
+		}
+		for i, shard := range []string{"a", "b", "c"} {
+			if got, err := c.Owner(t.Context(), &Key{shard}); err != nil || got != x.addresses[i] {
+				t.Errorf("shard %s is at %q: %v", shard, got, err)
+			}
+		}
+		_, err := c.Owner(t.Context(), &Key{"secret"})
+		if e := rpc.AsError(err, ""); e == nil || e.Code != rpc.Unavailable || !strings.Contains(err.Error(), "no endpoint with shard is up") || strings.Contains(err.Error(), "secret") {
+			t.Errorf("a shard that nobody has: %v", err)
+		}
+	})
+}
+
 // Every mistake of a config is told at once, with the field that has it.
 func TestClientConfigMistakes(t *testing.T) {
 	doc, err := thriftloom.LoadBytes("fleet.thrift", []byte(fleetIDL))
@@ -548,6 +580,8 @@ func TestClientConfigMistakes(t *testing.T) {
 			"Service.Cache: is missing", `Cache["charge"]: tags: is of replies that are kept`, `Cache["who"].TTL: 25h0m0s is more than 24h`,
 			`Cache["who"]: key: `, `Cache["wo"]: Fleet has no such method; did you mean "who"?`,
 		}},
+		{"labels", thriftloom.ClientConfig{Endpoints: []thriftloom.Endpoint{{Address: good[0], Labels: "size"}, {Address: good[0], Labels: "size=very big"}}},
+			[]string{`Endpoints: 10.0.0.1:6000: labels "size": name=value,name=value is wanted, each name once`, `Endpoints: 10.0.0.1:6000: label size: "very big"`}},
 		{"endpoints", thriftloom.ClientConfig{Endpoints: []thriftloom.Endpoint{{Address: "nowhere"}, {Address: good[0], Slots: -1}}},
 			[]string{"nowhere", "Endpoints: 10.0.0.1:6000: slots and weight are 0 at least"}},
 		{"a hash without a key", thriftloom.ClientConfig{Addresses: good, Balance: balance.Config{Policy: "maglev"}},

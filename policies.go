@@ -118,6 +118,9 @@ func (c ClientConfig) check(svc *Service) error {
 		if e.Slots < 0 || e.Weight < 0 {
 			mistake("Endpoints: %s: slots and weight are 0 at least", e.Address)
 		}
+		if err := e.Labels.Check(); err != nil {
+			mistake("Endpoints: %s: %w", e.Address, err)
+		}
 	}
 	for _, line := range append(plain.Mistakes("Balance", c.Balance), plain.Mistakes("Queue", c.Queue)...) {
 		mistake("%s", line)

@@ -11,7 +11,7 @@ import (
 	"github.com/thriftloom/thriftloom/rpc"
 )
 
-// Endpoint is one server, where more than its address is to be said: its name, slots, weight and zone.
+// Endpoint is one server, where more than its address is to be said: its name, slots, weight, zone and labels.
 type Endpoint = rpc.Endpoint
 
 // A Resolver knows where servers are, and when that changes.

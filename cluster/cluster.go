@@ -1,8 +1,8 @@
 // Package cluster is many endpoints as one Handler: slots, one shared queue, and the connections.
 //
-// A slot is one call in flight at one endpoint. A call waits in the cluster's one queue until any endpoint has a free slot, never behind
-// a busy endpoint while another is idle. An endpoint never has more connections than slots; of one that answers in any order, a slot is a
-// share of a connection.
+// A slot is one call in flight at one endpoint. A call waits in the cluster's one queue until any endpoint that may take it has a free slot,
+// never behind a busy endpoint while another is idle, nor behind a call that may go to busy ones only. An endpoint never has more connections than
+// slots; of one that answers in any order, a slot is a share of a connection.
 package cluster
 
 import (
@@ -100,7 +100,7 @@ type Cluster struct {
 	endpoints []rpc.Endpoint // as Update was given them
 	latency   quantile.Sketch
 	refused   int64 // calls that found the queue full
-	load      overload
+	loads     loads
 	typical   typical
 	shed      shed
 	answered  bool // a call has had its reply
@@ -130,7 +130,7 @@ func (c *Cluster) Configure(opts Options) {
 	c.mu.Lock()
 	c.opts.Store(&next)
 	if next.Queue.Target == 0 {
-		c.load = overload{told: c.load.told}
+		c.loads = loads{told: c.loads.told}
 	}
 	if next.Balance != was.Balance {
 		c.picker.Use(next.Balance.New())
@@ -195,8 +195,10 @@ func (c *Cluster) update(endpoints []rpc.Endpoint) (stale []*link) {
 		}
 		if n != nil {
 			// Address and Name are read without the lock; they are the key and stay.
-			reweighed = reweighed || n.Endpoint.Weight != e.Weight || n.Endpoint.Drained != e.Drained || n.Endpoint.Zone != e.Zone
-			n.Endpoint.Slots, n.Endpoint.Auto, n.Endpoint.Weight, n.Endpoint.Drained, n.Endpoint.Zone = e.Slots, e.Auto, e.Weight, e.Drained, e.Zone
+			reweighed = reweighed || n.Endpoint.Weight != e.Weight || n.Endpoint.Drained != e.Drained ||
+				n.Endpoint.Zone != e.Zone || n.Endpoint.Labels != e.Labels
+			n.Endpoint.Slots, n.Endpoint.Auto, n.Endpoint.Weight, n.Endpoint.Drained = e.Slots, e.Auto, e.Weight, e.Drained
+			n.Endpoint.Zone, n.Endpoint.Labels = e.Zone, e.Labels
 			stale = append(stale, c.resize(n)...)
 		}
 		seen[k] = true
@@ -366,7 +368,7 @@ func (c *Cluster) settle(n *node, l *link, r balance.Result, took time.Duration,
 	if _, down := c.picker.Due(n.Node, now); down {
 		c.lookAgain()
 	}
-	state, load, overloaded := n.news(), c.load.news(), c.load.on
+	state, load, overloaded := n.news(), c.loads.news(), c.loads.on
 	c.mu.Unlock()
 	c.tell(n, state)
 	if on := c.opts.Load().OnOverload; on != nil && load {
@@ -390,7 +392,7 @@ func (c *Cluster) count(n *node, r balance.Result, took time.Duration, now time.
 		n.heard = now
 	}
 	if r.Took > 0 && r.Outcome != rpc.AppException {
-		c.load.learn(took)
+		c.loadOf(c.picker.Lane(r.Call)).learn(took)
 		c.typical.learn(r.Call.Method, took)
 	}
 }
@@ -422,7 +424,10 @@ func errorAt(code rpc.Code, c *Cluster, text string) *rpc.Error {
 }
 
 // refusal is the error of a call that gets no slot.
-func (c *Cluster) refusal(err error) *rpc.Error {
+func (c *Cluster) refusal(err error, call *rpc.Call) *rpc.Error {
+	if errors.Is(err, balance.ErrSubset) {
+		return errorAt(rpc.Unavailable, c, "no endpoint with "+call.Subset.Text+" is up")
+	}
 	if errors.Is(err, balance.ErrNoEndpoint) || errors.Is(err, balance.ErrDrained) {
 		return errorAt(rpc.Unavailable, c, err.Error())
 	}

@@ -36,7 +36,6 @@ type overload struct {
 	resting int
 	target  time.Duration // as of the interval
 	room    int           // calls that are answered within one and a quarter of the target
-	told    bool          // what OnOverload was told last
 	work    time.Duration // that a call takes, on average, lately
 }
 
@@ -84,10 +83,46 @@ func (o *overload) judge() {
 	o.on, o.growing = o.resting < offAfter, 0
 }
 
+// loads are of the lanes of the queue, each on its own: endpoints that only some calls may take can be overloaded while others are idle.
+type loads struct {
+	all  overload // of the calls that may take any endpoint
+	of   map[rpc.Labels]*overload
+	on   bool // one of them is
+	told bool // what OnOverload was told last
+}
+
+// maxLoads bounds of how many lanes is known whether they are overloaded, those that may take any endpoint besides; beyond, all are judged anew.
+const maxLoads = 256
+
+// loadOf returns what is known of a lane. It is not kept for long. c.mu is held.
+func (c *Cluster) loadOf(lane rpc.Labels) *overload {
+	if lane == "" {
+		return &c.loads.all
+	}
+	l := c.loads.of[lane]
+	if l == nil {
+		if c.loads.of == nil || len(c.loads.of) >= maxLoads {
+			c.loads.of = map[rpc.Labels]*overload{}
+			c.loads.judge()
+		}
+		l = new(overload)
+		c.loads.of[lane] = l
+	}
+	return l
+}
+
+// judge finds out whether a lane is overloaded, when that has changed for one.
+func (l *loads) judge() {
+	l.on = l.all.on
+	for _, o := range l.of {
+		l.on = l.on || o.on
+	}
+}
+
 // news reports whether OnOverload does not know of the state yet.
-func (o *overload) news() bool {
-	changed := o.on != o.told
-	o.told = o.on
+func (l *loads) news() bool {
+	changed := l.on != l.told
+	l.told = l.on
 	return changed
 }
 
@@ -125,15 +160,20 @@ func (s *shed) snapshot() (all []Shed) {
 	return all
 }
 
-// shedOld refuses the calls that have waited for twice the target while there is overload: whoever made them had better know, and those that
+// shedOld refuses the calls that have waited for twice the target in a lane that is overloaded: whoever made them had better know, and those that
 // came later are still answered in time. c.mu is held.
 func (c *Cluster) shedOld(now time.Time) {
-	for c.load.on {
-		w := c.waiting.Oldest()
-		if w == nil || w.Value.call.Priority == rpc.Probe || now.Sub(w.Value.since) <= 2*c.load.target {
-			return
+	if !c.loads.on {
+		return
+	}
+	for lane := range c.waiting.Lanes() {
+		for load := c.loadOf(rpc.Labels(lane)); load.on; {
+			w := c.waiting.Oldest(lane)
+			if w == nil || w.Value.call.Priority == rpc.Probe || now.Sub(w.Value.since) <= 2*load.target {
+				break
+			}
+			c.refuse(w, shedWaited, errorAt(rpc.ResourceExhausted, c, "overloaded: the call has waited too long for a slot"))
 		}
-		c.refuse(w, shedWaited, errorAt(rpc.ResourceExhausted, c, "overloaded: the call has waited too long for a slot"))
 	}
 }
 

@@ -39,30 +39,31 @@ func (c *Cluster) acquire(ctx context.Context, call *rpc.Call, now time.Time) (g
 		return grant{}, errorAt(rpc.DeadlineExceeded, c, "its time was over before it began")
 	}
 	c.mu.Lock()
+	lane := c.picker.Lane(call)
 	if !call.Hedge { // which nobody waits for
-		c.load.came++
+		c.loadOf(lane).came++
 	}
-	if c.waiting.Len() == 0 { // nobody is passed by
+	if c.waiting.Len() == 0 || c.waiting.In(string(lane)) == 0 { // nobody is passed by: those in other lanes have no use for a slot that is free
 		g, err := c.pick(call, now)
 		if err == nil {
-			c.handed(now)
+			c.handed(lane, now)
 			c.mu.Unlock()
 			return g, nil
 		}
 		if err != balance.ErrBusy {
 			c.mu.Unlock()
-			return grant{}, c.refusal(err)
+			return grant{}, c.refusal(err, call)
 		}
 	}
 	if call.Hedge {
 		c.mu.Unlock()
 		return grant{}, errorAt(rpc.ResourceExhausted, c, "no slot to spare for a second attempt")
 	}
-	if e := c.noRoom(call); e != nil {
+	if e := c.noRoom(call, lane); e != nil {
 		c.mu.Unlock()
 		return grant{}, e
 	}
-	w := c.waiting.Add(waiting{call, make(chan grant, 1), now}, class(call), call.Caller.Share())
+	w := c.waiting.AddIn(string(lane), waiting{call, make(chan grant, 1), now}, class(call), call.Caller.Share())
 	if n := c.waiting.Len(); n&(n-1) == 0 { // the first, or twice as many as when it was told last
 		c.changed(true)
 	}
@@ -96,51 +97,51 @@ func (c *Cluster) acquire(ctx context.Context, call *rpc.Call, now time.Time) (g
 	return grant{}, refused
 }
 
-// noRoom sees to it that a call may wait: where the queue is full, or while overloaded holds as many calls as are answered in time, another
-// call gives way, or this one is refused. c.mu is held.
-func (c *Cluster) noRoom(call *rpc.Call) *rpc.Error {
+// noRoom sees to it that a call may wait: where the queue is full, or while overloaded its lane holds as many calls as are answered in time,
+// another call gives way, or this one is refused. c.mu is held.
+func (c *Cluster) noRoom(call *rpc.Call, lane rpc.Labels) *rpc.Error {
 	var reason int
 	var e *rpc.Error
-	switch waiting := c.waiting.Len(); {
-	case waiting >= c.opts.Load().Queue.MaxCalls:
+	var victim *waiter
+	switch load, share := c.loadOf(lane), call.Caller.Share(); {
+	case c.waiting.Len() >= c.opts.Load().Queue.MaxCalls:
 		c.refused++
-		c.load.full = true
-		reason, e = shedFull, c.refusal(balance.ErrBusy)
-	case c.load.crowded(waiting) && call.Priority != rpc.Probe:
+		load.full = true
+		reason, e = shedFull, c.refusal(balance.ErrBusy, call)
+		victim = c.waiting.Victim(class(call), share)
+	case load.crowded(c.waiting.In(string(lane))) && call.Priority != rpc.Probe:
 		reason, e = shedCrowd, errorAt(rpc.ResourceExhausted, c, "overloaded: more calls come than are answered")
+		victim = c.waiting.VictimIn(string(lane), class(call), share)
 	default:
 		return nil
 	}
-	if w := c.waiting.Victim(class(call), call.Caller.Share()); w != nil {
-		c.refuse(w, reason, e)
+	if victim != nil {
+		c.refuse(victim, reason, e)
 		return nil
 	}
 	c.shed.count(call, reason)
 	return e
 }
 
-// handed notes that a slot was handed out. c.mu is held.
-func (c *Cluster) handed(now time.Time) {
+// handed notes that a slot was handed to a call of a lane. c.mu is held.
+func (c *Cluster) handed(lane rpc.Labels, now time.Time) {
 	q := c.opts.Load().Queue
 	if q.Target == 0 {
 		return
 	}
 	oldest, may := time.Duration(0), q.MaxWait
-	if w := c.waiting.Oldest(); w != nil {
+	if w := c.waiting.Oldest(string(lane)); w != nil {
 		oldest = now.Sub(w.Value.since)
 		if left, ok := w.Value.call.Remaining(w.Value.since); ok {
 			may = min(may, left)
 		}
 	}
-	c.load.handed(oldest, may, now, q, c.slots)
-}
-
-// slots returns how many calls all endpoints together may work at. c.mu is held.
-func (c *Cluster) slots() (sum int) {
-	for n := range c.nodes {
-		sum += n.Slots
+	load := c.loadOf(lane)
+	was := load.on
+	load.handed(oldest, may, now, q, func() int { return c.picker.Slots(lane) })
+	if load.on != was {
+		c.loads.judge()
 	}
-	return sum
 }
 
 // giveBack undoes a grant that nobody uses. c.mu is held.
@@ -199,12 +200,17 @@ func (c *Cluster) leave(n *node) {
 }
 
 // dispatch hands free slots to waiting calls: to those of the highest class, one of each caller in turn. A caller's oldest call goes first;
-// while overloaded, and more wait than are answered in time, its newest: the old ones would be late. Without an endpoint that is up it
-// refuses them. c.mu is held.
+// while overloaded, and more wait than are answered in time, its newest: the old ones would be late. A call that only some endpoints may take
+// waits for these alone: where they have no free slot, those behind it that may go elsewhere do. Without an endpoint that is up it refuses them.
+//
+// It looks at one call of each lane that stays, besides those that go. c.mu is held.
 func (c *Cluster) dispatch(now time.Time) {
 	c.shedOld(now)
-	for c.waiting.Len() > 0 {
-		w := c.waiting.Front(c.load.on && c.waiting.Len() > c.load.room)
+	for w := c.waiting.Front(); w != nil; w = c.waiting.Front() {
+		lane := rpc.Labels(w.Lane())
+		if load := c.loadOf(lane); load.on && c.waiting.In(string(lane)) > load.room {
+			w = w.Newest()
+		}
 		if c.late(w.Value.call, now) {
 			c.refuse(w, shedLate, errorAt(rpc.DeadlineExceeded, c, "no free slot in time"))
 			continue
@@ -214,14 +220,26 @@ func (c *Cluster) dispatch(now time.Time) {
 			g, err = c.insist(&w.Value, now)
 		}
 		if err == balance.ErrBusy {
-			return
+			c.stay(w, lane)
+			continue
 		}
 		if err != nil {
-			g.err = c.refusal(err)
+			g.err = c.refusal(err, w.Value.call)
 		} else {
-			c.handed(now)
+			c.handed(lane, now)
 		}
 		c.waiting.Take(w)
 		w.Value.got <- g
 	}
+	c.waiting.Reset()
+}
+
+// stay has a call wait on, with all of its lane. Where endpoints with its labels have come, or the last has gone, it belongs to another one.
+// c.mu is held.
+func (c *Cluster) stay(w *waiter, lane rpc.Labels) {
+	if now := c.picker.Lane(w.Value.call); now != lane {
+		c.waiting.Move(w, string(now))
+		return
+	}
+	c.waiting.Pass(w)
 }

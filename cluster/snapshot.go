@@ -24,6 +24,7 @@ type EndpointSnapshot struct {
 	Name        string
 	Address     string
 	Zone        string
+	Labels      rpc.Labels
 	State       string // up, down (it cannot be reached), ejected (it fails more than the others), drained (by its weight) or draining
 	Slots       int
 	Auto        bool // Slots are learned
@@ -46,7 +47,7 @@ func (c *Cluster) Snapshot() Snapshot {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	s := Snapshot{Name: c.Name(), Waiting: c.waiting.Len(), Refused: c.refused, Overloaded: c.load.on, Target: c.load.target, Shed: c.shed.snapshot()}
+	s := Snapshot{Name: c.Name(), Waiting: c.waiting.Len(), Refused: c.refused, Overloaded: c.loads.on, Target: c.loads.all.target, Shed: c.shed.snapshot()}
 	for _, bn := range c.picker.Nodes() {
 		s.Endpoints = append(s.Endpoints, c.nodes[bn].snapshot(bn.State(), now))
 	}
@@ -58,7 +59,7 @@ func (c *Cluster) Snapshot() Snapshot {
 
 func (n *node) snapshot(state string, now time.Time) EndpointSnapshot {
 	e := EndpointSnapshot{
-		Name: n.Endpoint.Name, Address: n.Endpoint.Address, Zone: n.Endpoint.Zone, State: state, Slots: n.Endpoint.Slots, Leased: n.Slots, InFlight: n.InFlight, Others: n.Others, Zombies: n.Zombies,
+		Name: n.Endpoint.Name, Address: n.Endpoint.Address, Zone: n.Endpoint.Zone, Labels: n.Endpoint.Labels, State: state, Slots: n.Endpoint.Slots, Leased: n.Slots, InFlight: n.InFlight, Others: n.Others, Zombies: n.Zombies,
 		Connections: len(n.free) + n.InFlight, Calls: n.calls, Failures: n.failures,
 		P50: n.latency.Quantile(0.5), P99: n.latency.Quantile(0.99), Learned: n.lessons.at(now),
 		Checked: n.checkedAt,

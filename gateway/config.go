@@ -226,6 +226,8 @@ type Policies struct {
 	Limit Limits `yaml:"limit"`
 	// Priority says whose calls go first, and whose are refused first, where there is not room for all: a class, or a block. Default normal.
 	Priority Priority `yaml:"priority"`
+	// Subset limits calls to the endpoints that have certain labels. off as with mirror. Default off.
+	Subset Subset `yaml:"subset"`
 	// Cache keeps replies, and answers equal calls with them; equal calls that are under way at one time are made once. It holds for methods that
 	// have a block of their own ({} is one, or true); what stands at a service or in defaults holds for those as far as they do not say
 	// otherwise. Default false.
@@ -430,6 +432,9 @@ type Endpoint struct {
 	Weight int `yaml:"weight" max:"1000"`
 	// Zone is where it stands; see zone at the top. Default not known, which is no gateway's.
 	Zone string `yaml:"zone"`
+	// Labels are names with values of your choice, by which a subset is chosen (size: big): 16 at most, each of letters, digits, _ . - and /, 63
+	// at most. Replicas of `run` have none. Default none.
+	Labels map[string]string `yaml:"labels"`
 
 	at place
 }

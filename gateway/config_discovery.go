@@ -57,8 +57,8 @@ func (f *File) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
 type Etcd struct {
 	// Endpoints are the members of etcd, as host:port or http(s)://host:port; one that answers is enough.
 	Endpoints []string `yaml:"endpoints"`
-	// Prefix is what the keys of the servers begin with (/services/users/). Each value is an address, or JSON with address, slots, weight
-	// and zone; weight 0 takes no new call.
+	// Prefix is what the keys of the servers begin with (/services/users/). Each value is an address, or JSON with address, slots, weight,
+	// zone and labels, a block; weight 0 takes no new call.
 	Prefix string `yaml:"prefix"`
 	// Username is as whom the gateway logs in. Default nobody.
 	Username string `yaml:"username"`
@@ -77,7 +77,8 @@ func (e *Etcd) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) {
 	d.Decode(node, path, (*plain)(e))
 }
 
-// Consul finds servers in Consul. Meta data of an instance may have slots, weight and zone; weight 0 takes no new call.
+// Consul finds servers in Consul. Meta data of an instance may have slots, weight, zone and labels (size=big,version=v2); weight 0 takes
+// no new call.
 type Consul struct {
 	// Address is the agent's: host:port, http(s)://host:port, or unix:///path. Default 127.0.0.1:8500.
 	Address string `yaml:"address"`

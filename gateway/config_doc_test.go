@@ -142,6 +142,8 @@ var unions = map[reflect.Type]string{
 	reflect.TypeFor[Mirror]():           "block or off",
 	reflect.TypeFor[Canary]():           "block or off",
 	reflect.TypeFor[Faults]():           "block or off",
+	reflect.TypeFor[Subset]():           "block or off",
+	reflect.TypeFor[SubsetLabels]():     "texts or blocks by name",
 	reflect.TypeFor[Diff]():             "true, false or block",
 	reflect.TypeFor[Delay]():            "duration or block",
 	reflect.TypeFor[Abort]():            "code or block",

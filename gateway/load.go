@@ -163,7 +163,7 @@ func newConfig() *Config {
 
 func newDefaults() Defaults {
 	return Defaults{Cluster: cluster.Default(), Balance: Balance{balance.Default()}, Policies: Policies{
-		Deadline: deadline.Default(), Retry: retry.Default(), RequiredFields: required.Off, Mirror: newMirror(), Faults: newFaults(), Priority: Priority{priority.Default()},
+		Deadline: deadline.Default(), Retry: retry.Default(), RequiredFields: required.Off, Mirror: newMirror(), Faults: newFaults(), Subset: newSubset(), Priority: Priority{priority.Default()},
 	}}
 }
 

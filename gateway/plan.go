@@ -120,6 +120,6 @@ func (m methodPlan) policy(svc *schema.Service, method *schema.Method, upstreams
 	return service.Policy{
 		Timeout: m.policies.Deadline.Timeout, Retry: m.policies.Retry, Budget: &to.budget, Idempotent: m.idempotent, Allow: m.policies.Allow,
 		Upstream: asService{to, svc.Name}, Wire: to.plan.Load().speaks(), Required: required.For(method, m.policies.RequiredFields),
-		Affinity: m.affinity, Breaker: broken, Priority: m.policies.Priority.Policy(), Limit: m.limit, Cache: m.cache,
+		Affinity: m.affinity, Breaker: broken, Priority: m.policies.Priority.Policy(), Limit: m.limit, Cache: m.cache, Subset: m.subset,
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/thriftloom/thriftloom/layer/cache"
 	"github.com/thriftloom/thriftloom/layer/faults"
 	"github.com/thriftloom/thriftloom/layer/limit"
+	"github.com/thriftloom/thriftloom/layer/subset"
 	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/scale/process"
@@ -92,6 +93,7 @@ type methodPlan struct {
 	maxInFlight int
 	limit       limit.Policy
 	cache       cache.Policy
+	subset      subset.Policy
 }
 
 // resolve turns the decoded file into plans, and finds the mistakes that only show there.
@@ -441,8 +443,14 @@ func (l *loader) endpoints(node *yaml.Node, path string, list []Endpoint) []rpc.
 		} else if seen[address] {
 			l.Addf(at, key, "%s stands here twice", e.Address)
 		}
+		if err := rpc.CheckLabels(e.Labels); err != nil {
+			l.Addf(strictyaml.At(at, "labels"), key+".labels", "%v", err)
+		}
 		seen[address] = true
-		out = append(out, rpc.Endpoint{Address: address, Name: e.Address, Slots: e.Slots.N, Auto: e.Slots.Auto, Weight: e.Weight, Drained: e.Weight == 0, Zone: e.Zone})
+		out = append(out, rpc.Endpoint{
+			Address: address, Name: e.Address, Slots: e.Slots.N, Auto: e.Slots.Auto, Weight: e.Weight, Drained: e.Weight == 0, Zone: e.Zone,
+			Labels: rpc.NewLabels(e.Labels),
+		})
 	}
 	return out
 }

@@ -53,7 +53,7 @@ func (m *methodPlan) uses() []string {
 	return keys
 }
 
-// rollouts is the resolving of one service's mirrors, canaries and faults.
+// rollouts is the resolving of one service's mirrors, canaries, faults and subsets.
 type rollouts struct {
 	*loader
 	service *Service
@@ -70,7 +70,7 @@ type claim struct {
 	soft bool // it is legal
 }
 
-// rollout resolves mirrors, canaries and faults of all methods.
+// rollout resolves mirrors, canaries, faults and subsets of all methods.
 func (l *loader) rollout(s *Service, p *servicePlan) {
 	r := &rollouts{loader: l, service: s, plan: p}
 	r.method(&p.other, nil)
@@ -92,6 +92,7 @@ func (r *rollouts) method(p *methodPlan, m *schema.Method) {
 	p.mirror = r.mirror(p, m)
 	p.canary = r.canary(p, m)
 	p.faults = r.faults(p, m)
+	p.subset = r.subset(p, m)
 }
 
 // mistake notes what is wrong at a spot, or at a key below it.

@@ -100,7 +100,7 @@ func (u *upstream) snapshot() status.Cluster {
 	}
 	for _, e := range c.Endpoints {
 		s.Endpoints = append(s.Endpoints, status.Endpoint{
-			Name: e.Name, Address: e.Address, Zone: e.Zone, State: e.State, Slots: e.Slots, SlotsLearned: e.Auto, LeasedSlots: e.Leased, InFlight: e.InFlight, Others: e.Others, Zombies: e.Zombies,
+			Name: e.Name, Address: e.Address, Zone: e.Zone, Labels: e.Labels.Map(), State: e.State, Slots: e.Slots, SlotsLearned: e.Auto, LeasedSlots: e.Leased, InFlight: e.InFlight, Others: e.Others, Zombies: e.Zombies,
 			Connections: e.Connections, Calls: e.Calls, Failures: e.Failures, LastErrorCode: e.LastFailure,
 			P50Seconds: e.P50.Seconds(), P99Seconds: e.P99.Seconds(),
 			LearnedIdleSeconds: e.Learned.IdleExpiry.Seconds(), LearnedAgeSeconds: e.Learned.MaxAge.Seconds(),

@@ -48,6 +48,7 @@ type Call struct {
 	Deadline time.Time // zero: none
 	Avoid    string    // name of the endpoint that failed the attempt before; another one is taken where one is free
 	Affinity uint64    // calls with the same one had better go to the same endpoint; 0: to any
+	Subset   Subset    // of the endpoints, that it may go to
 	Priority Priority  // who goes first where there is not room for all
 	Record   *Record   // of this call; nil where nobody observes
 	// Hedge says that this attempt is made beside another one, at the endpoint to avoid. It never waits: it is refused where no other endpoint has
@@ -188,4 +189,5 @@ type Endpoint struct {
 	Weight  int    // zero: 1
 	Drained bool   // it takes no new call; those that it works at go on
 	Zone    string // where it stands; "": not known
+	Labels  Labels // that it has, for calls that go to some endpoints only
 }

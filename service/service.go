@@ -19,6 +19,7 @@ import (
 	"github.com/thriftloom/thriftloom/layer/priority"
 	"github.com/thriftloom/thriftloom/layer/required"
 	"github.com/thriftloom/thriftloom/layer/retry"
+	"github.com/thriftloom/thriftloom/layer/subset"
 	"github.com/thriftloom/thriftloom/layer/translate"
 	"github.com/thriftloom/thriftloom/rpc"
 	"github.com/thriftloom/thriftloom/rpc/budget"
@@ -36,6 +37,7 @@ type Policy struct {
 	Wire       translate.Policy
 	Required   required.Policy
 	Affinity   affinity.Policy
+	Subset     subset.Policy // of the upstream's endpoints, which the calls go to
 	Faults     faults.Policy
 	Mirror     mirror.Policy
 	Canary     canary.Policy
@@ -91,6 +93,7 @@ func (s *Service) stack() rpc.Stack {
 		breaker.Layer(s.breakers(), s.cfg.Breaker),                      // above retry: what fails however often it is tried counts once
 		mirror.Layer(s.mirrors()),                                       // above retry: one copy a call; below faults and breaker: what never left is not copied
 		affinity.Layer(s.affinities()),                                  // above retry: all attempts of a call have one key
+		subset.Layer(s.subsets()),                                       // above retry: all attempts of a call go to the same endpoints
 		retry.Layer(s.retries()),                                        // above the cluster: each attempt picks an endpoint anew
 		hedge.Layer(s.hedges()),                                         // under retry: each try may have a second attempt; the cluster says where the first one is
 		canary.Layer(s.canaries()),                                      // directly above the upstream: it says which one
@@ -134,6 +137,10 @@ func (s *Service) callers() rpc.PerMethod[[]string] {
 
 func (s *Service) affinities() rpc.PerMethod[affinity.Policy] {
 	return each(s.cfg.Policies, func(p Policy) affinity.Policy { return p.Affinity })
+}
+
+func (s *Service) subsets() rpc.PerMethod[subset.Policy] {
+	return each(s.cfg.Policies, func(p Policy) subset.Policy { return p.Subset })
 }
 
 func (s *Service) faults() rpc.PerMethod[faults.Policy] {

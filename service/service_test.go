@@ -25,7 +25,7 @@ func TestStackOrder(t *testing.T) {
 			t.Errorf("%s has no reason", l.Name)
 		}
 	}
-	if got := strings.Join(names, " "); got != "observe translate authz required deadline cache priority limit faults breaker mirror affinity retry hedge canary" {
+	if got := strings.Join(names, " "); got != "observe translate authz required deadline cache priority limit faults breaker mirror affinity subset retry hedge canary" {
 		t.Errorf("the stack is %q", got)
 	}
 }

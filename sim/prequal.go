@@ -38,6 +38,9 @@ const (
 // Changed implements balance.Policy.
 func (p *prequal) Changed([]*balance.Node) {}
 
+// Part implements balance.Policy. No call of the simulation is for a part of the fleet.
+func (p *prequal) Part() balance.Policy { return p }
+
 // Done implements balance.Policy.
 func (p *prequal) Done(*balance.Node, balance.Result, time.Duration) {}
 

@@ -17,6 +17,7 @@ var (
 	ErrBusy       = errors.New("every slot is taken")
 	ErrNoEndpoint = errors.New("no endpoint is up")
 	ErrDrained    = errors.New("every endpoint is drained")
+	ErrSubset     = errors.New("no endpoint with the labels is up")
 )
 
 // Policy chooses among the endpoints that may take a call.
@@ -27,6 +28,9 @@ type Policy interface {
 	Choose(nodes []*Node, r Round) *Node
 	// Done learns what became of an attempt.
 	Done(n *Node, r Result, now time.Duration)
+	// Part returns a policy that chooses in the same way among some of the nodes, and counts these alone. What Done has learned of a node holds
+	// for it too: its own Done is not called.
+	Part() Policy
 }
 
 // stateless is the part of a policy that keeps nothing.
@@ -43,7 +47,8 @@ type Round struct {
 	Call   *rpc.Call
 	Now    time.Duration   // since an instant that the picker has chosen
 	Random func(n int) int // 0 … n-1
-	picks  int             // so far
+	fleet  int32           // nodes, those besides that the round does not look at included
+	picks  int32           // so far, as a Picker counts them
 	avoid  *Node
 	near   bool // nodes of the own zone alone
 	panic  bool // ejected ones may take calls
@@ -77,18 +82,17 @@ func (r Result) answered() bool { return !r.failed() && rpc.Classes[r.Outcome].H
 //
 // Not safe for concurrent use: the owner's lock guards it.
 type Picker struct {
-	nodes    []*Node
-	policy   Policy
+	part     // all of them
+	subsets  subsets
 	random   func(n int) int
 	start    time.Time     // of the picker's time
 	now      time.Duration // the last that was told
-	picks    int
+	picks    int32         // which begins anew after so many
 	last     time.Duration // when Done was called
 	served   bool          // a call was answered
 	pace     pace
 	suspects suspects
 	zone     string
-	census   census
 	curve    curve // of what slots are worth, where they are learned
 
 	Lenient bool // no endpoint is ejected, however many of its calls fail
@@ -99,7 +103,7 @@ type Picker struct {
 
 // New returns a picker without endpoints. random draws from 0 … n-1.
 func New(policy Policy, random func(n int) int) *Picker {
-	return &Picker{policy: policy, random: random}
+	return &Picker{part: part{policy: policy}, random: random}
 }
 
 // Add puts an endpoint in. One that joins others that serve begins with one call at a time.
@@ -175,9 +179,10 @@ func (p *Picker) learned(n *Node) (slots, count int) {
 	return all[(len(all)-1)/2], len(all)
 }
 
-// Reweigh tells that endpoints have other weights or zones, or are drained, or not any more.
+// Reweigh tells that endpoints have other weights, zones or labels, or are drained, or not any more.
 func (p *Picker) Reweigh() {
 	p.census.stale = true
+	p.subsets = subsets{}
 	for _, n := range p.nodes {
 		n.settle()
 	}
@@ -186,7 +191,7 @@ func (p *Picker) Reweigh() {
 
 // Use makes policy the one that chooses from now on.
 func (p *Picker) Use(policy Policy) {
-	p.policy = policy
+	p.policy, p.subsets = policy, subsets{}
 	policy.Changed(p.nodes)
 }
 
@@ -198,32 +203,50 @@ func (p *Picker) Nodes() []*Node { return p.nodes }
 // out. The error is ErrBusy where a call had better wait: all slots are taken, or no endpoint is up and one of them is only doubted; else
 // ErrNoEndpoint, or ErrDrained where that is by choice.
 //
+// A call with a Subset gets an endpoint of that, and all of this holds among those that it has. Where it has none that is up, or only doubted,
+// the call gets any endpoint, or, where it is to be refused, the error ErrSubset.
+//
 // A hedge gets no slot of the endpoint that it avoids, and none where more than 60 % are taken: its error is ErrBusy, and it is not to wait.
 func (p *Picker) Pick(call *rpc.Call, now time.Time) (*Node, error) {
-	if call.Hedge && !p.spare() {
+	at := p.at(now)
+	if p.census.stale {
+		p.recount()
+	}
+	if call.Subset.Labels != "" {
+		return p.pickSubset(call, at)
+	}
+	return p.pick(&p.part, call, at)
+}
+
+// pick takes a slot of a node in one part of the nodes.
+func (p *Picker) pick(in *part, call *rpc.Call, now time.Duration) (*Node, error) {
+	if call.Hedge && !in.spare() {
 		return nil, ErrBusy
 	}
-	if p.census.stale {
-		p.count()
+	r := Round{Call: call, Now: now, Random: p.random, fleet: int32(len(p.nodes)), picks: p.picks, panic: in.census.panic}
+	if call.Avoid != "" || len(p.suspects.all) > 0 { // mostly not: that is worth no call of a function
+		r.avoid = p.avoided(call)
 	}
-	r := Round{Call: call, Now: p.at(now), Random: p.random, picks: p.picks, avoid: p.avoided(call), near: p.staysNear(), panic: p.census.panic}
-	n := p.policy.Choose(p.nodes, r)
+	if in.census.near > 0 {
+		r.near = p.staysNear(in)
+	}
+	n := in.policy.Choose(in.nodes, r)
 	if n == nil && r.near {
 		r.near = false
-		n = p.policy.Choose(p.nodes, r)
+		n = in.policy.Choose(in.nodes, r)
 	}
 	if n == nil && call.Hedge {
 		return nil, ErrBusy
 	}
-	if n == nil && r.avoid != nil && (r.avoid.failing < 1.5*memory || !p.another(r.avoid)) {
+	if n == nil && r.avoid != nil && (r.avoid.failing < 1.5*memory || !in.another(r.avoid)) {
 		r.avoid = nil
-		n = p.policy.Choose(p.nodes, r)
+		n = in.policy.Choose(in.nodes, r)
 	}
 	if n == nil && p.grow(r.Now) {
-		n = p.policy.Choose(p.nodes, r)
+		n = in.policy.Choose(in.nodes, r)
 	}
 	if n == nil {
-		return nil, p.refusal(r.Now)
+		return nil, in.refusal(r.Now)
 	}
 	n.tick(r.Now)
 	n.InFlight++
@@ -233,8 +256,8 @@ func (p *Picker) Pick(call *rpc.Call, now time.Time) (*Node, error) {
 }
 
 // another reports whether a node besides n is up: it may be worth to wait for.
-func (p *Picker) another(n *Node) bool {
-	for _, x := range p.nodes {
+func (in *part) another(n *Node) bool {
+	for _, x := range in.nodes {
 		if x != n && x.State() == Up {
 			return true
 		}
@@ -257,9 +280,9 @@ func (p *Picker) avoided(call *rpc.Call) *Node {
 }
 
 // refusal says why no node is ready.
-func (p *Picker) refusal(now time.Duration) error {
+func (in *part) refusal(now time.Duration) error {
 	drained := 0
-	for _, n := range p.nodes {
+	for _, n := range in.nodes {
 		switch {
 		case n.Endpoint.Drained:
 			drained++
@@ -267,7 +290,7 @@ func (p *Picker) refusal(now time.Duration) error {
 			return ErrBusy
 		}
 	}
-	if drained > 0 && drained == len(p.nodes) {
+	if drained > 0 && drained == len(in.nodes) {
 		return ErrDrained
 	}
 	return ErrNoEndpoint

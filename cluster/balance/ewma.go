@@ -26,6 +26,9 @@ type peak struct {
 	at      time.Duration
 }
 
+// Part implements Policy: what is known of a node stands with it.
+func (p *PeakEWMA) Part() Policy { return p }
+
 // Changed implements Policy.
 func (*PeakEWMA) Changed([]*Node) {}
 

@@ -27,6 +27,7 @@ type Hash struct {
 type lookup interface {
 	build(nodes []*Node)
 	find(hash uint64) *Node // nil: there are none
+	empty() lookup          // another one of the kind
 }
 
 // jumps bounds how many nodes a key chooses until the lightest takes the call.
@@ -39,6 +40,9 @@ func NewRing(bound float64) *Hash { return &Hash{table: &ring{}, bound: bound} }
 // NewMaglev returns a Hash over Maglev's table: it finds faster than a ring and spreads more evenly, and moves a few more keys when a node comes
 // or goes.
 func NewMaglev(bound float64) *Hash { return &Hash{table: &maglev{}, bound: bound} }
+
+// Part implements Policy. A key has a table of its own in each part: of a few nodes, a table of all would find none.
+func (h *Hash) Part() Policy { return &Hash{table: h.table.empty(), bound: h.bound} }
 
 // Changed implements Policy.
 func (h *Hash) Changed(nodes []*Node) {
@@ -112,6 +116,8 @@ type point struct {
 
 const pointsPerWeight = 160
 
+func (*ring) empty() lookup { return &ring{} }
+
 func (t *ring) build(nodes []*Node) {
 	old := map[*Node]int{}
 	for _, p := range t.points {
@@ -155,6 +161,8 @@ const (
 	maglevSmall = 8209
 	maglevSize  = 65537
 )
+
+func (*maglev) empty() lookup { return &maglev{} }
 
 func (t *maglev) build(nodes []*Node) {
 	t.entries = nil

@@ -378,7 +378,7 @@ func TestFasterFirst(t *testing.T) {
 	}
 	c.now = c.now.Add(forgets + time.Millisecond)
 	took(b, 10*time.Millisecond)
-	if a.slowness(&Round{Now: c.at(c.now)}, 2) != 0 {
+	if a.slowness(&Round{Now: c.at(c.now), fleet: 2}) != 0 {
 		t.Error("after ten seconds its slowness is not forgotten")
 	}
 }

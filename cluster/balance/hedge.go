@@ -5,9 +5,9 @@ package balance
 const busy = 0.6
 
 // spare reports whether the endpoints that are up have slots for attempts that nobody needs.
-func (p *Picker) spare() bool {
+func (in *part) spare() bool {
 	taken, slots := 0, 0
-	for _, n := range p.nodes {
+	for _, n := range in.nodes {
 		if n.State() == Up {
 			taken, slots = taken+n.InFlight+n.Others, slots+n.limit
 		}

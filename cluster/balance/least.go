@@ -3,6 +3,9 @@ package balance
 // LeastRequest takes the node with the fewest calls in flight for its weight, at random among equals, of all nodes.
 type LeastRequest struct{ stateless }
 
+// Part implements Policy.
+func (p LeastRequest) Part() Policy { return p }
+
 // Choose implements Policy.
 func (LeastRequest) Choose(nodes []*Node, r Round) *Node {
 	var best *Node
@@ -29,6 +32,9 @@ func (n *Node) lighter(o *Node) bool {
 //
 // Source: Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 2001.
 type TwoChoices struct{ stateless }
+
+// Part implements Policy.
+func (p TwoChoices) Part() Policy { return p }
 
 // Choose implements Policy.
 func (TwoChoices) Choose(nodes []*Node, r Round) *Node {

@@ -15,7 +15,7 @@ type Node struct {
 	Others   int           // calls of others that share the endpoint, as far as they have told
 	limit    int           // calls at most, now
 	from     time.Duration // not before then
-	picked   int           // number of its last pick
+	picked   int32         // number of its last pick
 	weight   int32
 	near     bool // it stands in the picker's own zone
 	speed    speed

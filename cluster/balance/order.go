@@ -10,6 +10,9 @@ type RoundRobin struct {
 	differ bool // weights do
 }
 
+// Part implements Policy.
+func (*RoundRobin) Part() Policy { return &RoundRobin{} }
+
 // Changed implements Policy.
 func (p *RoundRobin) Changed(nodes []*Node) {
 	p.differ = false
@@ -56,6 +59,9 @@ func (p *RoundRobin) turn(nodes []*Node, r Round) *Node {
 
 // Random takes a node at random, each as often as its weight says.
 type Random struct{ stateless }
+
+// Part implements Policy.
+func (p Random) Part() Policy { return p }
 
 // Choose implements Policy.
 func (Random) Choose(nodes []*Node, r Round) *Node {

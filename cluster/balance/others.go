@@ -17,24 +17,25 @@ func (p *Picker) SetOthers(n *Node, calls, taken int) {
 }
 
 // Insist is Pick for a call that has waited for Patience beside so many pickers that share the endpoints, this one included: while this one has
-// less than its even part of all slots in flight, it takes no notice of what the others have. Else those who get slots, and give them to
-// their next call before anybody hears of it, would keep them for ever.
+// less than its even part of all slots in flight, of those that the call may take, it takes no notice of what the others have. Else those who get
+// slots, and give them to their next call before anybody hears of it, would keep them for ever.
 func (p *Picker) Insist(call *rpc.Call, sharers int, now time.Time) (*Node, error) {
 	slots, calls, taken := 0, 0, 0
-	for _, n := range p.nodes {
+	in := p.where(call)
+	for _, n := range in.nodes {
 		slots, calls, taken = slots+n.Slots, calls+n.InFlight, taken+n.taken
 	}
 	if taken == 0 || calls >= max(1, slots/max(1, sharers)) {
 		return nil, ErrBusy
 	}
-	for _, n := range p.nodes {
+	for _, n := range in.nodes {
 		taken := n.taken
 		n.taken = 0
 		n.settle()
 		n.taken = taken
 	}
 	n, err := p.Pick(call, now)
-	for _, n := range p.nodes {
+	for _, n := range in.nodes {
 		n.settle()
 	}
 	return n, err

@@ -188,3 +188,38 @@ func BenchmarkPick(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkPickSubset is a pick and its end, with half of the slots taken, for calls of which each goes to a quarter of the endpoints.
+func BenchmarkPickSubset(b *testing.B) {
+	for _, nodes := range []int{20, 1000} {
+		for _, p := range policies {
+			b.Run(fmt.Sprintf("policy=%s/replicas=%d", p.name, nodes), func(b *testing.B) {
+				picker := balance.New(p.make(), rand.IntN)
+				var calls [4]rpc.Call
+				for i := range calls {
+					calls[i].Subset.Labels = rpc.Labels(fmt.Sprint("shard=", i))
+				}
+				for i := range nodes {
+					picker.Add(rpc.Endpoint{Name: fmt.Sprint("replica-", i), Slots: 2, Labels: calls[i%4].Subset.Labels})
+				}
+				now := time.Unix(1, 0)
+				ring := make([]*balance.Node, nodes)
+				for i := range ring {
+					calls[i%4].Affinity++
+					ring[i], _ = picker.Pick(&calls[i%4], now)
+				}
+				b.ReportAllocs()
+				i := 0
+				for b.Loop() {
+					now = now.Add(time.Microsecond)
+					picker.Done(ring[i], balance.Result{Outcome: rpc.Success, Took: 5 * time.Millisecond}, now)
+					calls[i%4].Affinity++
+					ring[i], _ = picker.Pick(&calls[i%4], now)
+					if i++; i == nodes {
+						i = 0
+					}
+				}
+			})
+		}
+	}
+}

@@ -15,6 +15,9 @@ var crowd = func() (buckets [1024]int8) {
 	return buckets
 }()
 
+// Part implements Policy.
+func (s Slots) Part() Policy { return s }
+
 // Choose implements Policy.
 func (Slots) Choose(nodes []*Node, r Round) *Node {
 	var best *Node
@@ -32,7 +35,7 @@ func (Slots) Choose(nodes []*Node, r Round) *Node {
 		if weight > 1 { // a division for each node costs a fifth of a pick
 			calls /= weight
 		}
-		bucket := n.slowness(&r, len(nodes)) + int(crowd[min(calls, len(crowd)-1)])
+		bucket := n.slowness(&r) + int(crowd[min(calls, len(crowd)-1)])
 		switch {
 		case best == nil || bucket < least:
 			best, least = n, bucket

@@ -49,12 +49,12 @@ func middle(ring []int8) int8 {
 
 // slowness returns how slow the node has been: 0 for as fast as any, a bucket more for each 19 %. It fades while the node is passed by, since a
 // node that looked slow by chance would stay so: who gets no calls has no new samples.
-func (n *Node) slowness(r *Round, nodes int) int {
+func (n *Node) slowness(r *Round) int {
 	s := &n.speed
 	if s.median < easy || s.n < enough || r.Now-s.last > forgets {
 		return 0
 	}
-	return max(0, int(s.median)-(r.picks-n.picked)/(fades*nodes))
+	return max(0, int(s.median)-int((r.picks-n.picked)/(fades*r.fleet)))
 }
 
 // pace is what the fleet takes for a call, by method. The zero value has seen none.

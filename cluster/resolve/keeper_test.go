@@ -262,13 +262,14 @@ func (other) String() string { return "other" }
 // A value is an address or JSON; what is neither is told.
 func TestParseEntry(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
-		{"10.0.0.1:6000", "{10.0.0.1:6000 10.0.0.1:6000 0 false 0 false }"},
-		{" users-1.internal:6000\n", "{users-1.internal:6000 users-1.internal:6000 0 false 0 false }"},
-		{"[fd00::1]:6000", "{[fd00::1]:6000 [fd00::1]:6000 0 false 0 false }"},
-		{"unix:/run/users.sock", "{unix:/run/users.sock unix:/run/users.sock 0 false 0 false }"},
-		{`{"address": "10.0.0.1:6000", "slots": 4, "weight": 2, "zone": "a"}`, "{10.0.0.1:6000 10.0.0.1:6000 4 false 2 false a}"},
-		{`{"network": "tcp", "address": "10.0.0.1:8888", "weight": 10, "tags": null}`, "{10.0.0.1:8888 10.0.0.1:8888 0 false 10 false }"}, // Kitex's
-		{`{"address": "10.0.0.1:6000", "weight": 0}`, "{10.0.0.1:6000 10.0.0.1:6000 0 false 0 true }"},
+		{"10.0.0.1:6000", "{10.0.0.1:6000 10.0.0.1:6000 0 false 0 false  }"},
+		{" users-1.internal:6000\n", "{users-1.internal:6000 users-1.internal:6000 0 false 0 false  }"},
+		{"[fd00::1]:6000", "{[fd00::1]:6000 [fd00::1]:6000 0 false 0 false  }"},
+		{"unix:/run/users.sock", "{unix:/run/users.sock unix:/run/users.sock 0 false 0 false  }"},
+		{`{"address": "10.0.0.1:6000", "slots": 4, "weight": 2, "zone": "a"}`, "{10.0.0.1:6000 10.0.0.1:6000 4 false 2 false a }"},
+		{`{"network": "tcp", "address": "10.0.0.1:8888", "weight": 10, "tags": null}`, "{10.0.0.1:8888 10.0.0.1:8888 0 false 10 false  }"}, // Kitex's
+		{`{"address": "10.0.0.1:6000", "weight": 0}`, "{10.0.0.1:6000 10.0.0.1:6000 0 false 0 true  }"},
+		{`{"address": "10.0.0.1:6000", "labels": {"version": "v2", "size": "big"}}`, "{10.0.0.1:6000 10.0.0.1:6000 0 false 0 false  size=big,version=v2}"},
 		{"", `address "": want host:port or unix:/path`},
 		{"10.0.0.1", `address "10.0.0.1": want host:port or unix:/path`},
 		{"10.0.0.1:0", `address "10.0.0.1:0": want host:port or unix:/path`},
@@ -277,6 +278,8 @@ func TestParseEntry(t *testing.T) {
 		{"unix:run", `address "unix:run": the path of a unix socket begins with /`},
 		{`{"address": "10.0.0.1:6000", "slots": 70000}`, "slots: 70000 is not within 1 and 65536"},
 		{`{"address": "10.0.0.1:6000", "weight": -1}`, "weight: -1 is not within 0 and 1000"},
+		{`{"address": "10.0.0.1:6000", "labels": {"size": "very big"}}`, `label size: "very big": ` + rpc.ErrLabel.Error()},
+		{`{"address": "10.0.0.1:6000", "labels": {"": "big"}}`, `label "": ` + rpc.ErrLabel.Error()},
 		{`{"address": 7}`, "no JSON of an endpoint"},
 		{`{"address": "a:1"`, "no JSON of an endpoint"},
 	} {

@@ -57,10 +57,11 @@ func (s Static) String() string { return "static" }
 
 // Entry is an endpoint as registries have it.
 type Entry struct {
-	Address string `json:"address"` // host:port or unix:/path
-	Slots   int    `json:"slots"`   // 0: the upstream's
-	Weight  *int   `json:"weight"`  // nil: 1; 0: takes no new call
-	Zone    string `json:"zone"`
+	Address string            `json:"address"` // host:port or unix:/path
+	Slots   int               `json:"slots"`   // 0: the upstream's
+	Weight  *int              `json:"weight"`  // nil: 1; 0: takes no new call
+	Zone    string            `json:"zone"`
+	Labels  map[string]string `json:"labels"`
 }
 
 // The bounds of an entry: those that the config has.
@@ -75,6 +76,10 @@ func (e Entry) Endpoint() (rpc.Endpoint, error) {
 	if err := checkAddress(e.Address); err != nil {
 		return out, err
 	}
+	if err := rpc.CheckLabels(e.Labels); err != nil {
+		return out, err
+	}
+	out.Labels = rpc.NewLabels(e.Labels)
 	if e.Slots < 0 || e.Slots > maxSlots {
 		return out, fmt.Errorf("slots: %d is not within 1 and %d", e.Slots, maxSlots)
 	}

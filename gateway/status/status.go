@@ -150,22 +150,23 @@ type Shed struct {
 // Endpoint is one address of a cluster. A slot is taken by a call in flight, or by a zombie: a call that has timed out and may still
 // keep the peer busy.
 type Endpoint struct {
-	Name          string  `json:"name"`
-	Address       string  `json:"address,omitempty"`
-	Zone          string  `json:"zone,omitempty"`
-	State         string  `json:"state"` // up, down (not reached), ejected (it fails more than the others), drained (weight: 0) or draining
-	Slots         int     `json:"slots"`
-	SlotsLearned  bool    `json:"slots_learned"` // slots is what was learned so far (slots: auto)
-	LeasedSlots   int     `json:"leased_slots"`  // of slots, those that this gateway may use: all where no other shares them
-	InFlight      int     `json:"in_flight"`
-	Others        int     `json:"others"` // calls that other gateways have there, as far as they tell
-	Zombies       int     `json:"zombies"`
-	Connections   int     `json:"connections"`
-	Calls         int64   `json:"calls"` // attempts
-	Failures      int64   `json:"failures"`
-	LastErrorCode string  `json:"last_error_code"` // of the last failure; "" where there was none
-	P50Seconds    float64 `json:"p50_seconds"`     // of attempts that were answered, lately
-	P99Seconds    float64 `json:"p99_seconds"`
+	Name          string            `json:"name"`
+	Address       string            `json:"address,omitempty"`
+	Zone          string            `json:"zone,omitempty"`
+	Labels        map[string]string `json:"labels,omitempty"`
+	State         string            `json:"state"` // up, down (not reached), ejected (it fails more than the others), drained (weight: 0) or draining
+	Slots         int               `json:"slots"`
+	SlotsLearned  bool              `json:"slots_learned"` // slots is what was learned so far (slots: auto)
+	LeasedSlots   int               `json:"leased_slots"`  // of slots, those that this gateway may use: all where no other shares them
+	InFlight      int               `json:"in_flight"`
+	Others        int               `json:"others"` // calls that other gateways have there, as far as they tell
+	Zombies       int               `json:"zombies"`
+	Connections   int               `json:"connections"`
+	Calls         int64             `json:"calls"` // attempts
+	Failures      int64             `json:"failures"`
+	LastErrorCode string            `json:"last_error_code"` // of the last failure; "" where there was none
+	P50Seconds    float64           `json:"p50_seconds"`     // of attempts that were answered, lately
+	P99Seconds    float64           `json:"p99_seconds"`
 	// For how long its connections are kept free, and kept at all, where its closes have taught less than its server kind says; else zero.
 	LearnedIdleSeconds float64 `json:"learned_idle_seconds"`
 	LearnedAgeSeconds  float64 `json:"learned_age_seconds"`

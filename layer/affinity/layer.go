@@ -34,7 +34,7 @@ func Layer(policies rpc.PerMethod[Policy]) rpc.Layer {
 		Name: "affinity",
 		Why:  "above retry: all attempts of a call have one key",
 		Wrap: func(next rpc.Handler) rpc.Handler {
-			if !policies.Any(Policy.gives) {
+			if !policies.Any(Policy.Gives) {
 				return next
 			}
 			return rpc.HandlerFunc(func(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
@@ -44,7 +44,8 @@ func Layer(policies rpc.PerMethod[Policy]) rpc.Layer {
 	}
 }
 
-func (p Policy) gives() bool { return p.header != "" || p.argument.Stands() }
+// Gives reports whether p is not the zero value.
+func (p Policy) Gives() bool { return p.header != "" || p.argument.Stands() }
 
 // Keyed returns the call with its key: itself where it has none, else a copy.
 func (p Policy) Keyed(call *rpc.Call) *rpc.Call {

@@ -89,7 +89,7 @@ func (g *gate) leave() {
 // admit lets calls through that wait. g.mu is held.
 func (g *gate) admit() {
 	for g.waiting.Len() > 0 && g.inside < g.bounds.InFlight {
-		next := g.waiting.Front(false)
+		next := g.waiting.Front()
 		g.waiting.Take(next)
 		g.inside++
 		next.Value <- nil

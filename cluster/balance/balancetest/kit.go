@@ -27,6 +27,7 @@ func Run(t *testing.T, make func() balance.Policy) {
 	t.Run("zone loss", func(t *testing.T) { zoneLoss(t, make()) })
 	t.Run("panic", func(t *testing.T) { panics(t, make()) })
 	t.Run("no allocation", func(t *testing.T) { noAllocation(t, make()) })
+	subsets(t, make)
 }
 
 // fleet is a picker with endpoints, and what the kit itself knows of them.
@@ -75,6 +76,7 @@ func anyHistory(t *testing.T, p balance.Policy, seed uint64) {
 			n := f.addIn([]string{"", "a", "b"}[f.random.IntN(3)], 1+f.random.IntN(4))
 			n.Endpoint.Auto = f.random.IntN(3) == 0
 			f.Resize(n, n.Endpoint.Slots)
+			f.label(n, sizes[f.random.IntN(len(sizes))])
 		case k == 1 && len(f.Nodes()) > 0:
 			n := f.Nodes()[f.random.IntN(len(f.Nodes()))]
 			f.Remove(n)
@@ -96,9 +98,13 @@ func anyHistory(t *testing.T, p balance.Policy, seed uint64) {
 		case k < 10 && len(f.held) > 0:
 			f.Free(take(&f.held, f.random), balance.Result{}, f.now)
 		default:
+			call.Subset = rpc.Subset{Labels: sizes[f.random.IntN(len(sizes))], Refuse: f.random.IntN(2) == 0}
 			n, err := f.Pick(call, f.now)
 			if (n == nil) == (err == nil) {
 				t.Fatalf("seed %d, step %d: picked %v, error %v", seed, step, n, err)
+			}
+			if n != nil && call.Subset.Refuse && !n.Endpoint.Labels.Have(call.Subset.Labels) {
+				t.Fatalf("seed %d, step %d: picked one with %q for a call that goes to %q", seed, step, n.Endpoint.Labels, call.Subset.Labels)
 			}
 			if n != nil {
 				f.taken = append(f.taken, n)

@@ -1,5 +1,5 @@
-// Package consul finds the instances of a service in Consul's catalog, by blocking queries. The meta data of an instance may have slots, weight
-// and zone.
+// Package consul finds the instances of a service in Consul's catalog, by blocking queries. The meta data of an instance may have slots, weight,
+// zone and labels (size=big,version=v2).
 package consul
 
 import (
@@ -185,7 +185,11 @@ func endpoints(all []*api.ServiceEntry) (out []rpc.Endpoint, err error) {
 }
 
 func entry(e *api.ServiceEntry) (rpc.Endpoint, error) {
-	out := resolve.Entry{Zone: e.Service.Meta["zone"]}
+	labels := rpc.Labels(e.Service.Meta["labels"])
+	if err := labels.Check(); err != nil {
+		return rpc.Endpoint{}, fmt.Errorf("meta %w", err)
+	}
+	out := resolve.Entry{Zone: e.Service.Meta["zone"], Labels: labels.Map()}
 	host := e.Service.Address
 	if host == "" && e.Node != nil {
 		host = e.Node.Address

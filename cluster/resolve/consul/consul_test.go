@@ -165,7 +165,7 @@ func instances(all []rpc.Endpoint) (out []*api.ServiceEntry) {
 			meta["weight"] = fmt.Sprint(max(0, e.Weight))
 		}
 		if e.Zone != "" {
-			meta["zone"] = e.Zone
+			meta["zone"], meta["labels"] = e.Zone, string(e.Labels)
 		}
 		out = append(out, instance(host, 6001, api.HealthPassing, meta))
 	}
@@ -283,16 +283,18 @@ func TestInstances(t *testing.T) {
 		in   *api.ServiceEntry
 		want string
 	}{
-		{instance("10.0.0.1", 7, "passing", map[string]string{"slots": "4", "weight": "3", "zone": "a", "other": "x"}), "[{10.0.0.1:7 10.0.0.1:7 4 false 3 false a}] <nil>"},
-		{instance("10.0.0.1", 7, "passing", map[string]string{"weight": "0"}), "[{10.0.0.1:7 10.0.0.1:7 0 false 0 true }] <nil>"},
-		{node, "[{10.9.9.9:7 10.9.9.9:7 0 false 1 false }] <nil>"},
-		{socket, "[{unix:/run/users.sock unix:/run/users.sock 0 false 1 false }] <nil>"},
-		{instance("fd00::1", 7, "passing", nil), "[{[fd00::1]:7 [fd00::1]:7 0 false 1 false }] <nil>"},
-		{warned, "[{10.0.0.1:7 10.0.0.1:7 0 false 0 true }] <nil>"},
-		{heavy, "[{10.0.0.1:7 10.0.0.1:7 0 false 1000 false }] <nil>"},
+		{instance("10.0.0.1", 7, "passing", map[string]string{"slots": "4", "weight": "3", "zone": "a", "other": "x"}), "[{10.0.0.1:7 10.0.0.1:7 4 false 3 false a }] <nil>"},
+		{instance("10.0.0.1", 7, "passing", map[string]string{"weight": "0"}), "[{10.0.0.1:7 10.0.0.1:7 0 false 0 true  }] <nil>"},
+		{node, "[{10.9.9.9:7 10.9.9.9:7 0 false 1 false  }] <nil>"},
+		{socket, "[{unix:/run/users.sock unix:/run/users.sock 0 false 1 false  }] <nil>"},
+		{instance("fd00::1", 7, "passing", nil), "[{[fd00::1]:7 [fd00::1]:7 0 false 1 false  }] <nil>"},
+		{warned, "[{10.0.0.1:7 10.0.0.1:7 0 false 0 true  }] <nil>"},
+		{heavy, "[{10.0.0.1:7 10.0.0.1:7 0 false 1000 false  }] <nil>"},
 		{instance("10.0.0.1", 0, "passing", nil), `[] instance "users-10.0.0.10": address "10.0.0.1:0": want host:port or unix:/path`},
 		{instance("10.0.0.1", 7, "passing", map[string]string{"slots": "0"}), `[] instance "users-10.0.0.17": meta slots: "0" is no such number`},
 		{instance("10.0.0.1", 7, "passing", map[string]string{"weight": "x"}), `[] instance "users-10.0.0.17": meta weight: "x" is no such number`},
+		{instance("10.0.0.1", 7, "passing", map[string]string{"labels": "version=v2,size=big"}), "[{10.0.0.1:7 10.0.0.1:7 0 false 1 false  size=big,version=v2}] <nil>"},
+		{instance("10.0.0.1", 7, "passing", map[string]string{"labels": "big"}), `[] instance "users-10.0.0.17": meta labels "big": name=value,name=value is wanted, each name once`},
 		{&api.ServiceEntry{}, "[] <nil>"},
 	} {
 		all, err := endpoints([]*api.ServiceEntry{c.in})

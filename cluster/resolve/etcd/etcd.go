@@ -1,4 +1,5 @@
-// Package etcd finds endpoints under a prefix of keys in etcd: each value is an address, or JSON with address, slots, weight and zone.
+// Package etcd finds endpoints under a prefix of keys in etcd: each value is an address, or JSON with address, slots, weight,
+// zone and labels.
 package etcd
 
 import (

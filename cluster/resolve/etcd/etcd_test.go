@@ -75,7 +75,7 @@ func (s *server) set(all []rpc.Endpoint) {
 	for i, e := range all {
 		value := e.Address
 		if e.Zone != "" {
-			value = fmt.Sprintf(`{"address": %q, "slots": %d, "weight": %d, "zone": %q}`, e.Address, e.Slots, max(e.Weight, 0), e.Zone)
+			value = fmt.Sprintf(`{"address": %q, "slots": %d, "weight": %d, "zone": %q, "labels": {"size": %q}}`, e.Address, e.Slots, max(e.Weight, 0), e.Zone, e.Labels.Map()["size"])
 		}
 		s.put(fmt.Sprint(i), value)
 	}

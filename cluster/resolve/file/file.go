@@ -2,7 +2,7 @@
 //
 //	endpoints:
 //	  - 10.0.0.1:6000
-//	  - {address: "10.0.0.2:6000", slots: 2, weight: 2, zone: a}
+//	  - {address: "10.0.0.2:6000", slots: 2, weight: 2, zone: a, labels: {size: big}}
 package file
 
 import (
@@ -90,10 +90,11 @@ type document struct {
 
 // entry is an address or a block.
 type entry struct {
-	Address string `yaml:"address"`
-	Slots   int    `yaml:"slots" min:"1" max:"65536"`
-	Weight  *int   `yaml:"weight" min:"0" max:"1000"`
-	Zone    string `yaml:"zone"`
+	Address string            `yaml:"address"`
+	Slots   int               `yaml:"slots" min:"1" max:"65536"`
+	Weight  *int              `yaml:"weight" min:"0" max:"1000"`
+	Zone    string            `yaml:"zone"`
+	Labels  map[string]string `yaml:"labels"`
 
 	node *yaml.Node
 	key  string
@@ -133,7 +134,7 @@ func parse(path string, data []byte) ([]rpc.Endpoint, error) {
 		if path, ok := strings.CutPrefix(e.Address, "unix:"); ok && path != "" && !filepath.IsAbs(path) {
 			e.Address = "unix:" + filepath.Join(filepath.Dir(doc.File), path)
 		}
-		endpoint, err := resolve.Entry{Address: e.Address, Slots: e.Slots, Weight: e.Weight, Zone: e.Zone}.Endpoint()
+		endpoint, err := resolve.Entry{Address: e.Address, Slots: e.Slots, Weight: e.Weight, Zone: e.Zone, Labels: e.Labels}.Endpoint()
 		if err != nil {
 			d.Addf(e.node, e.key, "%v", err)
 		}

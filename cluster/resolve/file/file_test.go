@@ -49,6 +49,9 @@ func TestFile(t *testing.T) {
 				text := "endpoints:\n"
 				for _, e := range all {
 					text += fmt.Sprintf("  - {address: %q, zone: %q", e.Address, e.Zone)
+					for name, value := range e.Labels.Map() {
+						text += fmt.Sprintf(", labels: {%s: %s}", name, value)
+					}
 					if e.Slots > 0 {
 						text += fmt.Sprintf(", slots: %d", e.Slots)
 					}
@@ -120,11 +123,11 @@ func TestMistakes(t *testing.T) {
 
 // JSON is YAML; a path of a unix socket is relative to the file; weight 0 takes no new call.
 func TestRead(t *testing.T) {
-	_, path := open(t, `{"endpoints": ["unix:run/a.sock", {"address": "10.0.0.1:6000", "weight": 0, "slots": 2, "zone": "b"}]}`)
+	_, path := open(t, `{"endpoints": ["unix:run/a.sock", {"address": "10.0.0.1:6000", "weight": 0, "slots": 2, "zone": "b", "labels": {"version": 2, "size": "big"}}]}`)
 	got, err := Read(path)
 	want := fmt.Sprint([]rpc.Endpoint{
 		{Address: "unix:" + filepath.Dir(path) + "/run/a.sock", Name: "unix:" + filepath.Dir(path) + "/run/a.sock"},
-		{Address: "10.0.0.1:6000", Name: "10.0.0.1:6000", Slots: 2, Drained: true, Zone: "b"},
+		{Address: "10.0.0.1:6000", Name: "10.0.0.1:6000", Slots: 2, Drained: true, Zone: "b", Labels: "size=big,version=2"},
 	})
 	if err != nil || fmt.Sprint(got) != want {
 		t.Errorf("%v, %v, want %s", got, err, want)

@@ -56,9 +56,9 @@ func Run(t *testing.T, open func(t *testing.T) Source) {
 		}
 		h := Listen(t, s.Resolver)
 		h.Names(first...)
-		second := rpc.Endpoint{Address: "127.0.0.2:6001", Name: "127.0.0.2:6001", Slots: 3, Weight: 7, Zone: "a"}
+		second := rpc.Endpoint{Address: "127.0.0.2:6001", Name: "127.0.0.2:6001", Slots: 3, Weight: 7, Zone: "a", Labels: "size=big"}
 		if s.Plain {
-			second.Slots, second.Weight, second.Zone = 0, 0, ""
+			second.Slots, second.Weight, second.Zone, second.Labels = 0, 0, "", ""
 		}
 		s.Set([]rpc.Endpoint{first[0], second})
 		h.Names(first[0], second)
