@@ -149,7 +149,7 @@ func (g *Gateway) useStores(p *storesPlan, all []opened) {
 	for _, o := range all {
 		c.Use(o.name, o.store, p.patience)
 		if o.name == "redis" {
-			g.limits.Share(o.limits)
+			g.limits.Share(o.limits, p.patience)
 		}
 		if old := c.closes[o.name]; old != nil {
 			old()

@@ -118,6 +118,7 @@ func New(cfg *Config, opts Options) *Gateway {
 	g.cache = g.newCaching()
 	g.limits = limit.NewState()
 	g.limits.Limited = g.limited
+	g.limits.OnShared = func(err error) { g.tellStore("redis, for limits", err) }
 	g.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	g.current.Store(&state{config: cfg})
 	g.read(&Loaded{Config: cfg})

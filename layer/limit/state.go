@@ -3,6 +3,7 @@ package limit
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/thriftloom/thriftloom/rpc"
 )
@@ -29,13 +30,13 @@ type State struct {
 func NewState() *State { return &State{Store: &Local{}} }
 
 // Share makes store the one that gateways share, of rules that ask for it; nil takes it away: they are counted in the process then, as they are
-// while it fails.
-func (s *State) Share(store Store) {
+// while it fails. patience is Fallback's.
+func (s *State) Share(store Store, patience time.Duration) {
 	if store == nil {
 		s.shared.Store(nil)
 		return
 	}
-	s.shared.Store(&Fallback{Store: store, Local: &s.local, OnState: s.OnShared})
+	s.shared.Store(&Fallback{Store: store, Local: &s.local, Patience: patience, OnState: s.OnShared})
 }
 
 // storeOf returns the store that has a rule's buckets.
