@@ -7,7 +7,9 @@
 //	POST   /api/v1/reload                 read the configuration anew
 //	POST   /api/v1/drain                  begin to finish
 //	POST   /api/v1/services/NAME/scale    {"replicas": 4} pins, DELETE unpins
-//	DELETE /api/v1/cache                  not built yet
+//	GET    /api/v1/cache                  status.CacheReport: of the snapshot, what is said of the cache
+//	DELETE /api/v1/cache[?service=NAME[&method=NAME]]   makes replies void: all, of a service or of a method; cache.go
+//	POST   /api/v1/cache/get              what is kept of the reply to a call; needs what a change needs; cache.go
 //	GET    /debug/pprof/NAME              Go's profiles, where Config.Profiles allows: profile, trace, heap, goroutine, …
 //
 // An error is {"error": "text"} with a status that fits. Who may do what: guard.go.
@@ -21,6 +23,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/pprof" // registers at http.DefaultServeMux too, which nothing here serves
+
+	"github.com/thriftloom/thriftloom/gateway/status"
 )
 
 // Gateway is what the API shows and changes. Its methods are safe for concurrent use. Errors are shown to the one who asks.
@@ -41,6 +45,13 @@ type Gateway interface {
 	Scale(service string, n int) (int, error)
 	// Unscale ends the pin and returns how many replicas there will be. status.ErrUnknownService, or why it cannot be.
 	Unscale(service string) (int, error)
+	// CacheReport returns the cache at this moment.
+	CacheReport() status.CacheReport
+	// PurgeCache makes replies void. status.ErrUnknownService, status.ErrUnknownMethod, or why it cannot be.
+	PurgeCache(ctx context.Context, what status.Purge) (status.Purged, error)
+	// CachedReply returns what is kept of the reply to a call; ok is false where nothing is. The errors are those of PurgeCache, and
+	// status.ErrStore.
+	CachedReply(ctx context.Context, of status.CachedCall) (r status.CachedReply, ok bool, err error)
 }
 
 // Config says who may do what.
@@ -56,7 +67,7 @@ type Config struct {
 	Metrics http.Handler
 	// Profiles says whether /debug/pprof/ is open, and is asked for each request; where a token is set they need it. nil: never.
 	Profiles func() bool
-	// Audit gets a line for every change, done or refused; nil: none.
+	// Audit gets a line for every change and every look at a reply that is kept, done or refused; nil: none.
 	Audit *slog.Logger
 }
 
@@ -91,7 +102,8 @@ func NewHandler(cfg Config, g Gateway) http.Handler {
 	mux.Handle("/api/v1/snapshot", methods{"GET": a.snapshot})
 	mux.Handle("/api/v1/reload", methods{"POST": a.change("reload", a.reload)})
 	mux.Handle("/api/v1/drain", methods{"POST": a.change("drain", a.drain)})
-	mux.Handle("/api/v1/cache", methods{"DELETE": a.change("purge cache", a.purge)})
+	mux.Handle("/api/v1/cache", methods{"GET": a.cache, "DELETE": a.change("purge cache", a.purge)})
+	mux.Handle("/api/v1/cache/get", methods{"POST": a.change("look at a kept reply", a.kept)})
 	mux.Handle("/api/v1/services/{service}/scale", methods{
 		"POST": a.change("scale", a.scale), "DELETE": a.change("unscale", a.unscale),
 	})

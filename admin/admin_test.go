@@ -122,7 +122,7 @@ func TestRoutes(t *testing.T) {
 		{"GET /api/v1/snapshot", "", 200, `"version":"v0.1"`, ""},
 		{"POST /api/v1/reload", "", 200, `{"hash":"abc"}`, "reload"},
 		{"POST /api/v1/drain", "", 200, `{"draining":true}`, "drain"},
-		{"DELETE /api/v1/cache", "", 501, `{"error":"notbuiltyet"}`, ""},
+		{"GET /api/v1/cache", "", 200, `"stores":[{"name":"redis","up":true,"owed":0,"tracks":true}],"methods":[{"service":"Users","method":"getUser",`, ""},
 		{"POST /api/v1/services/Users/scale", `{"replicas": 4}`, 200, `{"service":"Users","replicas":4}`, "scale 4"},
 		{"DELETE /api/v1/services/Users/scale", "", 200, `{"service":"Users","replicas":2}`, "unscale"},
 		{"POST /api/v1/services/Users/scale", `{"replicas": 9}`, 422, `{"error":"9replicas:notbetween1and8"}`, ""},
@@ -149,7 +149,8 @@ func TestMethodNotAllowed(t *testing.T) {
 	for request, allow := range map[string]string{
 		"GET /api/v1/reload":                "POST",
 		"HEAD /api/v1/drain":                "POST",
-		"GET /api/v1/cache":                 "DELETE",
+		"POST /api/v1/cache":                "DELETE, GET",
+		"GET /api/v1/cache/get":             "POST",
 		"GET /api/v1/services/Users/scale":  "DELETE, POST",
 		"PUT /api/v1/services/Users/scale":  "DELETE, POST",
 		"OPTIONS /api/v1/reload":            "POST",
@@ -271,6 +272,19 @@ func TestChangeOutlivesAsker(t *testing.T) {
 	}
 }
 
+// audited sends a request and returns the audit line that it leaves.
+func audited(request, body, header string) string {
+	var out bytes.Buffer
+	audit := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey || a.Key == slog.LevelKey || a.Key == slog.MessageKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	ask(NewHandler(Config{Token: fixed("s3cret"), Audit: audit}, &fakeGateway{}), request, body, header)
+	return strings.TrimSpace(out.String())
+}
+
 // Every change leaves one audit line, done, failed or refused: who, what, outcome, and no secret. Reading leaves none.
 func TestAudit(t *testing.T) {
 	for _, tt := range []struct {
@@ -281,21 +295,11 @@ func TestAudit(t *testing.T) {
 		{"POST /api/v1/services/Users/scale", `{"replicas": 9}`, "Authorization: Bearer s3cret",
 			`action=scale outcome=failed status=422 remote=192.0.2.1:1234 by=token service=Users replicas=9 error="9 replicas: not between 1 and 8"`},
 		{"POST /api/v1/drain", ``, "Authorization: Bearer s3cret", `action=drain outcome=done status=200 remote=192.0.2.1:1234 by=token`},
-		{"DELETE /api/v1/cache", ``, "Authorization: Bearer s3cret",
-			`action="purge cache" outcome=failed status=501 remote=192.0.2.1:1234 by=token error="not built yet"`},
 		{"POST /api/v1/reload", ``, "Authorization: Bearer s3cret2",
 			`action="POST /api/v1/reload" outcome="refused: the token is missing or wrong" status=401 remote=192.0.2.1:1234 by="wrong token"`},
 		{"GET /api/v1/snapshot", ``, "Authorization: Bearer s3cret", ``},
 	} {
-		var out bytes.Buffer
-		audit := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-			if a.Key == slog.TimeKey || a.Key == slog.LevelKey || a.Key == slog.MessageKey {
-				return slog.Attr{}
-			}
-			return a
-		}}))
-		ask(NewHandler(Config{Token: fixed("s3cret"), Audit: audit}, &fakeGateway{}), tt.request, tt.body, tt.header)
-		if got := strings.TrimSpace(out.String()); got != tt.want || strings.Contains(got, "s3cret") {
+		if got := audited(tt.request, tt.body, tt.header); got != tt.want || strings.Contains(got, "s3cret") {
 			t.Errorf("%s:\n%s\nwant\n%s", tt.request, got, tt.want)
 		}
 	}

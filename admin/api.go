@@ -94,7 +94,7 @@ func (a *api) change(action string, c change) http.HandlerFunc {
 			return
 		}
 		status := statusOf(err)
-		a.audit(r, action, "failed", status, append(about, slog.String("error", err.Error()))...)
+		a.audit(r, action, "failed", status, append(about, slog.String("error", loggable(err)))...)
 		fail(w, status, err)
 	}
 }
@@ -104,8 +104,10 @@ func statusOf(err error) int {
 	switch {
 	case errors.As(err, &withStatus):
 		return withStatus.status
-	case errors.Is(err, status.ErrUnknownService):
+	case errors.Is(err, status.ErrUnknownService), errors.Is(err, status.ErrUnknownMethod):
 		return http.StatusNotFound
+	case errors.Is(err, status.ErrStore):
+		return http.StatusServiceUnavailable
 	}
 	return http.StatusUnprocessableEntity
 }
@@ -147,10 +149,6 @@ func (a *api) drain(r *http.Request) (any, []slog.Attr, error) {
 		return nil, nil, statusError{http.StatusInternalServerError, err}
 	}
 	return map[string]bool{"draining": true}, nil, nil
-}
-
-func (a *api) purge(*http.Request) (any, []slog.Attr, error) {
-	return nil, nil, statusError{http.StatusNotImplemented, errors.New("not built yet")}
 }
 
 // scaled is the answer to a scale and to its undoing.

@@ -122,3 +122,21 @@ func (g *Gateway) cacheInfo(counts map[rpc.MethodKey]cache.MethodCounts) *status
 	}
 	return s
 }
+
+// CacheReport returns the cache as it is now.
+func (g *Gateway) CacheReport() status.CacheReport {
+	st, counts := g.current.Load(), g.cache.Counts()
+	r := status.CacheReport{Cache: status.Cache{Stores: []status.Store{}}, Methods: []status.CachedMethod{}}
+	if all := g.cacheInfo(counts); all != nil {
+		r.Cache = *all
+	}
+	for _, t := range st.services {
+		p := st.plans[t.Name()]
+		for i, m := range p.schema.Methods {
+			if c := g.cached(counts, t.Name(), m.Name, &p.methods[i]); c != nil {
+				r.Methods = append(r.Methods, status.CachedMethod{Service: t.Name(), Method: m.Name, Cached: *c})
+			}
+		}
+	}
+	return r
+}

@@ -4,114 +4,143 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/thriftloom/thriftloom/codec"
 	"github.com/thriftloom/thriftloom/gateway/status"
 	"github.com/thriftloom/thriftloom/layer/cache"
 	"github.com/thriftloom/thriftloom/rpc"
+	"github.com/thriftloom/thriftloom/transport"
 	"github.com/thriftloom/thriftloom/wire"
 )
 
-// ErrNotCached is the error for a method whose replies are not kept.
-var ErrNotCached = errors.New("its replies are not kept")
+// PurgeCache makes replies void: at once here, and elsewhere as soon as gateways are told. The errors are status.ErrUnknownService,
+// status.ErrUnknownMethod, status.ErrNotCached and status.ErrArguments, or say what does not go together; nothing is void then.
+func (g *Gateway) PurgeCache(ctx context.Context, what status.Purge) (status.Purged, error) {
+	of, untold, err := g.purge(ctx, what)
+	if err != nil {
+		return status.Purged{}, err
+	}
+	done := status.Purged{Purged: of, Service: what.Service, Method: what.Method, Untold: []string{}}
+	if untold != nil {
+		for name, s := range g.cache.Stores() {
+			if s.Owed > 0 {
+				done.Untold = append(done.Untold, name)
+			}
+		}
+		slices.Sort(done.Untold)
+	}
+	return done, nil
+}
 
-// PurgeCache makes replies void: at once here, and elsewhere as soon as gateways are told. An error of a store that does not answer says so; it
-// is told as soon as it does. The others are status.ErrUnknownService, status.ErrUnknownMethod and ErrNotCached, and what is wrong with the
-// arguments.
-func (g *Gateway) PurgeCache(ctx context.Context, what status.Purge) error {
-	st := g.current.Load()
-	if what.Service == "" {
-		if what != (status.Purge{}) {
-			return fmt.Errorf("%w: a service is wanted with that", status.ErrUnknownService)
-		}
-		var err error
-		for label := range st.plans {
-			err = errors.Join(err, g.cache.Purge(ctx, cache.Place{Service: label}))
-		}
-		return err
-	}
-	p, ok := st.plans[what.Service]
-	if !ok {
-		return status.ErrUnknownService
-	}
-	place := cache.Place{Service: what.Service}
+// purge returns of what the replies are void. untold is the error of a store that could not be told yet.
+func (g *Gateway) purge(ctx context.Context, what status.Purge) (of string, untold, err error) {
+	plans, at := g.current.Load().plans, cache.Place{Service: what.Service}
+	p, known := plans[what.Service]
 	switch {
-	case what.Tag != "" && what.Method != "":
-		return errors.New("a tag is of a service: purge one or the other")
+	case what.Service == "" && (what.Method != "" || what.Tag != "" || what.Arguments != nil):
+		return "", nil, fmt.Errorf("%w: a service is wanted with that", status.ErrUnknownService)
+	case what.Service == "":
+		for label := range plans {
+			untold = errors.Join(untold, g.cache.Purge(ctx, cache.Place{Service: label}))
+		}
+		return "all", untold, nil
+	case !known:
+		return "", nil, fmt.Errorf("%w: %s", status.ErrUnknownService, what.Service)
+	case what.Tag != "" && (what.Method != "" || what.Arguments != nil):
+		return "", nil, errors.New("a tag is of a service: purge one or the other")
 	case what.Tag != "":
-		return g.cache.PurgeTag(ctx, place, what.Tag)
+		return "tag", g.cache.PurgeTag(ctx, at, what.Tag), nil
+	case what.Method == "" && what.Arguments != nil:
+		return "", nil, errors.New("arguments are a method's, and none is named")
 	case what.Method == "":
-		return g.cache.Purge(ctx, place)
+		return "service", g.cache.Purge(ctx, at), nil
 	}
 	m, call, err := p.keptCall(what.Method, what.Arguments)
 	if err != nil {
-		return err
+		return "", nil, err
 	}
-	if what.Arguments == "" {
-		return g.cache.PurgeMethod(ctx, place, what.Method)
+	if what.Arguments == nil {
+		return "method", g.cache.PurgeMethod(ctx, at, what.Method), nil
 	}
-	return g.cache.PurgeCall(ctx, m.cache, call)
+	untold = g.cache.PurgeCall(ctx, m.cache, call)
+	if errors.Is(untold, cache.ErrUnnamed) {
+		return "", nil, untold
+	}
+	return "call", untold, nil
 }
 
-// CachedReply returns what is kept of the reply to a call, by the caller of that name where replies are each caller's own; ok is false where
-// nothing is. The errors are those of PurgeCache.
-func (g *Gateway) CachedReply(ctx context.Context, service, method, arguments, caller string) (r status.CachedReply, ok bool, err error) {
-	p, known := g.current.Load().plans[service]
+// CachedReply returns what is kept of the reply to a call; ok is false where nothing is. The errors are those of PurgeCache, and
+// status.ErrStore where the store might have it.
+func (g *Gateway) CachedReply(ctx context.Context, of status.CachedCall) (r status.CachedReply, ok bool, err error) {
+	p, known := g.current.Load().plans[of.Service]
 	if !known {
-		return r, false, status.ErrUnknownService
+		return r, false, fmt.Errorf("%w: %s", status.ErrUnknownService, of.Service)
 	}
-	if arguments == "" {
-		arguments = "{}"
+	if of.Arguments == nil {
+		of.Arguments = []byte("{}")
 	}
-	m, call, err := p.keptCall(method, arguments)
+	m, call, err := p.keptCall(of.Method, of.Arguments)
 	if err != nil {
 		return r, false, err
 	}
-	if caller != "" {
-		call.Caller = rpc.Caller{Name: caller, Identities: []string{caller}, Verified: g.verifies(service)}
+	for name, value := range of.Headers {
+		call.Headers = append(call.Headers, transport.KV{Key: name, Value: value})
+	}
+	if len(of.Caller) > 0 {
+		call.Caller = rpc.Caller{Name: of.Caller[0], Identities: of.Caller, Verified: authenticates(g.config().Resolved.listeners, of.Service)}
 	}
 	f, ok, err := g.cache.Look(ctx, m.cache, call)
+	if err != nil && !errors.Is(err, cache.ErrUnnamed) {
+		err = fmt.Errorf("%w: %w", status.ErrStore, err)
+	}
 	if err != nil || !ok {
 		return r, false, err
 	}
-	r = status.CachedReply{
-		Where: f.Where, AgeSeconds: f.Age.Seconds(), FreshSeconds: f.Left.Seconds(), Bytes: len(f.Entry.Reply.Body), Exception: f.Entry.Reply.ExceptionType(call.Method),
+	return shown(call, f), true, nil
+}
+
+// shown is a reply that was found, for people.
+func shown(call *rpc.Call, f cache.Found) status.CachedReply {
+	reply, of := f.Entry.Reply, call.Method.Result
+	r := status.CachedReply{
+		Where: f.Where, AgeSeconds: f.Age.Seconds(), FreshSeconds: f.Left.Seconds(), Bytes: len(reply.Body), Exception: reply.ExceptionType(call.Method),
 	}
-	v, _, err := codec.DecodeStruct(f.Entry.Reply.Protocol, call.Method.Result, f.Entry.Reply.Body, wire.Limits{MessageBytes: 2 * len(f.Entry.Reply.Body)})
+	v, _, err := codec.DecodeStruct(reply.Protocol, of, reply.Body, wire.Limits{MessageBytes: 2 * len(reply.Body)})
 	if err != nil {
-		return r, true, nil // as it is kept for callers, who may read it otherwise
+		return r
 	}
-	for i, f := range call.Method.Result.Fields {
-		if v.Fields[i] != nil {
-			r.Value, err = codec.AppendJSON(nil, f.Type, v.Fields[i])
+	for i, field := range of.Fields {
+		if v.Fields[i] == nil {
+			continue
+		}
+		if text, err := codec.AppendJSON(nil, field.Type, v.Fields[i]); err == nil {
+			r.Value = text
 		}
 	}
-	return r, true, err
+	return r
 }
 
-// verifies reports whether a listener of the service verifies who calls.
-func (g *Gateway) verifies(label string) bool {
-	return authenticates(g.config().Resolved.listeners, label)
-}
-
-// keptCall is a call of a method whose replies are kept, with arguments in JSON; "" is for none.
-func (p *servicePlan) keptCall(method, arguments string) (*methodPlan, *rpc.Call, error) {
+// keptCall is a call of a method whose replies are kept, with arguments in JSON; nil is for none.
+func (p *servicePlan) keptCall(method string, arguments []byte) (*methodPlan, *rpc.Call, error) {
 	m := p.schema.Method(method)
 	if m == nil {
-		return nil, nil, fmt.Errorf("%w: %s", status.ErrUnknownMethod, method)
+		return nil, nil, fmt.Errorf("%w: %s.%s", status.ErrUnknownMethod, p.label, method)
 	}
 	of := &p.methods[m.Index]
 	if !of.cache.Keeps() {
-		return nil, nil, fmt.Errorf("%s.%s: %w", p.label, method, ErrNotCached)
+		return nil, nil, fmt.Errorf("%s.%s: %w", p.label, method, status.ErrNotCached)
 	}
-	call := &rpc.Call{Service: p.label, Name: method, Method: m, Protocol: wire.Binary, Body: []byte{0}}
-	if arguments == "" {
+	call := &rpc.Call{Service: p.label, Name: method, Method: m, Protocol: wire.Binary}
+	if arguments == nil {
 		return of, call, nil
 	}
-	v, err := codec.ParseJSON(codec.TypeOf(m.Args), []byte(arguments))
-	if err != nil {
-		return nil, nil, err
+	v, err := codec.ParseJSON(codec.TypeOf(m.Args), arguments)
+	if err == nil {
+		call.Body, err = codec.AppendValue(nil, wire.Binary, codec.TypeOf(m.Args), v)
 	}
-	call.Body, err = codec.AppendValue(nil, wire.Binary, codec.TypeOf(m.Args), v)
-	return of, call, err
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w %s.%s:\n%w", status.ErrArguments, p.label, method, err)
+	}
+	return of, call, nil
 }

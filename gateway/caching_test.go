@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/thriftloom/thriftloom/gateway"
 	"github.com/thriftloom/thriftloom/gateway/status"
 )
 
@@ -54,9 +53,9 @@ services:
 	wants("2 hits, 1 misses, 1 kept")
 	c.expect("ping", "users")
 	wants("2 hits, 2 misses, 1 kept")
-	for _, p := range []status.Purge{{}, {Service: "Users"}, {Service: "Users", Method: "report"}, {Service: "Users", Method: "report", Arguments: "{}"}} {
+	for _, p := range []status.Purge{{}, {Service: "Users"}, {Service: "Users", Method: "report"}, {Service: "Users", Method: "report", Arguments: []byte("{}")}} {
 		wants(next(counts(), 1, 0))
-		if err := r.PurgeCache(t.Context(), p); err != nil {
+		if _, err := r.PurgeCache(t.Context(), p); err != nil {
 			t.Errorf("%+v: %v", p, err)
 		}
 		wants(next(counts(), 0, 1))
@@ -66,13 +65,13 @@ services:
 		want  error
 	}{
 		{status.Purge{Service: "Nobody"}, status.ErrUnknownService}, {status.Purge{Method: "report"}, status.ErrUnknownService},
-		{status.Purge{Service: "Users", Method: "nothing"}, status.ErrUnknownMethod}, {status.Purge{Service: "Users", Method: "ping"}, gateway.ErrNotCached},
+		{status.Purge{Service: "Users", Method: "nothing"}, status.ErrUnknownMethod}, {status.Purge{Service: "Users", Method: "ping"}, status.ErrNotCached},
 	} {
-		if err := r.PurgeCache(t.Context(), tt.purge); !errors.Is(err, tt.want) {
+		if _, err := r.PurgeCache(t.Context(), tt.purge); !errors.Is(err, tt.want) {
 			t.Errorf("%+v: %v", tt.purge, err)
 		}
 	}
-	reply, ok, err := r.CachedReply(t.Context(), "Users", "report", "", "")
+	reply, ok, err := r.CachedReply(t.Context(), status.CachedCall{Service: "Users", Method: "report"})
 	if err != nil || !ok || reply.Where != "near" || reply.FreshSeconds < 50 {
 		t.Errorf("%+v, %v, %v", reply, ok, err)
 	}

@@ -127,11 +127,16 @@ func dial(t *testing.T, address string) *caller {
 	return &caller{t: t, Conn: c}
 }
 
-// call makes one call and returns its result, or the exception as "TYPE text".
+// call makes one call without arguments and returns its result, or the exception as "TYPE text".
 func (c *caller) call(method string) string {
 	c.t.Helper()
+	return c.callWith(method, []byte{0})
+}
+
+func (c *caller) callWith(method string, args []byte) string {
+	c.t.Helper()
 	c.seq++
-	if _, err := c.Write(append(binary.AppendHead(nil, wire.Head{Name: method, Seq: c.seq, Type: wire.Call}), 0)); err != nil {
+	if _, err := c.Write(append(binary.AppendHead(nil, wire.Head{Name: method, Seq: c.seq, Type: wire.Call}), args...)); err != nil {
 		c.t.Fatal(err)
 	}
 	split, err := transport.NewSplitter(transport.Wire{Kind: transport.Buffered, Protocol: wire.Binary}, wire.Limits{})

@@ -120,6 +120,16 @@ function tiles(t) {
     tile("in flight", whole(t.in_flight), ""), tile("queue", whole(t.queue), t.queue > 0 ? ".warn" : ""));
 }
 
+// hits is the part of a method's calls that needed none at the upstream; what else the cache did stands in the title.
+function hits(c) {
+  const calls = Object.values(c?.calls ?? {}).reduce((a, b) => a + b, 0);
+  if (!calls) return h("span.soft", null, c ? "–" : "");
+  const how = Object.entries(c.calls).map(([name, n]) => `${name} ${whole(n)}`).join(", ");
+  const onError = c.calls.stale_if_error ?? 0;
+  return h("span" + (onError ? ".warn" : ""), { title: `${how}; ${whole(c.entries)} replies in memory, ${seconds(c.mean_age_seconds)} old on average` },
+    (100 * c.hit_ratio).toFixed(1) + " %" + (onError ? ` (${whole(onError)} on error)` : ""));
+}
+
 function service(s) {
   const calls = (m) => perSecond((snap) => list(list(snap.services).find((x) => x.name === s.name)?.methods).find((x) => x.name === m.name)?.calls);
   const columns = [
@@ -131,6 +141,7 @@ function service(s) {
     { name: "p50", right: true, cell: (m) => seconds(m.p50_seconds) },
     { name: "p99", right: true, cell: (m) => seconds(m.p99_seconds) },
     { name: "timeout", right: true, cell: (m) => seconds(m.timeout_seconds) },
+    ...(list(s.methods).some((m) => m.cache) ? [{ name: "cache hits", right: true, cell: (m) => hits(m.cache) }] : []),
     { name: "upstream", cell: (m) => h("span" + (m.upstream === s.upstream ? ".soft" : ""), null, m.upstream || "–") },
   ];
   return h("section.card", null,
@@ -199,11 +210,27 @@ function listeners(rows) {
   return h("section.card", null, table(columns, rows));
 }
 
+const bytes = (n) => {
+  const unit = n < 1024 ? 0 : Math.min(4, Math.floor(Math.log2(n) / 10));
+  return Number((n / 1024 ** unit).toFixed(1)) + [" B", " KiB", " MiB", " GiB", " TiB"][unit];
+};
+
+function cache(c) {
+  return h("section.card", null,
+    h("div.row", null, h("span.soft", null, "memory"), h("progress", { value: c.bytes, max: Math.max(1, c.max_bytes), title: "of the replies that are kept in this process" }),
+      h("span", null, `${bytes(c.bytes)} of ${bytes(c.max_bytes)}`), h("span.soft", null, `${whole(c.entries)} replies, ${whole(c.evictions)} evictions`),
+      list(c.stores).map((x) => [
+        h("span.soft.push", null, x.name), dot(x.up ? "up" : "down"),
+        x.owed ? h("span.warn", { title: "invalidations that it has still to be told" }, `${whole(x.owed)} owed`) : null,
+      ])));
+}
+
 function page(s, now) {
   const part = (title, rows, draw) => (list(rows).length ? [h("h2", null, title), draw(rows)] : []);
   return h("div", { id: "page" },
     header(s, now), tiles(s.totals ?? {}),
     part("Services", s.services, (rows) => rows.map(service)),
+    s.cache ? [h("h2", null, "Cache"), cache(s.cache)] : [],
     part("Clusters", s.clusters, (rows) => rows.map(cluster)),
     part("Replicas", s.replicas, (rows) => replicas(rows, now)),
     part("Listeners", s.listeners, listeners));

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -108,7 +109,12 @@ func readToken(file string) (string, error) {
 
 // ask sends one request. The status is that of the answer, whatever it is; an error means that there is none.
 func (c *adminClient) ask(ctx context.Context, method, path string) (status int, body []byte, err error) {
-	r, err := http.NewRequestWithContext(ctx, method, c.scheme+"://"+c.host+path, nil)
+	return c.send(ctx, method, path, nil)
+}
+
+// send is ask with a body, which may be nil.
+func (c *adminClient) send(ctx context.Context, method, path string, sent []byte) (status int, body []byte, err error) {
+	r, err := http.NewRequestWithContext(ctx, method, c.scheme+"://"+c.host+path, bytes.NewReader(sent))
 	if err != nil {
 		return 0, nil, err
 	}
@@ -129,7 +135,30 @@ func (c *adminClient) ask(ctx context.Context, method, path string) (status int,
 
 // do is ask for what has to succeed: what the gateway refuses is an error with its words.
 func (c *adminClient) do(ctx context.Context, method, path string) ([]byte, error) {
-	status, body, err := c.ask(ctx, method, path)
+	return c.doWith(ctx, method, path, nil)
+}
+
+// doJSON is do with v, nil for nothing, as the body, and reads the answer into what into points to.
+func (c *adminClient) doJSON(ctx context.Context, method, path string, v, into any) error {
+	var sent []byte
+	if v != nil {
+		var err error
+		if sent, err = json.Marshal(v); err != nil {
+			return err
+		}
+	}
+	body, err := c.doWith(ctx, method, path, sent)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("%s does not answer as a gateway: %w", c.address, err)
+	}
+	return nil
+}
+
+func (c *adminClient) doWith(ctx context.Context, method, path string, sent []byte) ([]byte, error) {
+	status, body, err := c.send(ctx, method, path, sent)
 	if err != nil || status == http.StatusOK {
 		return body, err
 	}

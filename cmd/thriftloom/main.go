@@ -39,7 +39,7 @@ func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.newUp(), a.newCheck(), a.newProxy(),
 		a.newCall(), a.newBench(), a.newDescribe(),
-		a.newStatus(), a.newReload(), a.newDrain(), a.newHealthcheck(),
+		a.newStatus(), a.newCache(), a.newReload(), a.newDrain(), a.newHealthcheck(),
 		newDemo(readVersion().Version), newDemoReplica(),
 		a.newVersion(),
 	}

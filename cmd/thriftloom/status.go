@@ -52,12 +52,14 @@ func statusText(s *status.Snapshot) string {
 	t := s.Totals
 	fmt.Fprintf(&b, "calls %d  errors %d  in flight %d  queued %d  %.1f/s  p50 %v  p99 %v\n",
 		t.Calls, t.Errors, t.InFlight, t.Queue, t.CallsPerSecond, seconds(t.P50Seconds, 10*time.Microsecond), seconds(t.P99Seconds, 10*time.Microsecond))
+	cacheLines(&b, s.Cache)
 	table(&b, "LISTENER\tSERVICES\tCONNECTIONS", len(s.Listeners), func(i int) []any {
 		l := s.Listeners[i]
 		return []any{l.Address, strings.Join(l.Services, ","), l.Connections}
 	})
 	table(&b, "SERVICE\tUPSTREAM\tMETHODS\tCALLS\tERRORS\tIN FLIGHT", len(s.Services), func(i int) []any { return serviceRow(&s.Services[i]) })
 	breakerTable(&b, s)
+	cacheTable(&b, s)
 	rolloutTables(&b, s)
 	type row struct {
 		cluster  *status.Cluster

@@ -5,8 +5,17 @@ import (
 	"errors"
 )
 
-// ErrUnknownMethod is the error for a method that the service does not have.
-var ErrUnknownMethod = errors.New("unknown method")
+// What may be wrong with what is asked of the cache.
+var (
+	// ErrUnknownMethod is the error for a method that the service does not have.
+	ErrUnknownMethod = errors.New("unknown method")
+	// ErrNotCached is the error for a method whose replies are not kept.
+	ErrNotCached = errors.New("its replies are not kept")
+	// ErrArguments is the error for arguments that are not the method's. The text around it may have values of them in it.
+	ErrArguments = errors.New("the arguments do not fit")
+	// ErrStore is the error for a store that does not answer in time.
+	ErrStore = errors.New("the store does not answer")
+)
 
 // Cache is the replies that are kept, and where.
 type Cache struct {
@@ -43,12 +52,44 @@ type Cached struct {
 	Bytes          int64            `json:"bytes"`
 }
 
+// CacheReport is the cache by itself: what the snapshot has of it.
+type CacheReport struct {
+	Cache
+	Methods []CachedMethod `json:"methods"` // that have one, in the order of the config and of the IDL
+}
+
+// CachedMethod is a method with a cache.
+type CachedMethod struct {
+	Service string `json:"service"` // label
+	Method  string `json:"method"`
+	Cached
+}
+
 // Purge says what replies are made void. The zero value is all.
 type Purge struct {
-	Service   string `json:"service,omitempty"`   // label; of it all
-	Method    string `json:"method,omitempty"`    // … or those of a method
-	Arguments string `json:"arguments,omitempty"` // … or, of them, those to calls with these arguments, as JSON
-	Tag       string `json:"tag,omitempty"`       // … or those with a tag
+	Service   string          // label; of it all
+	Method    string          // … or those of a method
+	Arguments json.RawMessage // … or, of them, those to calls with these arguments, whoever makes them
+	Tag       string          // … or, of the service, those with a tag
+}
+
+// Purged is what was made void: at once at this gateway, elsewhere as soon as it is told.
+type Purged struct {
+	Purged  string   `json:"purged"` // the replies of what: all, a service, a method, a call or a tag
+	Service string   `json:"service,omitempty"`
+	Method  string   `json:"method,omitempty"`
+	Untold  []string `json:"untold"` // stores that do not answer now; each is told as soon as it does, and not asked before
+}
+
+// CachedCall is a call whose reply may be kept.
+type CachedCall struct {
+	Service   string          `json:"service"` // label
+	Method    string          `json:"method"`
+	Arguments json.RawMessage `json:"arguments,omitempty"` // none: {}
+	// Caller is who makes it, where replies are each caller's own: all of its verified identities in their order, or the name that it gives
+	// itself.
+	Caller  []string          `json:"caller,omitempty"`
+	Headers map[string]string `json:"headers,omitempty"` // that tell calls apart (vary)
 }
 
 // CachedReply is a reply that is kept.
@@ -58,5 +99,5 @@ type CachedReply struct {
 	FreshSeconds float64         `json:"fresh_seconds"` // that it still is; less than 0: for so long it is not
 	Bytes        int             `json:"bytes"`
 	Exception    string          `json:"exception,omitempty"` // the name of the declared exception that it carries
-	Value        json.RawMessage `json:"value,omitempty"`     // absent for void
+	Value        json.RawMessage `json:"value,omitempty"`     // absent for void, and where it is not what the IDL says
 }

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -38,8 +39,11 @@ func (s *State) PurgeCall(ctx context.Context, p Policy, call *rpc.Call) error {
 	return s.void(ctx, []ID{id}, groups, p.place.serviceID())
 }
 
+// ErrUnnamed is the error for a call that is never answered from the cache.
+var ErrUnnamed = errors.New("the call has no place in the cache")
+
 func unnamed(why Bypass) error {
-	return fmt.Errorf("the call has no place in the cache: %s", Bypasses[why])
+	return fmt.Errorf("%w: %s", ErrUnnamed, Bypasses[why])
 }
 
 // Found is a reply that is kept.
