@@ -21,45 +21,77 @@ func (l *loader) caches() {
 
 func (l *loader) serviceCaches(p *servicePlan, listeners []listenerPlan) {
 	key := "services." + p.label
-	own := func(m *methodPlan) bool {
-		return m.policies.Cache.On && strings.HasPrefix(m.policies.Cache.at.key, key+".methods.")
-	}
 	place := cache.Place{Service: p.label, Methods: map[string]cache.Config{}, Authenticated: authenticates(listeners, p.label)}
 	for i := range p.methods {
-		if own(&p.methods[i]) {
-			place.Methods[p.schema.Methods[i].Name] = p.methods[i].policies.Cache.Config
+		block := &p.methods[i].policies.Cache
+		if block.On = block.On && strings.HasPrefix(block.at.key, key+".methods."); block.On {
+			block.settle()
+			place.Methods[p.schema.Methods[i].Name] = block.Config
 		}
 	}
 	for i := range p.methods {
 		m := &p.methods[i]
-		if !own(m) {
+		block := &m.policies.Cache
+		if !block.On || l.told(block.at.key) {
 			continue
 		}
 		place.Timeout = m.policies.Deadline.Timeout
-		block := m.policies.Cache
 		var mistakes []cache.Mistake
-		if m.cache, mistakes = block.Compile(p.schema.Methods[i], place); l.told(block.at.key) {
-			continue
-		}
-		for _, x := range append(mistakes, l.noStore(&block)...) {
+		m.cache, mistakes = block.Compile(p.schema.Methods[i], place)
+		for _, x := range mistakes {
 			at := block.at
 			if x.Key != "" {
 				at = at.below(strings.Split(x.Key, ".")...)
 			}
 			l.noting(at.file).Addf(at.node, at.key, "%s", x.Text)
 		}
+		l.checkStore(block, p.other.policies.Cache.at)
 	}
 	l.cfg.Resolved.stores.used = l.cfg.Resolved.stores.used || len(place.Methods) > 0
 	l.checkServiceCache(p, key, len(place.Methods) > 0)
 }
 
-// noStore finds a block whose store the config does not have.
-func (l *loader) noStore(c *Cache) []cache.Mistake {
-	s := &l.cfg.Stores
-	if c.Store == "redis" && !s.Redis.at.written() || c.Store == "memcached" && !s.Memcached.at.written() {
-		return []cache.Mistake{{Key: "store", Text: c.Store + " has no block in stores"}}
+// has reports whether a key stands in the block itself, and not in a less specific one.
+func (c *Cache) has(key string) bool { return strictyaml.Find(c.at.node, key) != nil }
+
+// settle takes out of a method's block what is there from less specific places and has no use in it: a method that makes replies void has none
+// that are kept.
+func (c *Cache) settle() {
+	for i, list := range []*[]string{&c.Key, &c.Tags, &c.Invalidates} {
+		if !c.has([]string{"key", "tags", "invalidates"}[i]) {
+			*list = nil
+		}
 	}
-	return nil
+	if !c.has("exceptions") {
+		c.Exceptions = nil
+	}
+	if c.has("invalidates") && !c.has("ttl") {
+		c.TTL = 0
+	}
+	if c.TTL > 0 {
+		return
+	}
+	if !c.has("stale_while_revalidate") {
+		c.StaleWhileRevalidate = 0
+	}
+	if !c.has("stale_if_error") {
+		c.StaleIfError = 0
+	}
+}
+
+// checkStore finds a block whose store the config does not have. It is told where the store is named: at the method, or in the less specific block.
+func (l *loader) checkStore(c *Cache, less spot) {
+	s := &l.cfg.Stores
+	if !(c.Store == "redis" && !s.Redis.at.written() || c.Store == "memcached" && !s.Memcached.at.written()) {
+		return
+	}
+	at := less
+	if c.has("store") {
+		at = c.at
+	}
+	if at = at.below("store"); !l.told(at.key) {
+		l.noting(at.file).Addf(at.node, at.key, "%s has no block in stores", c.Store)
+	}
 }
 
 // checkServiceCache finds what of a service's own block cannot hold for all of its methods, and one that holds for none.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v4"
@@ -160,6 +161,21 @@ func (g *Gateway) useStores(p *storesPlan, all []opened) {
 		}
 	}
 	c.plan = *p
+}
+
+// explain is a line for each store.
+func (p *storesPlan) explain() (lines []string) {
+	if p.redis != nil {
+		who := ""
+		if p.redis.User != "" {
+			who = ", as " + p.redis.User
+		}
+		lines = append(lines, strings.Join(p.redis.Addresses, ", ")+"  Redis"+who+p.redisTLS.explain())
+	}
+	if p.memcached != nil {
+		lines = append(lines, strings.Join(p.memcached.Addresses, ", ")+"  memcached")
+	}
+	return lines
 }
 
 // stores resolves what the config says of stores.

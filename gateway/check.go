@@ -81,6 +81,7 @@ func Explain(cfg *Config) string {
 			rights = append(rights, "root, to run replicas of "+u.name+" as "+u.run.User)
 		}
 	}
+	peers = append(peers, r.stores.explain()...)
 	for _, l := range r.listeners {
 		if i := strings.LastIndexByte(l.address, ':'); i >= 0 && privileged(l.address[i+1:]) {
 			rights = append(rights, "the right to bind "+l.address)

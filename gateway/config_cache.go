@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"time"
 
 	"go.yaml.in/yaml/v4"
@@ -24,7 +25,7 @@ func (c *Cache) DecodeYAML(d *strictyaml.Decoder, node *yaml.Node, path string) 
 	if !c.set {
 		c.Config, c.set = cache.Default(), true
 	}
-	c.at = spotOf(d, node, path)
+	c.at, c.Exceptions = spotOf(d, node, path), maps.Clone(c.Exceptions) // what is less specific has its own
 	decodeSwitch(d, node, path, &c.On, &c.Config)
 }
 

@@ -17,6 +17,7 @@ func (l *loader) limits(key string, s *Service, p *servicePlan) {
 		m.limit.Rules, m.limit.Bounds = nil, gate(m.maxInFlight, s.Cluster.Queue)
 		for _, rule := range m.policies.Limit {
 			ofMethod := strings.HasPrefix(rule.at.key, key+".methods.")
+			l.ruleStore(rule)
 			if r, ok := rule.Compile(p.label, method, ofMethod); ok {
 				m.limit.Rules = append(m.limit.Rules, r)
 			} else if method != nil && ofMethod {
@@ -36,6 +37,13 @@ func (l *loader) limits(key string, s *Service, p *servicePlan) {
 		if rule.Argument != "" && strings.HasPrefix(rule.at.key, key+".") && !slices.ContainsFunc(p.schema.Methods, has) {
 			l.noArgument(rule, "no method of "+s.Service+" has an argument")
 		}
+	}
+}
+
+// ruleStore finds a rule that counts in a store that the config does not have.
+func (l *loader) ruleStore(rule Limit) {
+	if at := rule.at.key + ".store"; rule.Store == "redis" && !l.cfg.Stores.Redis.at.written() && !l.told(at) {
+		l.noting(rule.file).Addf(strictyaml.At(rule.at.node, "store"), at, "redis has no block in stores")
 	}
 }
 

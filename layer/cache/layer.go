@@ -68,9 +68,6 @@ type method struct {
 // processed may have changed something too.
 func (m *method) change(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
 	reply, err := m.next.Handle(ctx, call)
-	if len(m.targets) == 0 {
-		return reply, err
-	}
 	e := rpc.AsError(err, call.Service)
 	if e != nil && e.Reach == rpc.Unknown || e == nil && reply.Exception == 0 {
 		keys, groups := m.targetsOf(call)
@@ -86,7 +83,7 @@ func (m *method) answer(ctx context.Context, call *rpc.Call) (*rpc.Reply, error)
 	if why != 0 {
 		m.counts.bypassed[why].Add(1)
 		m.counts.answered(call, rpc.CacheBypass, 0)
-		return m.change(ctx, call)
+		return m.next.Handle(ctx, call)
 	}
 	now := time.Now()
 	e := m.state.find(n.reply)
@@ -141,7 +138,7 @@ func (m *method) await(ctx context.Context, call *rpc.Call, n names, old *Entry)
 		return f.entry.Reply, nil
 	}
 	m.counts.answered(call, rpc.CacheMiss, 0)
-	return m.change(ctx, call)
+	return m.next.Handle(ctx, call)
 }
 
 // wait waits until a flight has landed, or the call has no more time for it.

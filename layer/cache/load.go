@@ -69,7 +69,7 @@ func (l *load) run(ctx context.Context) {
 	began := time.Now()
 	stop := l.extend(ctx)
 	defer stop()
-	reply, err := l.change(ctx, l.call)
+	reply, err := l.next.Handle(ctx, l.call)
 	if err != nil {
 		l.failed(ctx, rpc.AsError(err, l.call.Service), false)
 		return

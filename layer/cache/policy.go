@@ -64,6 +64,9 @@ func (c Config) Compile(m *schema.Method, at Place) (Policy, []Mistake) {
 			add("", "%s is oneway: it has no reply", m.Name)
 		}
 	}
+	if c.keeps() && len(c.Invalidates) > 0 {
+		add("invalidates", "beside ttl: %s either changes something, or its replies are kept", m.Name)
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Exceptions)) {
 		at := slices.IndexFunc(m.Throws, func(f *schema.Field) bool { return f.Type.Struct != nil && f.Type.Struct.Name == name })
 		if at < 0 {
@@ -94,10 +97,8 @@ func (c Config) Compile(m *schema.Method, at Place) (Policy, []Mistake) {
 	return Policy{r}, nil
 }
 
-// answers reports whether calls may be answered without the upstream. Where a block has nothing but invalidates they may not.
-func (p Policy) answers() bool {
-	return p.rules != nil && (p.keeps() || len(p.Invalidates) == 0)
-}
+// answers reports whether calls may be answered without one at the upstream of their own: not those that make something void.
+func (p Policy) answers() bool { return p.rules != nil && len(p.Invalidates) == 0 }
 
 // Keeps reports whether replies of the method are kept.
 func (p Policy) Keeps() bool { return p.rules != nil && p.keeps() }

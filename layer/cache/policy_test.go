@@ -28,6 +28,7 @@ func TestMistakes(t *testing.T) {
 		{"search", func(c *cache.Config) { c.TTL, c.Tags = 1, []string{"w:{weight}"} }, `tags: "w:{weight}": weight is a double: a tag is made of integers, texts and enums`},
 		{"getUser", func(c *cache.Config) { c.TTL, c.Tags = 1, strings.Split("abcdefghi", "") }, "tags: has 9 entries, 8 at most"},
 		{"getUser", func(c *cache.Config) { c.TTL, c.Vary = 1, []string{" "} }, "vary: an entry is empty"},
+		{"putUser", func(c *cache.Config) { c.TTL, c.Invalidates = time.Second, []string{"listUsers"} }, "invalidates: beside ttl: putUser either changes something, or its replies are kept"},
 		{"putUser", func(c *cache.Config) { c.Invalidates = []string{"getuser(user.id)"} }, `invalidates: "getuser(user.id)": Users has no method getuser`},
 		{"putUser", func(c *cache.Config) { c.Invalidates = []string{"getUser(user.id"} }, `invalidates: "getUser(user.id": ) is missing`},
 		{"putUser", func(c *cache.Config) { c.Invalidates = []string{"getUser()"} }, `invalidates: "getUser()": the key of getUser has 1 values, and none is given`},
