@@ -8,7 +8,7 @@ SOAK ?= 30m
 ROUNDS ?= 5
 PROFILE ?= $(CURDIR)/bin/cpu.prof
 
-.PHONY: help build test race fuzz bench bench-auto bench-balance bench-pick sim profile steady microbench engines lint golden check cross peers demo faults interop soak upgrade
+.PHONY: help build test race fuzz bench bench-auto bench-balance bench-cache bench-pick sim profile steady microbench engines lint golden check cross peers demo faults interop soak upgrade
 
 help: ## list the jobs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -66,6 +66,9 @@ bench-balance: build peers ## four real ThriftPy2 workers of which one freezes, 
 	@bench/setup.sh
 	@mkdir -p docs/balance
 	@cd bench && go run ./balance -only '$(ROWS)' -with '$(WITH)' -rounds $(ROUNDS) -o ../docs/balance > ../docs/balance/results.md && cat ../docs/balance/results.md
+
+bench-cache: build peers ## what a hit costs, beside a real ThriftPy2 worker, bare sockets and redis-benchmark, in Markdown; about three minutes
+	@cd bench && go run ./cache -rounds $(ROUNDS) -with '$(WITH)'
 
 bench-auto: build ## learned slots beside every number of them, before real ThriftPy2 servers
 	@bench/auto/run.sh

@@ -52,6 +52,12 @@ var planned = map[string][]string{
 	},
 	"Two gateways": {"killed, and started again", "drained", "replaced", "stands still", "both down", "address not shared"},
 	"Topology":     {"remove all", "weight 0", "zone loss", "gateway join", "gateway leave", "split gossip", "add 1", "remove 1", "duplicate address", "registry down", "registry empty", "registry stale"},
+	"Cache store": {
+		"down, redis", "down, memcached", "slow, redis", "slow, memcached", "flap, redis", "flap, memcached", "hangs, redis", "hangs, memcached",
+		"connection lost, redis", "connection lost, memcached", "evicts, redis", "evicts, memcached", "wrong type", "truncated value",
+		"another's value", "all evicted", "tracking connection lost", "tracking connection killed", "failover", "cluster node killed",
+		"memcached node stopped", "memcached node comes back", "clock skew TTL", "oversized reply", "oversized value", "limits, away",
+	},
 	"Reload": {
 		"policy under load", "number of replicas", "learned state", "IDL method added", "IDL field added", "IDL method removed", "IDL broken", "section broken",
 		"included file broken", "included file gone", "shared upstream broken", "overlay broken", "listener added and removed",
