@@ -149,8 +149,12 @@ func (s *State) void(ctx context.Context, keys, groups []ID, service ID) (err er
 	if s.options.OnVoid != nil {
 		s.options.OnVoid(all)
 	}
-	for _, g := range *s.stores.Load() {
+	stores := *s.stores.Load()
+	for _, g := range stores {
 		err = cmp.Or(err, g.makeVoid(ctx, keys, groups, service))
+	}
+	if len(stores) > 0 {
+		s.Void(all) // what was found in a store before it knew
 	}
 	return err
 }

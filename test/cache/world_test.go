@@ -14,7 +14,6 @@ import (
 
 	"github.com/thriftloom/thriftloom"
 	"github.com/thriftloom/thriftloom/gateway"
-	"github.com/thriftloom/thriftloom/gateway/status"
 	"github.com/thriftloom/thriftloom/internal/peertest"
 	"github.com/thriftloom/thriftloom/store/memcached"
 	"github.com/thriftloom/thriftloom/store/redis"
@@ -145,17 +144,6 @@ func dial(t *testing.T, at string, c thriftloom.ClientConfig) *caller {
 		t.Fatal(err)
 	}
 	return out
-}
-
-// cached is what the i-th gateway says of getUser's cache.
-func (f *fleet) cached(i int) status.Cached {
-	for _, m := range f.gateways[i].Snapshot().Services[0].Methods {
-		if m.Name == "getUser" {
-			return *m.Cache
-		}
-	}
-	f.Fatal("no getUser")
-	return status.Cached{}
 }
 
 // up is what the i-th gateway says of its store.
