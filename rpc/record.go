@@ -43,6 +43,9 @@ func (r *Record) Begin(call *Call, late func(*Call, Attempt)) {
 	call.Record = r
 }
 
+// Owns reports whether call is the record's own copy, which nobody else has yet: a layer may set what it would else set in a copy.
+func (r *Record) Owns(call *Call) bool { return r != nil && r.Call == call }
+
 // Add hands an attempt up. Safe for concurrent use and on a nil record.
 func (r *Record) Add(a Attempt) {
 	if r == nil {

@@ -26,7 +26,15 @@ type exchange struct {
 
 	unordered bool // it waits for no turn
 	header    bool // a tracking header stands before the answer
+
+	place [placeBytes]byte // where the head of most answers is made
 }
+
+// placeBytes is a head of an answer to a method whose name has up to 32 letters.
+const placeBytes = headBytes + 32
+
+// headBytes is what a head takes besides the method's name, in any protocol.
+const headBytes = 48
 
 // answer is what is written for a call: head and body, or the end of the connection.
 type answer struct {
@@ -150,4 +158,9 @@ func (x *exchange) reply(meta map[string]string) transport.Message {
 }
 
 // room returns an empty slice in which a head, and text bytes besides, fit without growing.
-func (x *exchange) room(text int) []byte { return make([]byte, 0, 48+len(x.request.Head.Name)+text) }
+func (x *exchange) room(text int) []byte {
+	if n := headBytes + len(x.request.Head.Name) + text; n > placeBytes {
+		return make([]byte, 0, n)
+	}
+	return x.place[:0]
+}

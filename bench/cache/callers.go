@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -21,6 +22,7 @@ type callers struct {
 	reply   []byte // room for one, by worker
 	size    int    // of a reply
 	keys    uint64
+	depth   int // calls that are written at once
 	random  []uint64
 }
 
@@ -59,9 +61,10 @@ func emptyCall() []byte {
 
 const emptyReply = emptyHead + 3 + 4 + 1
 
-// connect makes n callers. keys is how many ids they ask for; 0: the request stays as it is.
-func connect(address string, n int, request []byte, reply int, keys uint64) (*callers, error) {
-	c := &callers{size: reply, keys: keys, reply: make([]byte, n*reply), random: make([]uint64, n)}
+// connect makes n callers. keys is how many ids they ask for; 0: the request stays as it is. depth is how many calls each writes at once.
+func connect(address string, n, depth int, request []byte, reply int, keys uint64) (*callers, error) {
+	c := &callers{size: depth * reply, keys: keys, depth: depth, reply: make([]byte, n*depth*reply), random: make([]uint64, n)}
+	request = bytes.Repeat(request, depth)
 	network, at := child.Place(address)
 	for i := range n {
 		nc, err := net.Dial(network, at)
@@ -81,12 +84,12 @@ func (c *callers) close() {
 	}
 }
 
-// call is one call of one caller.
+// call is one call of one caller, or as many as it writes at once.
 func (c *callers) call(_ context.Context, worker int) load.Result {
 	nc, request, reply := c.conns[worker], c.request[worker], c.reply[worker*c.size:(worker+1)*c.size]
-	if c.keys > 0 {
+	for i := 0; i < c.depth && c.keys > 0; i++ {
 		c.random[worker] = c.random[worker]*6364136223846793005 + 1442695040888963407
-		binary.BigEndian.PutUint64(request[idAt:], c.random[worker]>>33%c.keys)
+		binary.BigEndian.PutUint64(request[i*len(request)/c.depth+idAt:], c.random[worker]>>33%c.keys)
 	}
 	_ = nc.SetDeadline(time.Now().Add(20 * time.Second)) // fails on a closed connection, and so does what follows
 	if _, err := nc.Write(request); err != nil {

@@ -8,6 +8,7 @@ package main
 import (
 	"context"
 	_ "embed"
+	"encoding/binary"
 	"flag"
 	"fmt"
 	"math"
@@ -18,6 +19,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -167,11 +169,29 @@ func (b *bench) start(ctx context.Context) error {
 		b.pid = c.PID
 	}
 	for _, name := range []string{"near", "redis"} { // all keys are there before anything is measured
-		if _, err := b.calls(ctx, places[name], getCall(), getReply, keys, 3*time.Second); err != nil {
+		if err := fill(ctx, places[name]); err != nil {
 			return fmt.Errorf("%s, before: %w", name, err)
 		}
 	}
 	return nil
+}
+
+// fill asks for each key once.
+func fill(ctx context.Context, address string) error {
+	c, err := connect(address, connections, 1, getCall(), getReply, 0)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	var next atomic.Uint64
+	rep, err := load.Run(ctx, load.Config{Concurrency: connections, Calls: keys}, func(ctx context.Context, worker int) load.Result {
+		binary.BigEndian.PutUint64(c.request[worker][idAt:], next.Add(1)-1)
+		return c.call(ctx, worker)
+	}, nil)
+	if err == nil && rep.Failed > 0 {
+		err = fmt.Errorf("%d of %d calls failed: %s", rep.Failed, rep.Calls, rep.Errors[0].Example)
+	}
+	return err
 }
 
 func spawn(ctx context.Context, files map[string]string, command []string) (*child.Child, error) {
@@ -193,13 +213,9 @@ func (b *bench) stop() {
 	}
 }
 
-// calls makes calls for d.
-func (b *bench) calls(ctx context.Context, address string, request []byte, reply int, keys uint64, d time.Duration) (*load.Report, error) {
-	return b.callsBy(ctx, connections, address, request, reply, keys, d)
-}
-
-func (b *bench) callsBy(ctx context.Context, n int, address string, request []byte, reply int, keys uint64, d time.Duration) (*load.Report, error) {
-	c, err := connect(address, n, request, reply, keys)
+// calls has n callers make calls for d, each depth at once. Of the report the rate is that of all calls.
+func (b *bench) calls(ctx context.Context, n, depth int, address string, request []byte, reply int, keys uint64, d time.Duration) (*load.Report, error) {
+	c, err := connect(address, n, depth, request, reply, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -213,6 +229,7 @@ func (b *bench) callsBy(ctx context.Context, n int, address string, request []by
 	case rep.Failed > 0:
 		return nil, fmt.Errorf("%d of %d calls failed: %s", rep.Failed, rep.Calls, rep.Errors[0].Example)
 	}
+	rep.Rate, rep.Calls = rep.Rate*float64(depth), rep.Calls*int64(depth)
 	return rep, nil
 }
 

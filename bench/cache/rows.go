@@ -23,6 +23,7 @@ import (
 const (
 	oneWorker = "ThriftPy2, one worker, an empty handler"
 	nearHits  = "hits in the gateway's memory"
+	nearDeep  = "hits in the gateway's memory, 16 calls written at once"
 	redisHits = "hits in Redis"
 	sockets   = "the same sockets, nothing read or looked up"
 	redisGet  = "redis-benchmark GET of as many bytes"
@@ -30,26 +31,27 @@ const (
 
 var rows = []row{
 	{oneWorker, func(ctx context.Context, b *bench) (sample, error) {
-		rep, err := b.callsBy(ctx, 16, b.worker, emptyCall(), emptyReply, 0, b.time)
+		rep, err := b.calls(ctx, 16, 1, b.worker, emptyCall(), emptyReply, 0, b.time)
 		if err != nil {
 			return sample{}, err
 		}
 		return of(rep), nil
 	}},
-	{nearHits, func(ctx context.Context, b *bench) (sample, error) { return b.gatewayHits(ctx, "near") }},
-	{redisHits, func(ctx context.Context, b *bench) (sample, error) { return b.gatewayHits(ctx, "redis") }},
+	{nearHits, func(ctx context.Context, b *bench) (sample, error) { return b.gatewayHits(ctx, "near", 1) }},
+	{nearDeep, func(ctx context.Context, b *bench) (sample, error) { return b.gatewayHits(ctx, "near", 16) }},
+	{redisHits, func(ctx context.Context, b *bench) (sample, error) { return b.gatewayHits(ctx, "redis", 1) }},
 	{sockets, bareSockets},
 	{redisGet, redisBenchmark},
 }
 
 // gatewayHits makes calls whose replies are all kept.
-func (b *bench) gatewayHits(ctx context.Context, service string) (sample, error) {
+func (b *bench) gatewayHits(ctx context.Context, service string, depth int) (sample, error) {
 	before, err := b.counters(ctx)
 	if err != nil {
 		return sample{}, err
 	}
 	spent := cpu(b.pid)
-	rep, err := b.calls(ctx, places[service], getCall(), getReply, keys, b.time)
+	rep, err := b.calls(ctx, connections, depth, places[service], getCall(), getReply, keys, b.time)
 	if err != nil {
 		return sample{}, err
 	}
@@ -114,7 +116,7 @@ func bareSockets(ctx context.Context, b *bench) (sample, error) {
 		return sample{}, err
 	}
 	spent := cpu(c.PID)
-	rep, err := b.calls(ctx, address, getCall(), getReply, keys, b.time)
+	rep, err := b.calls(ctx, connections, 1, address, getCall(), getReply, keys, b.time)
 	if err != nil {
 		return sample{}, err
 	}
@@ -225,6 +227,7 @@ func table(wanted []row, samples map[string][]sample, rounds int) string {
 		with         func(a, b float64) float64
 	}{
 		{"CA-7, hits in memory ÷ the worker's calls, a second (10 is wanted)", nearHits, oneWorker, byRate, func(a, b float64) float64 { return a / b }},
+		{"… with 16 calls written at once on each connection", nearDeep, oneWorker, byRate, func(a, b float64) float64 { return a / b }},
 		{"CA-7, CPU of a hit less that of the sockets, µs (5 is wanted)", nearHits, sockets, byCPU, func(a, b float64) float64 { return a - b }},
 		{"hits in Redis ÷ redis-benchmark's GETs, a second", redisHits, redisGet, byRate, func(a, b float64) float64 { return a / b }},
 	} {

@@ -18,7 +18,11 @@ func Layer(timeouts rpc.PerMethod[time.Duration]) rpc.Layer {
 		Wrap: func(next rpc.Handler) rpc.Handler {
 			return rpc.HandlerFunc(func(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
 				at := call.Start.Add(*timeouts.For(call))
-				if call.Deadline.IsZero() || at.Before(call.Deadline) {
+				switch {
+				case !call.Deadline.IsZero() && !at.Before(call.Deadline):
+				case call.Record.Owns(call):
+					call.Deadline = at
+				default:
 					bounded := *call
 					bounded.Deadline = at
 					call = &bounded
