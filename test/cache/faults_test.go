@@ -60,7 +60,7 @@ func TestStoreFaults(t *testing.T) {
 			t.Run(store.name+" "+fault.name, func(t *testing.T) {
 				server := store.start(t)
 				p := newPipe(t, server.Address)
-				f := start(t, 2, fmt.Sprintf("patience: 50ms, "+store.block, p.Address), "ttl: 200ms")
+				f := start(t, 2, fmt.Sprintf("patience: 50ms, "+store.block, p.Address), cached("ttl: 200ms"))
 				f.server.takes = time.Millisecond
 				stop := make(chan struct{})
 				go func() {
@@ -142,7 +142,7 @@ func TestStoreSpoiled(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := peertest.StartRedis(t)
-			f := start(t, 2, fmt.Sprintf("patience: 5s, redis: %q", s.Address), "ttl: 1h")
+			f := start(t, 2, fmt.Sprintf("patience: 5s, redis: %q", s.Address), cached("ttl: 1h"))
 			f.wants(0, 7, "user 7")
 			f.wants(1, 7, "user 7")
 			keys := []string(nil)
@@ -175,7 +175,7 @@ func TestStoreEvicts(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := start(t, 2, "patience: 5s, "+s(), "ttl: 1h, near_ttl: 0s")
+			f := start(t, 2, "patience: 5s, "+s(), cached("ttl: 1h, near_ttl: 0s"))
 			for n := range int64(10_000) {
 				id := n * 7919 % 9000
 				f.wants(int(n%2), id, fmt.Sprint("user ", id))
@@ -193,7 +193,7 @@ func TestTrackingLost(t *testing.T) {
 	s := peertest.StartRedis(t)
 	p := newPipe(t, s.Address)
 	// One gateway is behind the pipe, the other is not.
-	f := start(t, 1, fmt.Sprintf("patience: 5s, redis: %q", p.Address), "ttl: 1h")
+	f := start(t, 1, fmt.Sprintf("patience: 5s, redis: %q", p.Address), cached("ttl: 1h"))
 	f.wants(0, 7, "user 7")
 	f.wants(0, 7, "user 7")
 	if n := f.server.loads.Load(); n != 1 {

@@ -3,49 +3,21 @@ package cache
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/thriftloom/thriftloom"
-	"github.com/thriftloom/thriftloom/gateway"
 	"github.com/thriftloom/thriftloom/internal/peertest"
-	"github.com/thriftloom/thriftloom/store/redis"
 )
 
 // A limit that counts in Redis is one for all gateways. While Redis is away each counts for itself, and no call fails for that; when it is back they
 // count together again.
 func TestLimitOfAFleet(t *testing.T) {
 	s := peertest.StartRedis(t)
-	f := &fleet{T: t, server: &users{}}
-	server, err := thriftloom.NewServer(service(t), f.server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := peertest.ServeGo(t, server)
-	idl := filepath.Join(t.TempDir(), "users.thrift")
-	if err := os.WriteFile(idl, []byte(usersIDL), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	const gateways, most = 3, 30
-	for range gateways {
-		front := peertest.FreePort(t)
-		g := peertest.StartGatewayWith(t, gateway.Options{Stores: gateway.StoreClients{Redis: redis.Open}}, fmt.Sprintf(`
-listen: %q
-stores: {patience: 5s, redis: %q}
-services:
-  Users:
-    idl: %q
-    timeout: 10s
-    upstream: {endpoints: [%q], server: concurrent}
-    methods: {getUser: {limit: {rate: %d/h, burst: %[5]d, argument: id, store: redis}}}
-`, front, s.Address, idl, at, most))
-		g.AwaitReady(t, "Users")
-		f.gateways, f.callers = append(f.gateways, g), append(f.callers, dial(t, front, thriftloom.ClientConfig{}))
-	}
+	f := start(t, gateways, fmt.Sprintf("patience: 5s, redis: %q", s.Address),
+		fmt.Sprintf("getUser: {limit: {rate: %d/h, burst: %[1]d, argument: id, store: redis}}", most))
 	taken := func(id int64) int64 {
 		t.Helper()
 		var n, done atomic.Int64

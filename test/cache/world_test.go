@@ -98,8 +98,8 @@ type fleet struct {
 	callers  []*caller
 }
 
-// start starts n gateways whose stores and getUser's cache block are as they are given.
-func start(t *testing.T, n int, stores, block string) *fleet {
+// start starts n gateways whose stores and methods are as they are given.
+func start(t *testing.T, n int, stores, methods string) *fleet {
 	t.Helper()
 	f := &fleet{T: t, server: &users{}}
 	s, err := thriftloom.NewServer(service(t), f.server)
@@ -121,14 +121,17 @@ services:
     idl: %q
     timeout: 10s
     upstream: {endpoints: [%q], server: concurrent}
-    methods:
-      getUser: {cache: {%s}}
-      putUser: {cache: {invalidates: [getUser(user.id)]}}
-`, front, stores, idl, at, block)))
+    methods: {%s}
+`, front, stores, idl, at, methods)))
 		f.gateways[len(f.gateways)-1].AwaitReady(t, "Users")
 		f.fronts, f.callers = append(f.fronts, front), append(f.callers, dial(t, front, thriftloom.ClientConfig{}))
 	}
 	return f
+}
+
+// cached is the methods of a service whose getUser has this cache block.
+func cached(block string) string {
+	return fmt.Sprintf("getUser: {cache: {%s}}, putUser: {cache: {invalidates: [getUser(user.id)]}}", block)
 }
 
 func dial(t *testing.T, at string, c thriftloom.ClientConfig) *caller {
