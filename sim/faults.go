@@ -84,3 +84,11 @@ func Restart(replicas, gateways int) Scenario {
 func Equal(load float64) Scenario {
 	return Scenario{Name: fmt.Sprintf("equal, load %g", load), Replicas: 20, Load: load, Calls: 100_000}
 }
+
+// Weighted is the same of replicas with four workers each, of which every other one has twice the weight.
+func Weighted(load float64) Scenario {
+	s := Equal(load)
+	s.Name, s.Workers = fmt.Sprintf("weights, load %g", load), 4
+	s.Weights = func(replica int) int { return 1 + replica%2 }
+	return s
+}

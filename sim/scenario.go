@@ -22,6 +22,7 @@ type Scenario struct {
 	Handler    handler       // what a call is; nil: as much work as meanWork
 	Mean       float64       // of Handler's work, in seconds; 0: meanWork
 	Speeds     func(replica int) float64
+	Weights    func(replica int) int // nil: 1 each
 	Script     func(w *world)
 }
 

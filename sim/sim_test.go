@@ -30,8 +30,11 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// missed are goals that are missed, as docs/simulation.md says: they are looked at, and hold up nothing.
-var missed = map[string]bool{"LB-11": true}
+// missed are the promises that are missed, as docs/simulation says: they are looked at, and hold up nothing.
+var missed = map[string]bool{
+	"of 100,000 calls of equal replicas, load 0.3, most ÷ least ≤ 1.05":                                     true,
+	"of 100,000 calls of replicas with 4 slots and weights 1 and 2, load 0.3, each has its part within 2 %": true,
+}
 
 // skipUnderRace leaves long runs to `make test`'s pass without the race detector.
 func skipUnderRace(t *testing.T) {
@@ -41,7 +44,7 @@ func skipUnderRace(t *testing.T) {
 }
 
 func check(t *testing.T, g Goal) {
-	if !g.Met && !missed[g.Name] {
+	if !g.Met && !missed[g.Promise] {
 		t.Errorf("%s: %s: %s", g.Name, g.Promise, g.Measured)
 	}
 	t.Logf("%s: %s: %s", g.Name, g.Promise, g.Measured)

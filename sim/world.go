@@ -109,7 +109,11 @@ func (w *world) newGateway() *gateway {
 	g.picker = balance.New(w.contender.Policy(w, g), w.random.IntN)
 	g.picker.Lenient = !w.contender.Strict
 	for _, r := range w.replicas {
-		n := g.picker.Add(rpc.Endpoint{Name: r.name(), Slots: w.contender.slots(w.scenario), Auto: w.contender.Auto, Weight: 1})
+		e := rpc.Endpoint{Name: r.name(), Slots: w.contender.slots(w.scenario), Auto: w.contender.Auto, Weight: 1}
+		if w.scenario.Weights != nil {
+			e.Weight = w.scenario.Weights(r.index)
+		}
+		n := g.picker.Add(e)
 		g.nodes = append(g.nodes, n)
 		g.of[n] = r
 	}

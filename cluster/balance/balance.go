@@ -88,6 +88,8 @@ type Picker struct {
 	start    time.Time     // of the picker's time
 	now      time.Duration // the last that was told
 	picks    int32         // which begins anew after so many
+	turns    float64       // that a node has had, about
+	each     float64       // of one node, as a part of all
 	last     time.Duration // when Done was called
 	served   bool          // a call was answered
 	pace     pace
@@ -114,6 +116,7 @@ func (p *Picker) Add(e rpc.Endpoint) *Node {
 		n.trial, n.grows = 1, p.last+growth
 	}
 	n.settle()
+	n.share.turns = p.turns
 	p.nodes = append(p.nodes, n)
 	p.Reweigh()
 	return n
@@ -186,6 +189,7 @@ func (p *Picker) Reweigh() {
 	for _, n := range p.nodes {
 		n.settle()
 	}
+	p.share()
 	p.policy.Changed(p.nodes)
 }
 
@@ -330,6 +334,7 @@ func (p *Picker) Done(n *Node, r Result, now time.Time) {
 	if r.Check {
 		return
 	}
+	p.shared(n)
 	if r.Took > 0 && r.answered() {
 		p.served = true
 		n.speed.add(p.pace.ratio(r.Method, r.Took), at)

@@ -17,8 +17,9 @@ type Node struct {
 	from     time.Duration // not before then
 	picked   int32         // number of its last pick
 	weight   int32
-	near     bool // it stands in the picker's own zone
+	lots     int32 // by which it is drawn among equals
 	speed    speed
+	near     bool // it stands in the picker's own zone
 
 	learns  *limiter // nil: Slots are what they are
 	Slots   int      // calls at most, as learned where Endpoint.Auto says so; 0: none for now
@@ -27,6 +28,7 @@ type Node struct {
 
 	Endpoint rpc.Endpoint
 	health
+	share  share
 	credit int  // RoundRobin's
 	peak   peak // PeakEWMA's
 }

@@ -42,8 +42,8 @@ func fleet(p balance.Policy, weights ...int) *balance.Picker {
 	return picker
 }
 
-// Of 100,000 calls each endpoint gets its part by weight, within 2 %, whether one call is in flight at a time or many are. Where the calls in
-// flight are compared it is within 7 %, with many: they are whole numbers.
+// Of 100,000 calls each endpoint gets its part by weight, within 2 %, whether one call is in flight at a time or many are. Where nothing but
+// the calls in flight is compared it is within 7 %, with many: they are whole numbers.
 func TestWeights(t *testing.T) {
 	const calls = 100_000
 	for _, p := range policies[:5] {
@@ -52,7 +52,7 @@ func TestWeights(t *testing.T) {
 				continue // with nothing in flight there is nothing to compare: weights show under load
 			}
 			most := 0.02
-			if depth > 1 && p.name != "round_robin" && p.name != "random" {
+			if depth > 1 && (p.name == "two_choices" || p.name == "least_request") {
 				most = 0.07
 			}
 			t.Run(fmt.Sprint(p.name, "/", depth), func(t *testing.T) {

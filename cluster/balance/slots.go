@@ -3,8 +3,8 @@ package balance
 import "math"
 
 // Slots takes, of the nodes that have a free slot, the one that is expected to answer first, by its latency beside the fleet's and by the calls
-// that it has; at random among equals, each as often as its weight says. Of latencies it takes the median: a mean would follow the few calls
-// that take long, where the median follows the node.
+// that it has; at random among equals, each as often as its weight says, and more often where it has had less than its part. Of latencies it
+// takes the median: a mean would follow the few calls that take long, where the median follows the node.
 type Slots struct{ stateless }
 
 // crowd is by how many buckets of speed a call takes longer beside so many others: as if they shared the node's speed, as threads of Python do.
@@ -39,8 +39,8 @@ func (Slots) Choose(nodes []*Node, r Round) *Node {
 		switch {
 		case best == nil || bucket < least:
 			best, least = n, bucket
-			equals.open(weight, r)
-		case bucket == least && equals.draw(weight):
+			equals.open(int(n.lots), r)
+		case bucket == least && equals.draw(int(n.lots)):
 			best = n
 		}
 	}
