@@ -224,7 +224,7 @@ func (l *load) take(e *Entry) (done bool) {
 // busy says whether there is nothing to wait for while another gateway loads: the old reply is an answer, or the time is over.
 func (l *load) busy(ctx context.Context) bool {
 	now := time.Now()
-	if l.old != nil && l.old.at(now) <= stale {
+	if l.oldAt(now) <= stale {
 		l.old.pause.begin(now)
 		l.land(landed{entry: l.old, how: rpc.CacheStale})
 		return true
@@ -238,12 +238,20 @@ func (l *load) busy(ctx context.Context) bool {
 	return true
 }
 
+// oldAt is what the old reply is good for: nothing where there is none, or it was made void meanwhile.
+func (l *load) oldAt(now time.Time) age {
+	if l.old == nil || !l.state.holds(l.old, l.names.reply) {
+		return gone
+	}
+	return l.old.at(now)
+}
+
 // failed ends a load without a reply: with the old one where that is an answer still. own says that the failure is nothing to other callers.
 func (l *load) failed(ctx context.Context, e *rpc.Error, own bool) {
 	l.counts.failures.Add(1)
 	l.release(ctx)
 	now := time.Now()
-	if l.old != nil && l.old.at(now) != gone && (e.Reach != rpc.Answered || e.Code == rpc.Internal) {
+	if l.oldAt(now) != gone && (e.Reach != rpc.Answered || e.Code == rpc.Internal) {
 		l.old.pause.begin(now)
 		l.land(landed{entry: l.old, how: rpc.CacheOnError})
 		return

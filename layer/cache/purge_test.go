@@ -231,6 +231,28 @@ func TestUntold(t *testing.T) {
 	}
 }
 
+// An old reply that is made void while another one is loaded is not answered with where that fails.
+func TestVoidWhileFailing(t *testing.T) {
+	for _, void := range []bool{false, true} {
+		t.Run(fmt.Sprint("void ", void), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				up := &upstream{t: t}
+				g := open(t, up, nil, with(map[string]func(*cache.Config){"getUser": func(c *cache.Config) { c.TTL, c.StaleIfError = 10*time.Second, time.Hour }}))
+				g.wants(getUser(t, 7), "1", rpc.CacheMiss)
+				time.Sleep(time.Minute)
+				up.took = time.Second
+				up.answer = func(context.Context, *rpc.Call) (*rpc.Reply, error) { return nil, down }
+				if void {
+					time.AfterFunc(time.Second/2, func() { _ = g.state.PurgeMethod(t.Context(), g.place, "getUser") })
+				}
+				if _, how, err := g.do(getUser(t, 7)); (err != nil) != void {
+					t.Errorf("%q, %v", how, err)
+				}
+			})
+		})
+	}
+}
+
 // What is made void while the store is away is told to it before it is believed again; until then the gateway that has done so does not ask it.
 func TestVoidWhileAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
