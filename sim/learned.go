@@ -102,9 +102,10 @@ func (o *Outcome) good(from, to int) float64 {
 	return float64(calls-failed) / float64(to-from)
 }
 
-// LearnedGoals plays the scenarios in which slots are learned.
+// LearnedGoals plays the scenarios in which slots are learned. Beside numbers they are played four times as often: of one run p99 is that of the
+// one replica that has had luck, and five runs have shown anything from 1.02 to 1.44 times that of the best number.
 func LearnedGoals(seeds int) []Goal {
-	return append(append(workGoals(seeds), waitGoals(seeds)...), append(stepGoals(seeds), staticGoals(seeds, 0)...)...)
+	return append(append(workGoals(seeds), waitGoals(seeds)...), append(stepGoals(seeds), staticGoals(4*seeds, 0)...)...)
 }
 
 // workGoals: replicas that work and nothing else settle at a few slots.
