@@ -121,12 +121,11 @@ func headers(call *rpc.Call) []transport.KV {
 	return all
 }
 
-// headers are those that go with the call. Over THeader one says how long its answer is waited for; it is behind the others, so that where there is no
-// room for all it is left out first.
+// headers are those that go with the call. What the next tier is told over THeader is behind the others, so that where there is no room for all it
+// is left out first.
 func (c *Config) headers(call *rpc.Call) []transport.KV {
-	all := headers(call)
-	if left, ok := call.Remaining(time.Now()); ok && c.Wire.Kind == transport.Header {
-		return rpc.WithTimeout(all, left)
+	if c.Wire.Kind != transport.Header {
+		return headers(call)
 	}
-	return all
+	return call.TierHeaders(headers(call), time.Now())
 }

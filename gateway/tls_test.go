@@ -51,7 +51,13 @@ func peerTLS(t *testing.T, config *tls.Config, script func(transport.Message) fa
 // peerAt is peer on a listener.
 func peerAt(t *testing.T, l net.Listener, script func(transport.Message) fakepeer.Answer) (address string) {
 	t.Helper()
-	p, done := &fakepeer.Peer{Script: script}, make(chan struct{})
+	return servePeer(t, l, &fakepeer.Peer{Script: script})
+}
+
+// servePeer serves p on a listener until the test ends.
+func servePeer(t *testing.T, l net.Listener, p *fakepeer.Peer) (address string) {
+	t.Helper()
+	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		p.Serve(l)

@@ -103,7 +103,7 @@ func (c *Call) Remaining(now time.Time) (d time.Duration, ok bool) {
 
 // Caller says who calls: the name under which limits, logs and metrics know the peer, and its address.
 type Caller struct {
-	Name    string // TLS identity, header or tracking app id; "" if the caller did not say
+	Name    string // TLS identity, THeader's identity or tracking app id; "" if the caller did not say
 	Address string // of the peer's socket
 	Group   string // those who wait in one turn with others for a slot: the callers of one address, or one connection of this machine
 	// Identities are what the caller's certificate, which has been verified, says that it is: URIs (a SPIFFE id is one), then host names,

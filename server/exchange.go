@@ -56,6 +56,9 @@ func (c *conn) exchange(m transport.Message) *exchange {
 		if d, ok := rpc.Timeout(m.Headers); ok {
 			x.call.Deadline = x.call.Start.Add(d)
 		}
+		if name := rpc.Identity(m.Headers); usable(name) && !c.caller.Verified {
+			x.call.Caller.Name = name
+		}
 	}
 	return x
 }

@@ -1,0 +1,80 @@
+package gateway_test
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"testing"
+
+	"github.com/thriftloom/thriftloom/internal/fakepeer"
+	"github.com/thriftloom/thriftloom/internal/testcert"
+	"github.com/thriftloom/thriftloom/rpc"
+	"github.com/thriftloom/thriftloom/transport"
+	"github.com/thriftloom/thriftloom/wire"
+)
+
+// Through two tiers of gateways over THeader the second knows who called the first: by its certificate, whatever it calls itself besides; else as it
+// calls itself; else it knows nothing of it. Callers are counted by that name in both, and the servers are told it too.
+func TestCallerIsKnownInEachTier(t *testing.T) {
+	over := transport.Wire{Kind: transport.Header, Protocol: wire.Binary}
+	told := make(chan string, 1)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := servePeer(t, l, &fakepeer.Peer{Kind: transport.Header, Script: func(m transport.Message) fakepeer.Answer {
+		told <- rpc.Identity(m.Headers)
+		return fakepeer.Answer{}
+	}})
+	ca := testcert.NewCA(t, "acme")
+	authority := ca.Write(t, t.TempDir(), "ca")
+	cert, key := ca.Sign(t, []string{"gateway.test"}).Write(t, t.TempDir(), "gateway")
+	second := start(t, fmt.Sprintf(`
+listen: "127.0.0.1:0"
+services:
+  Users: {idl: users.thrift, timeout: 5s, upstream: {endpoints: [%q], transport: header}}
+`, address))
+	first := start(t, fmt.Sprintf(`
+listen: ["127.0.0.2:0", {address: "127.0.0.1:0", tls: {cert_file: %q, key_file: %q, client_ca_file: %q}}]
+services:
+  Users: {idl: users.thrift, timeout: 5s, upstream: {endpoints: [%q], transport: header}}
+`, cert, key, authority, second.Addresses()[0]))
+	secure := &tls.Config{RootCAs: ca.Pool(), ServerName: "gateway.test", Certificates: []tls.Certificate{ca.Sign(t, []string{"spiffe://acme/web"}).TLS(t)}}
+	for _, tt := range []struct {
+		name, calls string
+		plain       bool
+		headers     []transport.KV
+		want        string
+	}{
+		{"a name", "shop", true, []transport.KV{{Key: "identity", Value: "shop"}, {Key: "id_version", Value: "1"}}, "shop"},
+		{"another one on the same connection", "till", true, []transport.KV{{Key: "identity", Value: "till"}}, "till"},
+		{"a certificate", "spiffe://acme/web", false, nil, "spiffe://acme/web"},
+		{"a certificate, and another name", "spiffe://acme/web", false, []transport.KV{{Key: "identity", Value: "mallory"}}, "spiffe://acme/web"},
+		{"a version that is not known", "", true, []transport.KV{{Key: "identity", Value: "shop"}, {Key: "id_version", Value: "2"}}, ""},
+		{"none", "", true, nil, ""},
+	} {
+		var c *caller
+		if tt.plain {
+			c = dial(t, first.Addresses()[1]) // they are sorted
+		} else {
+			c = mustDialTLS(t, first.Addresses()[0], secure)
+		}
+		before := second.metric("thriftloom_caller_calls_total", tt.calls)
+		request := transport.Message{Wire: over, Head: wire.Head{Name: "ping", Seq: 7, Type: wire.Call}, Headers: tt.headers, Body: []byte{0}}
+		if _, err := c.Write(transport.Append(nil, request)); err != nil {
+			t.Fatal(err)
+		}
+		if m, err := fakepeer.NewReader(c, over).Next(); err != nil || m.Head.Type != wire.Reply {
+			t.Fatalf("%s: answer %+v, %v", tt.name, m.Head, err)
+		}
+		if got := <-told; got != tt.want {
+			t.Errorf("%s: the server is told %q, want %q", tt.name, got, tt.want)
+		}
+		if tt.calls != "" {
+			eventually(t, tt.name+": counted in the second tier", func() bool { return second.metric("thriftloom_caller_calls_total", tt.calls) == before+1 })
+		}
+	}
+	if n := first.metric("thriftloom_caller_calls_total", "mallory") + second.metric("thriftloom_caller_calls_total", "mallory"); n != 0 {
+		t.Errorf("%v calls are counted for a name that the caller with a certificate gave itself", n)
+	}
+}
