@@ -77,13 +77,13 @@ services:
     timeout: 5s
     upstream: {endpoints: [%q], slots: 1}
     priority: background
-    queue: {max_calls: 4, target: 1ms, interval: 10ms}
+    queue: {max_calls: 16, target: 1ms, interval: 10ms}
 `, slow))
 	r.begin()
 	eventually(t, "readiness", func() bool { ok, _ := r.Ready("Users"); return ok })
 	stop := make(chan struct{})
 	done := make(chan struct{})
-	for range 24 {
+	for range 40 {
 		c := dial(t, r.Addresses()[0])
 		go func() {
 			defer func() { done <- struct{}{} }()
@@ -101,7 +101,7 @@ services:
 	eventually(t, "overload", func() bool { return cluster().Overloaded })
 	eventually(t, "the log says so", func() bool { return strings.Contains(logs.all(), "an upstream is overloaded: ") })
 	close(stop)
-	for range 24 {
+	for range 40 {
 		<-done
 	}
 	if s := cluster().Shed[3]; s.Priority != "background" || s.Full == 0 {

@@ -114,7 +114,7 @@ func TestBenchFailures(t *testing.T) {
 
 // A call that times out fails, and its connection takes no other call.
 func TestBenchTimeout(t *testing.T) {
-	_, address := servePeer(t, answer(fakepeer.Answer{After: 300 * time.Millisecond}), nil)
+	_, address := servePeer(t, answer(fakepeer.Answer{Oneway: true}), nil)
 	b, r := bench(t, address, "ping", "--calls", "2", "--concurrency", "1", "--timeout", "100ms", "--transport", "buffered")
 	if r.code != exitFailed || b.Load.Failed != 2 || b.Load.Errors[0].Kind != "DEADLINE_EXCEEDED" || b.Reconnects != 1 {
 		t.Errorf("exit code %d: %+v", r.code, b)

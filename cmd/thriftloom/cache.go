@@ -70,7 +70,7 @@ func only(r *status.CacheReport, target string) error {
 	all := r.Methods
 	r.Methods = []status.CachedMethod{}
 	for _, m := range all {
-		if target == m.Service || target == m.Service+"."+m.Method || target == m.Service+"/"+m.Method {
+		if target == m.Service || target == m.Service+"/" || target == m.Service+"."+m.Method || target == m.Service+"/"+m.Method {
 			r.Methods = append(r.Methods, m)
 		}
 	}
@@ -168,10 +168,10 @@ func (a *app) printKept(of *status.CachedCall, r *status.CachedReply) error {
 	return err
 }
 
-// cacheTarget parts SERVICE.METHOD; method is "" for a service.
+// cacheTarget parts SERVICE.METHOD; method is "" for a service: SERVICE, or SERVICE/ where its label has a dot.
 func cacheTarget(name string) (service, method string, err error) {
-	if !strings.ContainsAny(name, "./") {
-		service = name
+	if whole, ok := strings.CutSuffix(name, "/"); ok || !strings.ContainsAny(name, "./") {
+		service = whole
 	} else if service, method = splitTarget(name); method == "" {
 		service = ""
 	}

@@ -25,7 +25,8 @@ func (a *app) newCachePurge() *cobra.Command {
 		Use: "purge [SERVICE[.METHOD [ARGUMENTS]]]", Short: "Make kept replies void", Args: cobra.MaximumNArgs(2),
 		Long: `purge makes replies void: those to one call (whoever makes it), of a method, of a service, with a tag of a service, or with --all every one.
 When it ends this gateway answers with none of them any more. Other gateways are told; a store that does not answer now is told as soon as it
-does, and a warning says so. ARGUMENTS is a JSON object by argument names; @file reads it from a file, - from standard input.`,
+does, and a warning says so. ARGUMENTS is a JSON object by argument names; @file reads it from a file, - from standard input.
+SERVICE/ is a whole service too, where its label has a dot.`,
 		Example: `  thriftloom cache purge Users.getUser '{"id": 7}'
   thriftloom cache purge Users.getUser
   thriftloom cache purge Users --tag user:7

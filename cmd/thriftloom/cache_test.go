@@ -89,6 +89,7 @@ func TestCacheCommands(t *testing.T) {
 		{[]string{"Users", "--tag", "user:7"}, "purged: the replies of Users with that tag\n", true},
 		{[]string{"Users.getUser"}, "purged: the replies of Users.getUser\n", false},
 		{[]string{"Users"}, "purged: the replies of Users\n", false},
+		{[]string{"Users/"}, "purged: the replies of Users\n", false},
 		{[]string{"--all"}, "purged: all replies\n", false},
 	} {
 		call(`{"id": 7}`)

@@ -68,7 +68,7 @@ func TestGarbageNeverReachesTheServer(t *testing.T) {
 			defer c.Close()
 			_, _ = io.Copy(c, up)
 		}()
-		_, _ = io.Copy(io.MultiWriter(up, counter{&sent}), c)
+		_, _ = io.Copy(io.MultiWriter(counter{&sent}, up), c) // counted before the server can answer
 	})
 	front := peertest.FreePort(t)
 	g := peertest.StartGateway(t, config(front, fmt.Sprintf("upstream: {endpoints: [%q], server: threaded}", watched)))
