@@ -5,25 +5,30 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
+	"math"
 	"net"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/thriftloom/thriftloom/bench/child"
-	"github.com/thriftloom/thriftloom/load"
+	"github.com/thriftloom/thriftloom/netio"
 	"github.com/thriftloom/thriftloom/wire"
 	thrift "github.com/thriftloom/thriftloom/wire/binary"
 )
 
-// callers are synchronous clients with a connection each, on ThriftPy's default wire: unframed strict binary.
-type callers struct {
-	conns   []net.Conn
-	request [][]byte
-	reply   []byte // room for one, by worker
-	size    int    // of a reply
-	keys    uint64
-	depth   int // calls that are written at once
-	random  []uint64
+// asked is what callers do: each has a connection, on ThriftPy's default wire (unframed strict binary), and makes its next call when the one before
+// is answered.
+type asked struct {
+	address string
+	callers int
+	depth   int // calls that each writes at once
+	request []byte
+	reply   int    // bytes of a reply
+	keys    uint64 // the ids that are asked for, at random; 0: the request stays as it is
+	time    time.Duration
 }
 
 var errReply = errors.New("the reply is not one to the call")
@@ -61,45 +66,128 @@ func emptyCall() []byte {
 
 const emptyReply = emptyHead + 3 + 4 + 1
 
-// connect makes n callers. keys is how many ids they ask for; 0: the request stays as it is. depth is how many calls each writes at once.
-func connect(address string, n, depth int, request []byte, reply int, keys uint64) (*callers, error) {
-	c := &callers{size: depth * reply, keys: keys, depth: depth, reply: make([]byte, n*depth*reply), random: make([]uint64, n)}
-	request = bytes.Repeat(request, depth)
-	network, at := child.Place(address)
-	for i := range n {
+// caller is one connection. It is driven by an engine of the gateway's kind, as wrk and redis-benchmark drive theirs: a call costs it a read and a
+// write, so that what is measured on a machine of two cores is the server and not who calls it.
+type caller struct {
+	*asked
+	conn    netio.Conn
+	request []byte
+	random  uint64
+	until   time.Time
+	sent    time.Time
+	took    []time.Duration
+	closed  func(error)
+}
+
+// next writes the next calls. The ones before are answered: the bytes of the request are nobody's any more.
+func (c *caller) next(now time.Time) {
+	for i := 0; i < c.depth && c.keys > 0; i++ {
+		c.random = c.random*6364136223846793005 + 1442695040888963407
+		binary.BigEndian.PutUint64(c.request[i*len(c.request)/c.depth+idAt:], c.random>>33%c.keys)
+	}
+	c.sent = now
+	_ = c.conn.Send(nil, c.request) // fails on a closed connection, and Closed is told why
+}
+
+// Receive implements netio.Receiver.
+func (c *caller) Receive(b []byte) (used, need int) {
+	size := c.depth * c.reply
+	if len(b) < size {
+		return 0, size
+	}
+	for i := range c.depth {
+		if b[i*c.reply+3] != byte(wire.Reply) {
+			c.conn.Close(errReply)
+			return size, size
+		}
+	}
+	now := time.Now()
+	c.took = append(c.took, now.Sub(c.sent))
+	if now.After(c.until) {
+		c.conn.Finish()
+	} else {
+		c.next(now)
+	}
+	return size, size
+}
+
+// Ended implements netio.Receiver.
+func (c *caller) Ended() { c.conn.Close(io.ErrUnexpectedEOF) }
+
+// Closed implements netio.Receiver.
+func (c *caller) Closed(err error) { c.closed(err) }
+
+// run makes the calls and returns what they came to.
+func (a asked) run(ctx context.Context) (s sample, calls int, err error) {
+	engine, err := netio.NewEpoll(1)
+	if err != nil {
+		return s, 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.time+20*time.Second)
+	var ran, open sync.WaitGroup
+	defer ran.Wait()
+	defer cancel()
+	ran.Go(func() { _ = engine.Run(ctx) })
+	all := make([]*caller, a.callers)
+	failed := make(chan error, a.callers)
+	network, at := child.Place(a.address)
+	for i := range all {
 		nc, err := net.Dial(network, at)
 		if err != nil {
-			c.close()
-			return nil, err
+			return s, 0, err
 		}
-		c.conns, c.request = append(c.conns, nc), append(c.request, append([]byte(nil), request...))
-		c.random[i] = uint64(i) + 1
+		c := &caller{asked: &a, random: uint64(i) + 1, request: bytes.Repeat(a.request, a.depth)}
+		open.Add(1)
+		c.closed = func(err error) {
+			if err != nil {
+				failed <- err
+			}
+			open.Done()
+		}
+		c.conn = engine.Start(nc, netio.Options{}, func(netio.Conn) netio.Receiver { return c })
+		all[i] = c
 	}
-	return c, nil
+	began := time.Now()
+	for _, c := range all {
+		c.until = began.Add(a.time)
+		c.next(time.Now())
+	}
+	open.Wait()
+	spent := time.Since(began)
+	select {
+	case err = <-failed:
+		return s, 0, fmt.Errorf("a call failed: %w", err)
+	default:
+	}
+	var took []time.Duration
+	for _, c := range all {
+		took = append(took, c.took...)
+	}
+	slices.Sort(took)
+	calls = len(took) * a.depth
+	us := func(p float64) float64 { return float64(took[int(p*float64(len(took)-1))]) / float64(time.Microsecond) }
+	return sample{rate: float64(calls) / spent.Seconds(), p50: us(0.50), p99: us(0.99), cpu: math.NaN(), mallocs: math.NaN()}, calls, nil
 }
 
-func (c *callers) close() {
-	for _, nc := range c.conns {
-		_ = nc.Close()
+// fill asks for each key once.
+func fill(address string) error {
+	network, at := child.Place(address)
+	nc, err := net.Dial(network, at)
+	if err != nil {
+		return err
 	}
-}
-
-// call is one call of one caller, or as many as it writes at once.
-func (c *callers) call(_ context.Context, worker int) load.Result {
-	nc, request, reply := c.conns[worker], c.request[worker], c.reply[worker*c.size:(worker+1)*c.size]
-	for i := 0; i < c.depth && c.keys > 0; i++ {
-		c.random[worker] = c.random[worker]*6364136223846793005 + 1442695040888963407
-		binary.BigEndian.PutUint64(request[i*len(request)/c.depth+idAt:], c.random[worker]>>33%c.keys)
+	defer nc.Close()
+	request, reply := getCall(), make([]byte, getReply)
+	for id := range uint64(keys) {
+		binary.BigEndian.PutUint64(request[idAt:], id)
+		_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+		_, _ = nc.Write(request) // where it fails, so does what follows
+		if _, err := io.ReadFull(nc, reply); err != nil {
+			return err
+		}
+		if reply[3] != byte(wire.Reply) {
+			return errReply
+		}
 	}
-	_ = nc.SetDeadline(time.Now().Add(20 * time.Second)) // fails on a closed connection, and so does what follows
-	if _, err := nc.Write(request); err != nil {
-		return load.Result{Err: err}
-	}
-	if _, err := io.ReadFull(nc, reply); err != nil {
-		return load.Result{Err: err}
-	}
-	if reply[3] != byte(wire.Reply) {
-		return load.Result{Err: errReply}
-	}
-	return load.Result{}
+	return nil
 }

@@ -8,10 +8,8 @@ package main
 import (
 	"context"
 	_ "embed"
-	"encoding/binary"
 	"flag"
 	"fmt"
-	"math"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -19,12 +17,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/thriftloom/thriftloom/bench/child"
-	"github.com/thriftloom/thriftloom/load"
 )
 
 //go:embed cache.thrift
@@ -169,29 +165,11 @@ func (b *bench) start(ctx context.Context) error {
 		b.pid = c.PID
 	}
 	for _, name := range []string{"near", "redis"} { // all keys are there before anything is measured
-		if err := fill(ctx, places[name]); err != nil {
+		if err := fill(places[name]); err != nil {
 			return fmt.Errorf("%s, before: %w", name, err)
 		}
 	}
 	return nil
-}
-
-// fill asks for each key once.
-func fill(ctx context.Context, address string) error {
-	c, err := connect(address, connections, 1, getCall(), getReply, 0)
-	if err != nil {
-		return err
-	}
-	defer c.close()
-	var next atomic.Uint64
-	rep, err := load.Run(ctx, load.Config{Concurrency: connections, Calls: keys}, func(ctx context.Context, worker int) load.Result {
-		binary.BigEndian.PutUint64(c.request[worker][idAt:], next.Add(1)-1)
-		return c.call(ctx, worker)
-	}, nil)
-	if err == nil && rep.Failed > 0 {
-		err = fmt.Errorf("%d of %d calls failed: %s", rep.Failed, rep.Calls, rep.Errors[0].Example)
-	}
-	return err
 }
 
 func spawn(ctx context.Context, files map[string]string, command []string) (*child.Child, error) {
@@ -211,31 +189,6 @@ func (b *bench) stop() {
 	for _, c := range slices.Backward(b.children) {
 		c.Stop()
 	}
-}
-
-// calls has n callers make calls for d, each depth at once. Of the report the rate is that of all calls.
-func (b *bench) calls(ctx context.Context, n, depth int, address string, request []byte, reply int, keys uint64, d time.Duration) (*load.Report, error) {
-	c, err := connect(address, n, depth, request, reply, keys)
-	if err != nil {
-		return nil, err
-	}
-	defer c.close()
-	rep, err := load.Run(ctx, load.Config{Concurrency: n, Duration: d}, c.call, nil)
-	switch {
-	case err != nil:
-		return nil, err
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case rep.Failed > 0:
-		return nil, fmt.Errorf("%d of %d calls failed: %s", rep.Failed, rep.Calls, rep.Errors[0].Example)
-	}
-	rep.Rate, rep.Calls = rep.Rate*float64(depth), rep.Calls*int64(depth)
-	return rep, nil
-}
-
-func of(rep *load.Report) sample {
-	us := func(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
-	return sample{rate: rep.Rate, p50: us(rep.Latency.P50), p99: us(rep.Latency.P99), cpu: math.NaN(), mallocs: math.NaN()}
 }
 
 func (b *bench) versions() string {

@@ -31,11 +31,8 @@ const (
 
 var rows = []row{
 	{oneWorker, func(ctx context.Context, b *bench) (sample, error) {
-		rep, err := b.calls(ctx, 16, 1, b.worker, emptyCall(), emptyReply, 0, b.time)
-		if err != nil {
-			return sample{}, err
-		}
-		return of(rep), nil
+		s, _, err := asked{address: b.worker, callers: 16, depth: 1, request: emptyCall(), reply: emptyReply, time: b.time}.run(ctx)
+		return s, err
 	}},
 	{nearHits, func(ctx context.Context, b *bench) (sample, error) { return b.gatewayHits(ctx, "near", 1) }},
 	{nearDeep, func(ctx context.Context, b *bench) (sample, error) { return b.gatewayHits(ctx, "near", 16) }},
@@ -51,7 +48,7 @@ func (b *bench) gatewayHits(ctx context.Context, service string, depth int) (sam
 		return sample{}, err
 	}
 	spent := cpu(b.pid)
-	rep, err := b.calls(ctx, connections, depth, places[service], getCall(), getReply, keys, b.time)
+	s, calls, err := asked{address: places[service], callers: connections, depth: depth, request: getCall(), reply: getReply, keys: keys, time: b.time}.run(ctx)
 	if err != nil {
 		return sample{}, err
 	}
@@ -61,11 +58,10 @@ func (b *bench) gatewayHits(ctx context.Context, service string, depth int) (sam
 		return sample{}, err
 	}
 	if n := after[loads] - before[loads]; n > 0 {
-		return sample{}, fmt.Errorf("%.0f calls of %d were no hits", n, rep.Calls)
+		return sample{}, fmt.Errorf("%.0f calls of %d were no hits", n, calls)
 	}
-	s := of(rep)
-	s.cpu = float64(spent) / float64(time.Microsecond) / float64(rep.Calls)
-	s.mallocs = (after[mallocs] - before[mallocs]) / float64(rep.Calls)
+	s.cpu = float64(spent) / float64(time.Microsecond) / float64(calls)
+	s.mallocs = (after[mallocs] - before[mallocs]) / float64(calls)
 	return s, nil
 }
 
@@ -116,12 +112,11 @@ func bareSockets(ctx context.Context, b *bench) (sample, error) {
 		return sample{}, err
 	}
 	spent := cpu(c.PID)
-	rep, err := b.calls(ctx, connections, 1, address, getCall(), getReply, keys, b.time)
+	s, calls, err := asked{address: address, callers: connections, depth: 1, request: getCall(), reply: getReply, keys: keys, time: b.time}.run(ctx)
 	if err != nil {
 		return sample{}, err
 	}
-	s := of(rep)
-	s.cpu = float64(cpu(c.PID)-spent) / float64(time.Microsecond) / float64(rep.Calls)
+	s.cpu = float64(cpu(c.PID)-spent) / float64(time.Microsecond) / float64(calls)
 	return s, nil
 }
 

@@ -195,8 +195,8 @@ func clockFrozen(t *testing.T) {
 		}
 	}
 	for i := range 4 {
-		if name := fmt.Sprint("users-", i+1); by[name+" "+balance.Up] < 40 {
-			t.Errorf("two seconds before the end %s had %d of 400 calls", name, by[name+" "+balance.Up])
+		if name := fmt.Sprint("users-", i+1); by[name+" "+balance.Up] < 4 { // one that looks slower has three a second
+			t.Errorf("in the last two seconds %s had %d of 400 calls", name, by[name+" "+balance.Up])
 		}
 	}
 }
