@@ -70,10 +70,18 @@ type ClientConfig struct {
 	// Multiplexed is the name under which a server of several services has this one: it is put before each method's, "Users:getUser".
 	// Default "": none.
 	Multiplexed string
+	// Zone is where the client stands: of the servers with a free slot those of this zone go before. Default "": wherever they stand.
+	Zone string
+	// Checks are of servers without traffic, none of which is asked while its Interval is zero. Method is one of the service that takes no
+	// arguments; any answer to it is a sign of life.
+	Checks cluster.Checks
 	// Connections bounds the connections to one address. To a server that answers in any order, as this package's does, there are as few as
-	// hold the calls in flight, up to 128 on each; to others each has one call in flight. Default 16; set it to the number of workers for
-	// servers that serve one connection at a time.
+	// hold the calls in flight, up to 128 on each; to others each has one call in flight. Default 16, with Auto 64; set it to the number of workers
+	// for servers that serve one connection at a time.
 	Connections int
+	// Auto learns how many of its Connections a server that answers in order is to have calls on, from what it gets done with more of them and with
+	// fewer: two or three where the calls work, many where they wait.
+	Auto bool
 	// Serial does not ask servers whether they answer in any order: each connection has one call in flight. Others are asked by a call of a
 	// method that no service has, first on a connection; one that refuses is asked again after a minute.
 	Serial bool
@@ -152,7 +160,7 @@ func (c ClientConfig) Dial(svc *Service) (*Client, error) {
 	engine := netio.NewPortable()
 	cl := cluster.New(cluster.Options{
 		Name: svc.Name, Engine: engine, Wire: w, Limits: wire.Limits{MessageBytes: c.MaxMessageBytes}, Dialer: c.dialer,
-		Slots: c.Connections, IdleExpiry: c.IdleExpiry, Queue: c.Queue, Balance: c.Balance, Tracking: c.Tracking, OnState: c.OnState,
+		Slots: c.Connections, Auto: c.Auto, Zone: c.Zone, Checks: c.checks(), IdleExpiry: c.IdleExpiry, Queue: c.Queue, Balance: c.Balance, Tracking: c.Tracking, OnState: c.OnState,
 		Shared: c.Tracking == "" && c.asks(w), SharedSlots: c.Connections * client.MaxShares,
 	})
 	cl.Update(endpoints)
@@ -172,6 +180,9 @@ func (c ClientConfig) Dial(svc *Service) (*Client, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	client.end = cancel
 	client.running.Go(func() { _ = engine.Run(ctx) })
+	if c.Checks.Interval > 0 {
+		client.running.Go(func() { cl.Watch(ctx) })
+	}
 	if c.Resolver != nil {
 		if len(endpoints) > 0 {
 			client.found.once.Do(func() { close(client.found.some) })

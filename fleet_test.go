@@ -492,6 +492,61 @@ func TestEndpointsDiffer(t *testing.T) {
 	})
 }
 
+// Calls stay in the client's zone as long as there is a server with a free slot.
+func TestZone(t *testing.T) {
+	withFleet(t, 3, 10*time.Millisecond, func(t *testing.T, x *fleet) {
+		_, c := x.dial(t, thriftloom.ClientConfig{Zone: "a", Endpoints: []thriftloom.Endpoint{
+			{Address: x.addresses[0], Zone: "b"}, {Address: x.addresses[1], Zone: "a"}, {Address: x.addresses[2]},
+		}})
+		if failed, by := load(t, time.Second, c.Who); failed > 0 || by[x.addresses[1]] < 9*(by[x.addresses[0]]+by[x.addresses[2]]) {
+			t.Errorf("%d failed, answered by %v", failed, by)
+		}
+		x.kill[x.addresses[1]]()
+		if _, by := load(t, time.Second, c.Who); by[x.addresses[0]] == 0 || by[x.addresses[2]] == 0 {
+			t.Errorf("without the server of its zone: answered by %v", by)
+		}
+	})
+}
+
+// A server that nobody calls is asked whether it lives: one that is gone is known to be before a call meets it, and so is one that is back.
+func TestChecks(t *testing.T) {
+	withFleet(t, 2, 10*time.Millisecond, func(t *testing.T, x *fleet) {
+		var states []string
+		client, c := x.dial(t, thriftloom.ClientConfig{
+			Addresses: x.addresses, Checks: cluster.Checks{Interval: time.Second}, OnState: func(endpoint, state string) { states = append(states, endpoint+" "+state) },
+		})
+		if _, err := c.Who(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		x.kill[x.addresses[0]]()
+		time.Sleep(10 * time.Second)
+		if want := []string{x.addresses[0] + " down"}; !slices.Equal(states, want) {
+			t.Errorf("%v, want %v", states, want)
+		}
+		if e := client.Snapshot().Endpoints[0]; e.Calls > 1 {
+			t.Errorf("checks are counted as calls: %+v", e)
+		}
+		x.network.SetTrouble(x.addresses[0], memnet.Trouble{})
+		time.Sleep(20 * time.Second)
+		if want := []string{x.addresses[0] + " down", x.addresses[0] + " up"}; !slices.Equal(states, want) {
+			t.Errorf("%v, want %v", states, want)
+		}
+	})
+}
+
+// How many calls a server has at one time is learned: many of one whose calls wait.
+func TestAuto(t *testing.T) {
+	withFleet(t, 1, 20*time.Millisecond, func(t *testing.T, x *fleet) {
+		client, c := x.dial(t, thriftloom.ClientConfig{Addresses: x.addresses, Serial: true, Auto: true})
+		if failed, _ := load(t, 10*time.Second, c.Who); failed > 0 {
+			t.Errorf("%d calls failed", failed)
+		}
+		if e := client.Snapshot().Endpoints[0]; !e.Auto || e.Slots < 24 || e.Slots > 64 {
+			t.Errorf("30 callers, and slots %d, learned: %v", e.Slots, e.Auto)
+		}
+	})
+}
+
 // Two clients that share a state are answered with what either has loaded, and a method that invalidates makes it void for both.
 func TestCache(t *testing.T) {
 	withFleet(t, 1, 10*time.Millisecond, func(t *testing.T, x *fleet) {
@@ -590,6 +645,10 @@ func TestClientConfigMistakes(t *testing.T) {
 			[]string{"Balance: slots asks for no key"}},
 		{"a key that no method has", thriftloom.ClientConfig{Addresses: good, Balance: balance.Config{Policy: "ring_hash", Argument: "key.shrad"}},
 			[]string{"Balance.Argument: no method of Fleet has an argument key.shrad"}},
+		{"checks of nothing", thriftloom.ClientConfig{Addresses: good, Checks: cluster.Checks{Interval: time.Second, Method: "woh"}},
+			[]string{`Checks.Method: Fleet has no method woh; did you mean "who"?`}},
+		{"checks at no time", thriftloom.ClientConfig{Addresses: good, Checks: cluster.Checks{Method: "who"}}, []string{"Checks.Interval: is missing"}},
+		{"checks before now", thriftloom.ClientConfig{Addresses: good, Checks: cluster.Checks{Interval: -1}}, []string{"Checks: Interval and Timeout are 0 at least"}},
 		{"a schema", thriftloom.ClientConfig{Addresses: good, Service: service.Config{Schema: svc}}, []string{"Service: Schema and Policies are made of"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

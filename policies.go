@@ -29,7 +29,11 @@ import (
 )
 
 func (c ClientConfig) withDefaults() ClientConfig {
-	c.Connections = cmp.Or(c.Connections, 16)
+	most := 16
+	if c.Auto {
+		most = 64
+	}
+	c.Connections = cmp.Or(c.Connections, most)
 	c.IdleExpiry = cmp.Or(c.IdleExpiry, 2500*time.Millisecond)
 	c.Timeout = cmp.Or(c.Timeout, deadline.Default().Timeout)
 	c.Balance = plain.Over(balance.Default(), c.Balance)
@@ -125,6 +129,14 @@ func (c ClientConfig) check(svc *Service) error {
 	for _, line := range append(plain.Mistakes("Balance", c.Balance), plain.Mistakes("Queue", c.Queue)...) {
 		mistake("%s", line)
 	}
+	switch k := c.Checks; {
+	case k.Interval < 0 || k.Timeout < 0:
+		mistake("Checks: Interval and Timeout are 0 at least")
+	case k.Interval == 0 && k != (cluster.Checks{}):
+		mistake("Checks.Interval: is missing: without it no server is asked")
+	case k.Method != "" && svc.Method(k.Method) == nil:
+		mistake("Checks.Method: %s has no method %s%s", svc.Name, k.Method, meant(svc, k.Method))
+	}
 	if c.Attempts < 0 || c.Attempts > 10 {
 		mistake("Attempts: %d is not 1 to 10", c.Attempts)
 	}
@@ -192,6 +204,17 @@ func (c ClientConfig) checkKey(svc *Service, mistake func(string, ...any)) {
 func (c ClientConfig) keyed() bool {
 	given := func(p service.Policy) bool { return !reflect.ValueOf(p.Affinity).IsZero() }
 	return given(c.Policy) || slices.ContainsFunc(slices.Collect(maps.Values(c.Methods)), given)
+}
+
+// checks are those of Checks, with the method as the servers know it.
+func (c ClientConfig) checks() cluster.Checks {
+	k := c.Checks
+	if c.Multiplexed != "" && k.Method != "" {
+		k.Method = c.Multiplexed + ":" + k.Method
+	} else if c.Multiplexed != "" {
+		k.Method = client.MultiplexedProbe
+	}
+	return k
 }
 
 // endpoints returns the servers that the config names.
