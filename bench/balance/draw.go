@@ -49,7 +49,8 @@ func draw(path string, r results) error {
 		p.Add(dots)
 		p.Legend.Add(d.label, dots)
 	}
-	p.Legend.Top, p.Legend.Padding, p.Legend.XOffs, p.Legend.YOffs = true, vg.Points(3), -vg.Points(12), -vg.Points(12)
+	p.Legend.Top, p.Legend.Left, p.Legend.Padding, p.Legend.XOffs, p.Legend.YOffs = true, true, vg.Points(3), vg.Points(8), -vg.Points(12)
+	p.Title.Padding = vg.Points(6)
 	p.X.Tick.Marker = plot.ConstantTicks(seconds())
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, length.Seconds(), 0.5, 10_000
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
