@@ -65,11 +65,11 @@ type method struct {
 }
 
 // change makes a call, and void what it changes, before its caller knows that it has. A call of which nobody knows whether it was
-// processed may have changed something too.
+// processed may have changed something too, and so may one whose handler has failed, as Apache's servers say it (INTERNAL_ERROR).
 func (m *method) change(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
 	reply, err := m.next.Handle(ctx, call)
 	e := rpc.AsError(err, call.Service)
-	if e != nil && e.Reach == rpc.Unknown || e == nil && reply.Exception == 0 {
+	if e == nil && reply.Exception == 0 || e != nil && (e.Reach == rpc.Unknown || e.Reach == rpc.Answered && e.Code == rpc.Internal) {
 		keys, groups := m.targetsOf(call)
 		_ = m.state.void(ctx, keys, groups, m.place.serviceID()) // a store that is away is told when it is back
 		m.counts.voids.Add(int64(len(keys) + len(groups)))

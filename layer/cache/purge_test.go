@@ -116,7 +116,8 @@ func TestVoidOnlyByWhatHappened(t *testing.T) {
 		{"a result", text(""), nil, rpc.CacheMiss},
 		{"an exception", &rpc.Reply{Exception: 1, Body: []byte{0}}, nil, rpc.CacheHit},
 		{"not sent", nil, down, rpc.CacheHit},
-		{"answered", nil, &rpc.Error{Code: rpc.Internal, Outcome: rpc.AppException, Reach: rpc.Answered}, rpc.CacheHit},
+		{"the handler failed", nil, &rpc.Error{Code: rpc.Internal, Outcome: rpc.AppException, Reach: rpc.Answered}, rpc.CacheMiss},
+		{"answered", nil, &rpc.Error{Code: rpc.UnknownMethod, Outcome: rpc.AppException, Reach: rpc.Answered}, rpc.CacheHit},
 		{"unknown", nil, &rpc.Error{Code: rpc.DeadlineExceeded, Outcome: rpc.ReplyTimeout, Reach: rpc.Unknown}, rpc.CacheMiss},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -39,30 +39,35 @@ type handler struct {
 	policies rpc.PerMethod[Policy]
 }
 
-// Handle tries until a try succeeds or may not be repeated.
+// Handle tries until a try succeeds or may not be repeated. Of several tries that failed the error is the last one's, and as for what may have
+// become of the call that of all.
 func (h *handler) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
 	p := h.policies.For(call)
 	if p.Budget != nil && p.Attempts > 1 && p.Idempotent {
 		p.Budget.Deposit(p.Percent, call.Start)
 	}
+	processed := false // it may have been, by a try before
 	for try, unsent := 1, 0; ; try++ {
 		reply, err := h.next.Handle(ctx, call)
 		if err == nil {
 			return reply, nil
 		}
 		e := rpc.AsError(err, call.Service)
-		if e.Reach == rpc.NotSent {
+		if e.Reach == rpc.NotSent && e.Outcome != rpc.NotServed {
 			unsent++
 			try--
 		}
-		if ctx.Err() != nil || !p.again(e, try, unsent) {
-			return nil, e
+		again, sent := ctx.Err() == nil && p.again(e, try, unsent), e.Reach != rpc.NotSent
+		if processed = processed || e.Reach == rpc.Unknown; processed && e.Reach == rpc.NotSent {
+			worst := *e
+			worst.Reach = rpc.Unknown
+			e = &worst
 		}
 		now := time.Now()
-		if left, ok := call.Remaining(now); ok && left <= 0 {
+		if left, ok := call.Remaining(now); !again || ok && left <= 0 {
 			return nil, e
 		}
-		if e.Reach != rpc.NotSent && p.Budget != nil && !p.Budget.Take(now) {
+		if sent && p.Budget != nil && !p.Budget.Take(now) {
 			return nil, e
 		}
 		other := *call

@@ -51,6 +51,7 @@ func TestWhatIsTriedAgain(t *testing.T) {
 	}{
 		{"not sent", 3, false, times(2, fail(rpc.NotSent, rpc.Refused)), 3, true},
 		{"not sent, again and again", 3, false, times(99, fail(rpc.NotSent, rpc.Refused)), maxUnsent, false},
+		{"not served by a gateway, again and again", 3, false, times(99, fail(rpc.NotSent, rpc.NotServed)), 3, false},
 		{"unknown, idempotent", 3, true, times(2, fail(rpc.Unknown, rpc.ClosedNoReply)), 3, true},
 		{"unknown, idempotent, beyond the attempts", 3, true, times(3, fail(rpc.Unknown, rpc.ClosedNoReply)), 3, false},
 		{"unknown, not idempotent", 3, false, times(1, fail(rpc.Unknown, rpc.ClosedNoReply)), 1, false},
@@ -69,6 +70,25 @@ func TestWhatIsTriedAgain(t *testing.T) {
 				t.Errorf("%d attempts, error %v; want %d, success %v", len(s.avoids), err, tt.want, tt.ok)
 			}
 		})
+	}
+}
+
+// Where a try before may have been processed, the error of one that was not sent does not say that nothing was.
+func TestErrorIsOfAllTries(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		errors []*rpc.Error
+		want   rpc.Reach
+	}{
+		{"not sent", times(99, fail(rpc.NotSent, rpc.Refused)), rpc.NotSent},
+		{"unknown", times(99, fail(rpc.Unknown, rpc.ClosedNoReply)), rpc.Unknown},
+		{"unknown, then not sent", append(times(1, fail(rpc.Unknown, rpc.ClosedNoReply)), times(99, fail(rpc.NotSent, rpc.Refused))...), rpc.Unknown},
+		{"unknown, then no slot", []*rpc.Error{fail(rpc.Unknown, rpc.ClosedNoReply), {Code: rpc.Unavailable, Reach: rpc.NotSent}}, rpc.Unknown},
+	} {
+		_, err := Layer(rpc.PerMethod[Policy]{Other: Policy{Attempts: 3, Idempotent: true}}).Wrap(&script{errors: tt.errors}).Handle(t.Context(), &rpc.Call{})
+		if e := rpc.AsError(err, ""); e == nil || e.Reach != tt.want {
+			t.Errorf("%s: %v, want %s", tt.name, err, tt.want)
+		}
 	}
 }
 
