@@ -138,6 +138,9 @@ func parse(m transport.Message, p wire.Protocol, limits wire.Limits) (reply *rpc
 			return nil, nil, false //nolint:nilerr // what cannot be read is no reply; the connection says so
 		}
 		peer := &rpc.Application{Type: typ, Message: text}
+		if m.Wire.Kind == transport.Header && rpc.HeaderOf(m.Headers, rpc.UnservedHeader) == rpc.Unserved {
+			return nil, &rpc.Error{Code: rpc.Unavailable, Reach: rpc.NotSent, Op: "client", Peer: peer, Outcome: rpc.NotServed}, true
+		}
 		return nil, &rpc.Error{Code: rpc.CodeOfException(typ), Reach: rpc.Answered, Op: "client", Peer: peer, Outcome: rpc.AppException}, true
 	}
 	return nil, nil, false

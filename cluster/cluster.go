@@ -384,14 +384,14 @@ func (c *Cluster) count(n *node, r balance.Result, took time.Duration, now time.
 		c.answered = true
 		c.latency.Add(took)
 		n.latency.Add(took)
-	case rpc.AppException:
+	case rpc.AppException, rpc.NotServed:
 	default:
 		return
 	}
 	if r.Took > 0 { // not of a oneway call, which nobody answers
 		n.heard = now
 	}
-	if r.Took > 0 && r.Outcome != rpc.AppException {
+	if r.Took > 0 && (r.Outcome == rpc.Success || r.Outcome == rpc.DeclaredException) {
 		c.loadOf(c.picker.Lane(r.Call)).learn(took)
 		c.typical.learn(r.Call.Method, took)
 	}

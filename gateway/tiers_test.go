@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/thriftloom/thriftloom/internal/fakepeer"
@@ -76,5 +78,68 @@ services:
 	}
 	if n := first.metric("thriftloom_caller_calls_total", "mallory") + second.metric("thriftloom_caller_calls_total", "mallory"); n != 0 {
 		t.Errorf("%v calls are counted for a name that the caller with a certificate gave itself", n)
+	}
+}
+
+// A gateway of the second tier that has lost its servers answers at once, and so would draw the calls of the first. It says over THeader that no
+// server has seen them: the first tier makes them at the other one, whatever the method, and gives it none for a while.
+func TestTierWithoutAServer(t *testing.T) {
+	var calls atomic.Int64
+	alive, _, _ := peer(t, func(transport.Message) fakepeer.Answer { calls.Add(1); return fakepeer.Answer{} })
+	dead, _, stop := peer(t, named("dead"))
+	stop()
+	second := func(server string) string {
+		return start(t, fmt.Sprintf(`
+listen: "127.0.0.1:0"
+services:
+  Users: {idl: users.thrift, timeout: 5s, upstream: {endpoints: [%q]}}
+`, server)).Addresses()[0]
+	}
+	without := second(dead)
+	first := start(t, fmt.Sprintf(`
+listen: "127.0.0.1:0"
+services:
+  Users: {idl: users.thrift, timeout: 5s, upstream: {endpoints: [%q, %q], transport: header}}
+`, second(alive), without))
+	eventually(t, "readiness", func() bool { ok, _ := first.Ready("Users"); return ok })
+	c := dial(t, first.Addresses()[0])
+	const n = 200
+	for range n {
+		if got := c.call("ping"); got != "void" {
+			t.Fatalf("answer %q", got)
+		}
+	}
+	if got := calls.Load(); got != n {
+		t.Errorf("the server had %d calls of %d", got, n)
+	}
+	for _, e := range first.Snapshot().Clusters[0].Endpoints {
+		if e.Name == without && (e.State != "ejected" || e.Failures == 0 || e.Failures > n/10) {
+			t.Errorf("the gateway without a server: %+v", e)
+		}
+	}
+	if v := first.metric("rpc_client_call_duration_seconds", "not_served"); v == 0 {
+		t.Error("no metric tells of it")
+	}
+}
+
+// A second tier that is alone and has no server is asked as often as retry says, and its words are passed on.
+func TestOnlyTierWithoutAServer(t *testing.T) {
+	dead, _, stop := peer(t, named("dead"))
+	stop()
+	second := start(t, fmt.Sprintf(`
+listen: "127.0.0.1:0"
+services:
+  Users: {idl: users.thrift, timeout: 5s, upstream: {endpoints: [%q]}}
+`, dead))
+	first := start(t, fmt.Sprintf(`
+listen: "127.0.0.1:0"
+services:
+  Users: {idl: users.thrift, timeout: 5s, retry: {attempts: 2}, upstream: {endpoints: [%q], transport: header}}
+`, second.Addresses()[0]))
+	if got := dial(t, first.Addresses()[0]).call("ping"); !strings.HasPrefix(got, "6 UNAVAILABLE: upstream Users: ") {
+		t.Errorf("answer %q", got)
+	}
+	if v := first.metric("rpc_client_call_duration_seconds", "not_served"); v != 2 {
+		t.Errorf("%v attempts, want 2", v)
 	}
 }

@@ -23,6 +23,7 @@ const (
 	LocalLimit                // this machine has no descriptor, port or memory for a connection, a request or a reply
 	TLSFailed                 // the connection came about, and the TLS handshake on it failed
 	LoginFailed               // the same of the SASL login
+	NotServed                 // a gateway that was called had no server do it
 )
 
 // Health is what an outcome says of the endpoint.
@@ -75,6 +76,7 @@ var Classes = [...]Class{
 		[]Reach{NotSent}, Unavailable, Unreachable, true},
 	LoginFailed: {"login_failed", "the SASL login failed: the user or the password is wrong, or no SASL there",
 		[]Reach{NotSent}, Unavailable, Unreachable, true},
+	NotServed: {"not_served", "a gateway of the next tier had no server do the call, and says so over THeader", []Reach{NotSent}, Unavailable, Alive, true},
 }
 
 // String returns the class as metrics label it: closed_no_reply.

@@ -30,7 +30,7 @@ func TestClassesAreWhole(t *testing.T) {
 			t.Errorf("%s: %+v", o, c)
 		}
 	})
-	if len(seen) != 16 {
+	if len(seen) != 17 {
 		t.Errorf("%d classes", len(seen))
 	}
 }
@@ -58,6 +58,7 @@ func TestWhatMayBeTriedAgain(t *testing.T) {
 		{LocalLimit, NotSent, true, true},
 		{TLSFailed, NotSent, true, true},
 		{LoginFailed, NotSent, true, true},
+		{NotServed, NotSent, true, true},
 	}
 	for _, tt := range tests {
 		e := &Error{Code: Classes[tt.o].Code, Outcome: tt.o, Reach: tt.reach}
@@ -131,6 +132,8 @@ func sees(o Outcome, c Class) string {
 		return "the reply as it came"
 	case o == AppException:
 		return "the server's exception as it came"
+	case o == NotServed:
+		return "that gateway's exception as it came"
 	case o == Abandoned:
 		return "nothing: nobody is there"
 	case c.Code == HandlerFailed:

@@ -1,7 +1,6 @@
 package rpc
 
 import (
-	"slices"
 	"strconv"
 	"time"
 
@@ -18,6 +17,22 @@ const (
 	IdentityVersionHeader = "id_version"
 	IdentityVersion       = "1"
 )
+
+// UnservedHeader, with Unserved as its value, stands beside the exception of a gateway that had no server do the call: another gateway may have one.
+const (
+	UnservedHeader = "thriftloom_unserved"
+	Unserved       = "1"
+)
+
+// HeaderOf returns the value of a header, of several the first; "" where there is none.
+func HeaderOf(headers []transport.KV, key string) string {
+	for _, h := range headers {
+		if h.Key == key {
+			return h.Value
+		}
+	}
+	return ""
+}
 
 // TierHeaders returns what goes along with the call over THeader: headers, and behind them its caller's name, and how long it is still waited for
 // as of now, in the place of what headers said of the two. Where nothing is left of the time it is one millisecond. Of a caller that has no name here
@@ -68,10 +83,8 @@ func Timeout(headers []transport.KV) (d time.Duration, ok bool) {
 
 // Identity returns what the caller calls itself, as its headers say; "" where they do not, or not in a version that is known.
 func Identity(headers []transport.KV) string {
-	at := slices.IndexFunc(headers, func(h transport.KV) bool { return h.Key == IdentityHeader })
-	other := func(h transport.KV) bool { return h.Key == IdentityVersionHeader && h.Value != IdentityVersion }
-	if at < 0 || slices.ContainsFunc(headers, other) {
+	if v := HeaderOf(headers, IdentityVersionHeader); v != "" && v != IdentityVersion {
 		return ""
 	}
-	return headers[at].Value
+	return HeaderOf(headers, IdentityHeader)
 }

@@ -130,8 +130,14 @@ func (x *exchange) exception(e *rpc.Error) answer {
 	}
 	public := e.Public(x.call.ID)
 	m := transport.Exception(x.reply(nil), public.Type, public.Message)
+	if m.Wire.Kind == transport.Header && e.Code == rpc.Unavailable && e.Reach == rpc.NotSent {
+		m.Headers = unserved
+	}
 	return answer{head: transport.Append(x.room(len(m.Tracking)+len(m.Body)), m)}
 }
+
+// unserved tells a gateway that it may try another.
+var unserved = []transport.KV{{Key: rpc.UnservedHeader, Value: rpc.Unserved}}
 
 func (x *exchange) internal(cause error) *rpc.Error {
 	return &rpc.Error{Code: rpc.Internal, Reach: rpc.Answered, Op: x.op(), Text: cause.Error()}

@@ -125,6 +125,34 @@ func TestTimeGoesThroughTiers(t *testing.T) {
 	}
 }
 
+// That no server has done a call is said over THeader alone, and of no other failure: not of a handler that failed, nor of a method that is not there.
+func TestNotServedIsSaid(t *testing.T) {
+	for _, tt := range []struct {
+		method string
+		wire   transport.Wire
+		said   bool
+	}{
+		{"fail", overHeader, true},
+		{"fail", transport.Wire{Kind: transport.Header, Protocol: wire.Compact}, true},
+		{"crash", overHeader, false},
+		{"peer", overHeader, false},
+		{"unknown", overHeader, false},
+		{"panic", overHeader, false},
+		{"fail", overHTTP, false},
+		{"echo", overHeader, false},
+	} {
+		serve(t, server.Config{}, func(r *rig) {
+			c := r.dial(tt.wire)
+			c.write(transport.Append(nil, transport.Message{
+				Wire: tt.wire, Head: wire.Head{Name: tt.method, Seq: 1, Type: wire.Call}, Envelope: transport.Envelope{Host: "users", Path: "/"}, Body: message.Empty(tt.wire.Protocol),
+			}))
+			if m := c.read(); (rpc.HeaderOf(m.Headers, rpc.UnservedHeader) == rpc.Unserved) != tt.said {
+				r.Errorf("%s over %s: headers %v", tt.method, tt.wire.Kind, m.Headers)
+			}
+		})
+	}
+}
+
 // nobody owns a connection that takes one call.
 type nobody struct{}
 
