@@ -515,22 +515,24 @@ func TestChecks(t *testing.T) {
 		client, c := x.dial(t, thriftloom.ClientConfig{
 			Addresses: x.addresses, Checks: cluster.Checks{Interval: time.Second}, OnState: func(endpoint, state string) { states = append(states, endpoint+" "+state) },
 		})
+		after := func(d time.Duration, want ...string) {
+			t.Helper()
+			time.Sleep(d)
+			synctest.Wait()
+			if !slices.Equal(states, want) {
+				t.Errorf("%v, want %v", states, want)
+			}
+		}
 		if _, err := c.Who(t.Context(), 1); err != nil {
 			t.Fatal(err)
 		}
 		x.kill[x.addresses[0]]()
-		time.Sleep(10 * time.Second)
-		if want := []string{x.addresses[0] + " down"}; !slices.Equal(states, want) {
-			t.Errorf("%v, want %v", states, want)
-		}
+		after(10*time.Second, x.addresses[0]+" down")
 		if e := client.Snapshot().Endpoints[0]; e.Calls > 1 {
 			t.Errorf("checks are counted as calls: %+v", e)
 		}
 		x.network.SetTrouble(x.addresses[0], memnet.Trouble{})
-		time.Sleep(20 * time.Second)
-		if want := []string{x.addresses[0] + " down", x.addresses[0] + " up"}; !slices.Equal(states, want) {
-			t.Errorf("%v, want %v", states, want)
-		}
+		after(20*time.Second, x.addresses[0]+" down", x.addresses[0]+" up")
 	})
 }
 
