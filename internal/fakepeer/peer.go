@@ -49,15 +49,15 @@ type Peer struct {
 	Calls       atomic.Int64 // messages that the script was asked about
 	Working     atomic.Int64 // scripts under way
 	IdleEnded   atomic.Int64 // closed by IdleEnd
-	wg          sync.WaitGroup
 }
 
-// Serve answers connections of l until it is closed, and waits for them.
+// Serve answers connections of l until it is closed, and waits for them. It may be called again, with another listener, before it has returned.
 func (p *Peer) Serve(l net.Listener) {
+	var held sync.WaitGroup
+	defer held.Wait()
 	for {
 		c, err := l.Accept()
 		if err != nil {
-			p.wg.Wait()
 			return
 		}
 		p.Connections.Add(1)
@@ -67,7 +67,7 @@ func (p *Peer) Serve(l net.Listener) {
 		if p.Serial {
 			p.hold(c)
 		} else {
-			p.wg.Go(func() { p.hold(c) })
+			held.Go(func() { p.hold(c) })
 		}
 	}
 }
