@@ -335,6 +335,7 @@ func TestBadValues(t *testing.T) {
 				up := &upstream{t: t}
 				g, other := open(t, up, memory, full()), open(t, up, memory, full())
 				g.wants(getUser(t, 7), "1", rpc.CacheMiss)
+				synctest.Wait() // the caller has its reply before the store has
 				for id, b := range memory.Values() {
 					memory.Set(id, tt.do(b))
 				}
