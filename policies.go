@@ -209,10 +209,12 @@ func (c ClientConfig) keyed() bool {
 // checks are those of Checks, with the method as the servers know it.
 func (c ClientConfig) checks() cluster.Checks {
 	k := c.Checks
-	if c.Multiplexed != "" && k.Method != "" {
-		k.Method = c.Multiplexed + ":" + k.Method
-	} else if c.Multiplexed != "" {
+	switch {
+	case c.Multiplexed == "":
+	case k.Method == "":
 		k.Method = client.MultiplexedProbe
+	default:
+		k.Method = c.Multiplexed + ":" + k.Method
 	}
 	return k
 }

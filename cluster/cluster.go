@@ -384,16 +384,16 @@ func (c *Cluster) count(n *node, r balance.Result, took time.Duration, now time.
 		c.answered = true
 		c.latency.Add(took)
 		n.latency.Add(took)
+		if r.Took > 0 { // not of a oneway call, which nobody answers
+			c.loadOf(c.picker.Lane(r.Call)).learn(took)
+			c.typical.learn(r.Call.Method, took)
+		}
 	case rpc.AppException, rpc.NotServed:
 	default:
 		return
 	}
-	if r.Took > 0 { // not of a oneway call, which nobody answers
+	if r.Took > 0 {
 		n.heard = now
-	}
-	if r.Took > 0 && (r.Outcome == rpc.Success || r.Outcome == rpc.DeclaredException) {
-		c.loadOf(c.picker.Lane(r.Call)).learn(took)
-		c.typical.learn(r.Call.Method, took)
 	}
 }
 

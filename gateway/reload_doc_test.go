@@ -59,7 +59,11 @@ func TestGatewaysGuide(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for i, block := range strings.Split(string(guide), "```yaml\n")[1:] {
+	blocks := strings.Split(string(guide), "```yaml\n")[1:]
+	if len(blocks) != 4 {
+		t.Errorf("the guide has %d configs", len(blocks))
+	}
+	for i, block := range blocks {
 		config, _, _ := strings.Cut(block, "```")
 		if err := os.WriteFile("thriftloom.yaml", []byte(config), 0o600); err != nil {
 			t.Fatal(err)

@@ -15,6 +15,12 @@ import (
 	"github.com/thriftloom/thriftloom/wire"
 )
 
+// tier starts a gateway of Users at a port of its own. rest is more of the service, with the addresses in it.
+func tier(t *testing.T, rest string, addresses ...any) *running {
+	t.Helper()
+	return start(t, fmt.Sprintf("listen: 127.0.0.1:0\nservices:\n  Users: {idl: users.thrift, timeout: 5s, "+rest+"}\n", addresses...))
+}
+
 // Through two tiers of gateways over THeader the second knows who called the first: by its certificate, whatever it calls itself besides; else as it
 // calls itself; else it knows nothing of it. Callers are counted by that name in both, and the servers are told it too.
 func TestCallerIsKnownInEachTier(t *testing.T) {
@@ -31,11 +37,7 @@ func TestCallerIsKnownInEachTier(t *testing.T) {
 	ca := testcert.NewCA(t, "acme")
 	authority := ca.Write(t, t.TempDir(), "ca")
 	cert, key := ca.Sign(t, []string{"gateway.test"}).Write(t, t.TempDir(), "gateway")
-	second := start(t, fmt.Sprintf(`
-listen: "127.0.0.1:0"
-services:
-  Users: {idl: users.thrift, timeout: 5s, upstream: {endpoints: [%q], transport: header}}
-`, address))
+	second := tier(t, "upstream: {endpoints: [%q], transport: header}", address)
 	first := start(t, fmt.Sprintf(`
 listen: ["127.0.0.2:0", {address: "127.0.0.1:0", tls: {cert_file: %q, key_file: %q, client_ca_file: %q}}]
 services:
@@ -88,19 +90,9 @@ func TestTierWithoutAServer(t *testing.T) {
 	alive, _, _ := peer(t, func(transport.Message) fakepeer.Answer { calls.Add(1); return fakepeer.Answer{} })
 	dead, _, stop := peer(t, named("dead"))
 	stop()
-	second := func(server string) string {
-		return start(t, fmt.Sprintf(`
-listen: "127.0.0.1:0"
-services:
-  Users: {idl: users.thrift, timeout: 5s, upstream: {endpoints: [%q]}}
-`, server)).Addresses()[0]
-	}
-	without := second(dead)
-	first := start(t, fmt.Sprintf(`
-listen: "127.0.0.1:0"
-services:
-  Users: {idl: users.thrift, timeout: 5s, upstream: {endpoints: [%q, %q], transport: header}}
-`, second(alive), without))
+	without := tier(t, "upstream: {endpoints: [%q]}", dead).Addresses()[0]
+	with := tier(t, "upstream: {endpoints: [%q]}", alive).Addresses()[0]
+	first := tier(t, "upstream: {endpoints: [%q, %q], transport: header}", with, without)
 	eventually(t, "readiness", func() bool { ok, _ := first.Ready("Users"); return ok })
 	c := dial(t, first.Addresses()[0])
 	const n = 200
@@ -126,16 +118,8 @@ services:
 func TestOnlyTierWithoutAServer(t *testing.T) {
 	dead, _, stop := peer(t, named("dead"))
 	stop()
-	second := start(t, fmt.Sprintf(`
-listen: "127.0.0.1:0"
-services:
-  Users: {idl: users.thrift, timeout: 5s, upstream: {endpoints: [%q]}}
-`, dead))
-	first := start(t, fmt.Sprintf(`
-listen: "127.0.0.1:0"
-services:
-  Users: {idl: users.thrift, timeout: 5s, retry: {attempts: 2}, upstream: {endpoints: [%q], transport: header}}
-`, second.Addresses()[0]))
+	second := tier(t, "upstream: {endpoints: [%q]}", dead)
+	first := tier(t, "retry: {attempts: 2}, upstream: {endpoints: [%q], transport: header}", second.Addresses()[0])
 	if got := dial(t, first.Addresses()[0]).call("ping"); !strings.HasPrefix(got, "6 UNAVAILABLE: upstream Users: ") {
 		t.Errorf("answer %q", got)
 	}

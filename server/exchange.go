@@ -56,7 +56,7 @@ func (c *conn) exchange(m transport.Message) *exchange {
 		if d, ok := rpc.Timeout(m.Headers); ok {
 			x.call.Deadline = x.call.Start.Add(d)
 		}
-		if name := rpc.Identity(m.Headers); usable(name) && !c.caller.Verified {
+		if name := rpc.Identity(m.Headers); !c.caller.Verified && usable(name) {
 			x.call.Caller.Name = name
 		}
 	}

@@ -57,19 +57,10 @@ func (h *handler) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error
 			unsent++
 			try--
 		}
-		again, sent := ctx.Err() == nil && p.again(e, try, unsent), e.Reach != rpc.NotSent
-		if processed = processed || e.Reach == rpc.Unknown; processed && e.Reach == rpc.NotSent {
-			worst := *e
-			worst.Reach = rpc.Unknown
-			e = &worst
+		if ctx.Err() != nil || !p.again(call, e, try, unsent) {
+			return nil, ofAll(e, processed)
 		}
-		now := time.Now()
-		if left, ok := call.Remaining(now); !again || ok && left <= 0 {
-			return nil, e
-		}
-		if sent && p.Budget != nil && !p.Budget.Take(now) {
-			return nil, e
-		}
+		processed = processed || e.Reach == rpc.Unknown
 		other := *call
 		other.Avoid = e.Endpoint
 		call = &other
@@ -77,10 +68,24 @@ func (h *handler) Handle(ctx context.Context, call *rpc.Call) (*rpc.Reply, error
 }
 
 // again reports whether a call that failed with e may be tried once more, after so many tries that sent something and so many that did
-// not.
-func (p *Policy) again(e *rpc.Error, sent, unsent int) bool {
-	if p.Attempts <= 1 || sent >= p.Attempts || unsent >= maxUnsent {
+// not. It takes the try from the budget.
+func (p *Policy) again(call *rpc.Call, e *rpc.Error, sent, unsent int) bool {
+	if p.Attempts <= 1 || sent >= p.Attempts || unsent >= maxUnsent || !e.Retryable(p.Idempotent) {
 		return false
 	}
-	return e.Retryable(p.Idempotent)
+	now := time.Now()
+	if left, ok := call.Remaining(now); ok && left <= 0 {
+		return false
+	}
+	return e.Reach == rpc.NotSent || p.Budget == nil || p.Budget.Take(now)
+}
+
+// ofAll returns the error of the last try, which does not say that nothing was sent where a try before may have been processed.
+func ofAll(e *rpc.Error, processed bool) *rpc.Error {
+	if !processed || e.Reach != rpc.NotSent {
+		return e
+	}
+	worst := *e
+	worst.Reach = rpc.Unknown
+	return &worst
 }
